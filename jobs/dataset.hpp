@@ -1,0 +1,29 @@
+#pragma once
+// Training data as every program sees it: pixels as bytes, labels, the train / held-out split, and a content hash.
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/digest.hpp"
+#include "jobs/experiment.hpp"
+
+namespace guda::jobs {
+
+struct Dataset {
+  std::array<std::uint32_t, 3> shape{};      ///< channels, height, width of one image
+  std::uint32_t levels = 256;                ///< grey levels per channel: byte b means x = 2 b/(levels-1) - 1
+  std::vector<std::uint8_t> pixels;          ///< [item, channel, row, column]
+  std::vector<std::uint32_t> labels;         ///< [item] class index
+  std::vector<std::string> class_names;
+  std::vector<std::uint32_t> train;          ///< item indices in the order of the seeded permutation
+  std::vector<std::uint32_t> held_out;
+  Digest content;                            ///< of shape, levels, pixels, labels and split
+
+  [[nodiscard]] std::size_t image_size() const { return std::size_t{shape[0]} * shape[1] * shape[2]; }
+};
+
+/// Reads and splits the data set; throws Error naming file, line and cure.
+[[nodiscard]] Dataset load_dataset(const DatasetConfig& config);
+
+}  // namespace guda::jobs

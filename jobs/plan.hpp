@@ -1,0 +1,47 @@
+#pragma once
+// A plan is a pure function of the experiment, the data set and the device pool: the axes of results.h5 and all jobs.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "jobs/dataset.hpp"
+#include "jobs/experiment.hpp"
+#include "jobs/spec.hpp"
+
+namespace guda::jobs {
+
+struct Query {
+  std::string name;          ///< "generated/s0/0007": its query_id() keys all noise
+  std::string set;           ///< name of the query set
+  std::uint64_t seed = 0;    ///< run seed whose models score it
+  std::string true_group;    ///< group of a real query when known, else empty
+};
+
+/// Consecutive queries that one Score job handles.
+struct QueryBlock {
+  std::uint32_t first = 0, count = 0;
+};
+
+/// Names of the draw sets of the slot axis; a slot of draw d belongs to set d / experiment.scoring.draws.
+inline constexpr std::uint32_t kOracleDraws = 0;
+inline constexpr std::uint32_t kMethodDraws = 1;
+
+struct Plan {
+  Experiment experiment;
+  Digest dataset;                              ///< content digest of the data set
+  std::vector<std::string> groups;             ///< names, in group order
+  std::vector<Digest> group_removals;          ///< removal set of each group
+  std::map<Digest, RemovalSet> removal_sets;
+  std::vector<Query> queries;                  ///< the query axis
+  std::vector<QueryBlock> blocks;
+  std::vector<Slot> slots;                     ///< the slot axis: draw set 0 first, then 1; ascending t within a draw
+  Numerics numerics;
+  std::vector<JobSpec> jobs;                   ///< inputs precede users
+  Digest digest;                               ///< of all of the above that shapes the results
+};
+
+[[nodiscard]] Json to_json(const Plan& plan);
+[[nodiscard]] Plan plan_from_json(const Json& json);
+
+}  // namespace guda::jobs

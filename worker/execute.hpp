@@ -1,0 +1,50 @@
+#pragma once
+// One job in, one result out. The only entry from the serving loop (worker_main.cpp) into the computation.
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "jobs/dataset.hpp"
+#include "jobs/plan.hpp"
+#include "jobs/spec.hpp"
+
+namespace guda::worker {
+
+struct Progress {
+  std::uint64_t step = 0, steps = 0;
+  double loss = 0;   ///< last loss; NaN where a job has none
+};
+
+/// What a job may see. Lives as long as the worker process; one thread.
+struct Context {
+  const jobs::Plan& plan;
+  const jobs::Dataset& dataset;
+  /// Folders searched for an input's artifact folder <digest>/; the first one is where new artifacts are published.
+  std::vector<std::filesystem::path> artifact_folders;
+  /// Called at least once per optimizer step or forward batch; must be cheap. Throws Cancelled to stop the job.
+  std::function<void(const Progress&)> progress;
+};
+
+/// Thrown out of Context::progress when the job must be handed back; nothing has been published.
+struct Cancelled {};
+
+/// A table of one job, row-major; exactly one of the two vectors is filled. Loss rows are float32, score rows float64.
+struct Rows {
+  std::uint32_t rows = 0, columns = 0;
+  std::vector<float> losses;
+  std::vector<double> scores;
+};
+
+struct JobResult {
+  Rows rows;                       ///< empty for jobs that leave an artifact
+  Json metrics = Json::object();   ///< e.g. final loss, images/s; small (< 1 KB), goes into the journal
+};
+
+/// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns.
+/// Throws Error (class decides about retries), Cancelled, or c10::Error for out-of-memory and device faults.
+[[nodiscard]] JobResult execute(const jobs::JobSpec& job, Context& context);
+
+}  // namespace guda::worker
