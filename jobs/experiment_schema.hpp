@@ -18,7 +18,7 @@ namespace guda::jobs {
 /// What a key means and what it may hold. Strings are literals.
 struct Field {
   std::string_view key;
-  std::string_view meaning;                                   ///< one sentence for people
+  std::string_view meaning = {};                              ///< one sentence for people
   double min = 0;                                             ///< numbers: smallest value...
   double max = std::numeric_limits<double>::infinity();       ///< ...and largest; integers also end with their type
   bool open = false;                                          ///< numbers: min and max themselves are not allowed

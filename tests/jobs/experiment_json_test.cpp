@@ -19,7 +19,9 @@ Experiment unusual() {
   e.queries.resize(2);
   e.queries[1].kind = "images";
   e.queries[1].images = {"/a.png", "/b.png"};
-  e.methods = {{.name = "logo", .method = "logo"}, {.name = "ifu", .method = "guda", .unlearn = {.op = "ifu", .rho = 0.25}}};
+  e.methods.resize(2);
+  e.methods[0] = {.name = "logo", .method = "logo", .unlearn = {}};
+  e.methods[1] = {.name = "ifu", .method = "guda", .unlearn = {.op = "ifu", .rho = 0.25}};
   e.comparison.weightings = {{.name = "late", .kind = "flat", .t_min = 500}};
   return e;
 }
