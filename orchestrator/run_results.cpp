@@ -11,24 +11,29 @@
 
 namespace guda::orchestrator {
 
-std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
+std::map<Digest, std::string> job_owners(const jobs::Plan& plan) {
   // Who needs a job: everybody whose rows it fills, and everybody who reads what it leaves.
   std::unordered_map<Digest, std::set<std::string>> users;
+  std::map<Digest, std::string> owners;
   for (auto job = plan.jobs.rbegin(); job != plan.jobs.rend(); ++job) {
     auto& mine = users[job->digest];
-    for (const jobs::Placement& p : job->placements) {
-      mine.insert(p.method.starts_with("full__") ? p.method.substr(6) : p.method);
-    }
+    for (const jobs::Placement& p : job->placements) mine.insert(p.method.starts_with("full__") ? p.method.substr(6) : p.method);
+    // Previews illustrate whoever made their weights; they are nobody's need.
+    if (const auto* sample = std::get_if<jobs::SampleSpec>(&job->work); sample && sample->set.name == jobs::kPreviewSet) continue;
+    owners[job->digest] = mine.size() == 1 ? *mine.begin() : "full";
     for (const Digest& input : job->inputs) users[input].insert(mine.begin(), mine.end());
   }
+  return owners;
+}
+
+std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
   std::map<std::string, MethodCost> costs;
   for (const jobs::MethodConfig& method : plan.experiment.methods) costs[method.name];
-  for (const jobs::JobSpec& job : plan.jobs) {
-    const auto& who = users.at(job.digest);
-    const auto commit = commits.find(job.digest);
-    if (who.size() != 1 || *who.begin() == "full" || commit == commits.end()) continue;
-    costs[*who.begin()].device_seconds += commit->second.seconds;
-    ++costs[*who.begin()].jobs;
+  for (const auto& [digest, owner] : job_owners(plan)) {
+    const auto commit = commits.find(digest);
+    if (owner == "full" || commit == commits.end()) continue;
+    costs[owner].device_seconds += commit->second.seconds;
+    ++costs[owner].jobs;
   }
   return costs;
 }

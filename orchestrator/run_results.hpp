@@ -17,6 +17,9 @@ struct MethodCost {
 };
 [[nodiscard]] std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits);
 
+/// Who a job's cost belongs to: a method when only that one needs it, "full" when it is shared. Of all jobs, by digest.
+[[nodiscard]] std::map<Digest, std::string> job_owners(const jobs::Plan& plan);
+
 /// Comparison of what results.h5 holds now; works on a live run too.
 [[nodiscard]] Comparison compare_run(const RunLayout& run, const jobs::Plan& plan);
 

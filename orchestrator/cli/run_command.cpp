@@ -7,6 +7,7 @@
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/prepare_run.hpp"
+#include "orchestrator/retention.hpp"
 #include "orchestrator/run_results.hpp"
 
 namespace guda::cli {
@@ -48,6 +49,12 @@ int run_command(const Arguments& arguments) {
     return code;
   }
   finalize_run(run, planned.plan);
+  if (code == kDone) {
+    if (const Freed freed = apply_retention(run, planned.plan); freed.artifacts > 0) {
+      progress.note(fmt::format("retention keeps {}: {} artifacts dropped, {:.1f} MB freed", planned.plan.experiment.retention.keep,
+                                freed.artifacts, double(freed.bytes) / 1e6));
+    }
+  }
   const Comparison comparison = compare_run(run, planned.plan);
   if (values->contains("json")) std::cout << to_json(comparison).dump(2) << "\n";
   else std::cout << comparison_table(comparison, static_cast<std::size_t>(terminal_columns()));
