@@ -18,7 +18,7 @@ function(guda_install_shared_objects)
   get_property(programs GLOBAL PROPERTY guda_installed_programs)
   if(programs)
     install(RUNTIME_DEPENDENCY_SET guda_shared_objects
-      PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv|stdc\\+\\+|gcc_s)\\.so" "^lib(mpi|open-rte|open-pal)[^/]*\\.so"
+      PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|util|pthread|resolv|stdc\\+\\+|gcc_s)\\.so" "^lib(mpi|open-rte|open-pal)[^/]*\\.so"
         "^libcuda\\.so"
       DIRECTORIES ${GUDA_TORCH_RUNTIME_DIRS}
       LIBRARY DESTINATION lib/guda)

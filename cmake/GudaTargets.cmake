@@ -31,7 +31,7 @@ function(guda_library target)
   endforeach()
   list(FILTER sources EXCLUDE REGEX "_main\\.cpp$")
   if(NOT sources)  # a room that has no file yet
-    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp "")
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp CONTENT "")
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp)
   endif()
   add_library(${target} STATIC ${sources})

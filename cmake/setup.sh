@@ -120,7 +120,7 @@ setup_packages() {
     }
   done
   if [ $probe_status = 0 ] && ! cmake -S cmake/probe -B "$probe" -G Ninja >"$probe/log" 2>&1; then
-    grep -v '^ *$' "$probe/log" >&2
+    sed -n '/^CMake Error/,/^Call Stack/p' "$probe/log" >&2
     probe_status=3
   fi
   rm -rf "$probe"
