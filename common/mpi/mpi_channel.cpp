@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <exception>
 #include <source_location>
 #include <string_view>
@@ -15,6 +16,7 @@ namespace guda {
 namespace {
 
 constexpr int kTag = 1;
+constexpr unsigned kFinalizeSeconds = 5;
 
 void check_mpi(int code, std::string_view call, std::source_location at = std::source_location::current()) {
   if (code == MPI_SUCCESS) return;
@@ -34,7 +36,12 @@ MpiSession::MpiSession(int* argc, char*** argv) {
 }
 
 MpiSession::~MpiSession() {
-  if (std::uncaught_exceptions() == 0) MPI_Finalize();
+  if (std::uncaught_exceptions() != 0) return;
+  // MPI_Finalize waits for every rank, also for one that is lost or frozen: nothing is owed to it any more.
+  std::signal(SIGALRM, [](int) { ::_exit(0); });
+  ::alarm(kFinalizeSeconds);
+  MPI_Finalize();
+  ::alarm(0);
 }
 
 void MpiSession::leave(int code) { ::_exit(code); }
