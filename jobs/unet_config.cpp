@@ -50,7 +50,7 @@ Json read_list(const UnetKey& key, const Node& node, std::string& wrong) {
 }
 
 Json read_value(const UnetKey& key, const Node& node, std::string& wrong) {
-  if (node.is_null() && key.type.ends_with("none")) return nullptr;
+  if (node.is_null() && key.type.ends_with("null")) return nullptr;
   if (key.type == "int list" || key.type == "text list") return read_list(key, node, wrong);
   if (key.type.starts_with("int, int list")) return node.is_list() ? read_list(key, node, wrong) : read_int(key, node, wrong);
   if (key.type.starts_with("int")) return read_int(key, node, wrong);

@@ -12,7 +12,7 @@ namespace guda::jobs {
 
 struct UnetKey {
   std::string_view key;
-  std::string_view type;        ///< "int", "float", "bool", "text", "int list", "text list"; "int or none", "int, int list or none"
+  std::string_view type;        ///< "int", "float", "bool", "text", "int list", "text list"; "int or null", "int, int list or null"
   std::string_view by_default;  ///< of diffusers 0.31
   std::string_view choices;     ///< text and entries of text lists: "conv|resnet"; empty = any
   double min;                   ///< numbers
@@ -20,7 +20,7 @@ struct UnetKey {
 };
 
 inline constexpr std::array kUnetKeys{
-    UnetKey{"sample_size", "int, int list or none", "none", "", 1, "height and width of the images"},
+    UnetKey{"sample_size", "int, int list or null", "null", "", 1, "height and width of the images"},
     UnetKey{"in_channels", "int", "3", "", 1, "channels of the images"},
     UnetKey{"out_channels", "int", "3", "", 1, "the same again"},
     UnetKey{"center_input_sample", "bool", "false", "", 0, "map [0, 1] to [-1, 1] first; our images are in [-1, 1]"},
@@ -39,15 +39,15 @@ inline constexpr std::array kUnetKeys{
     UnetKey{"layers_per_block", "int", "2", "", 1, "residual blocks per resolution"},
     UnetKey{"dropout", "float", "0", "", 0, "of residual blocks, in training"},
     UnetKey{"act_fn", "text", "silu", "silu|swish|mish|gelu|relu", 0, "activation"},
-    UnetKey{"attention_head_dim", "int or none", "8", "", 1, "channels of an attention head; none = one head"},
+    UnetKey{"attention_head_dim", "int or null", "8", "", 1, "channels of an attention head; null = one head"},
     UnetKey{"norm_num_groups", "int", "32", "", 1, "groups of group norm"},
-    UnetKey{"attn_norm_num_groups", "int or none", "none", "", 1, "groups of group norm in the middle attention"},
+    UnetKey{"attn_norm_num_groups", "int or null", "null", "", 1, "groups of group norm in the middle attention"},
     UnetKey{"norm_eps", "float", "1e-5", "", 0, "epsilon of group norm"},
     UnetKey{"resnet_time_scale_shift", "text", "default", "default|scale_shift", 0, "how the timestep enters residual blocks"},
     UnetKey{"add_attention", "bool", "true", "", 0, "attention in the middle"},
-    UnetKey{"class_embed_type", "text or none", "none", "timestep|identity", 0, "class embedding"},
-    UnetKey{"num_class_embeds", "int or none", "none", "", 1, "classes of a learnt class embedding"},
-    UnetKey{"num_train_timesteps", "int or none", "none", "", 1, "of learnt time embeddings"},
+    UnetKey{"class_embed_type", "text or null", "null", "timestep|identity", 0, "class embedding"},
+    UnetKey{"num_class_embeds", "int or null", "null", "", 1, "classes of a learnt class embedding"},
+    UnetKey{"num_train_timesteps", "int or null", "null", "", 1, "of learnt time embeddings"},
 };
 
 /// Reads the mapping; values get the type of their key (`dropout: 0` is 0.0), so that equal models dump equally.
