@@ -12,7 +12,8 @@
 namespace guda {
 namespace {
 
-/// SplitMix64 as a counter-based generator: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
+/// SplitMix64 as a counter-based generator: Steele, Lea, Flood, "Fast splittable pseudorandom number generators"
+/// (2014).
 class Counter {
  public:
   explicit Counter(std::uint64_t key) : state_(key) {}

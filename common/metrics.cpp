@@ -15,8 +15,8 @@ using Order = std::vector<std::uint32_t>;
 
 void require_pair(Values gold, Values predicted) {
   if (gold.empty() || gold.size() != predicted.size()) {
-    throw Error("agreement needs two equally long, non-empty score vectors; got " + std::to_string(gold.size()) + " and " +
-                std::to_string(predicted.size()));
+    throw Error("agreement needs two equally long, non-empty score vectors; got " + std::to_string(gold.size()) +
+                " and " + std::to_string(predicted.size()));
   }
   const auto finite = [](double v) { return std::isfinite(v); };
   if (!std::all_of(gold.begin(), gold.end(), finite) || !std::all_of(predicted.begin(), predicted.end(), finite)) {
@@ -38,9 +38,9 @@ Order ranks_of(const Order& order) {
 }
 
 std::size_t overlap(const Order& gold_ranks, const Order& predicted_order, std::size_t k) {
-  return static_cast<std::size_t>(
-      std::count_if(predicted_order.begin(), predicted_order.begin() + static_cast<std::ptrdiff_t>(k),
-                    [&](auto group) { return gold_ranks[group] < k; }));
+  return static_cast<std::size_t>(std::count_if(predicted_order.begin(),
+                                                predicted_order.begin() + static_cast<std::ptrdiff_t>(k),
+                                                [&](auto group) { return gold_ranks[group] < k; }));
 }
 
 double top_overlap_of(const Order& gold_ranks, const Order& predicted_order, std::size_t k) {
@@ -115,7 +115,8 @@ std::vector<double> average_ranks(Values values, const Order& order) {
 
 double pearson(Values a, Values b) {
   const double n = static_cast<double>(a.size());
-  return pooled_sums(a, b, std::accumulate(a.begin(), a.end(), 0.0) / n, std::accumulate(b.begin(), b.end(), 0.0) / n).r();
+  return pooled_sums(a, b, std::accumulate(a.begin(), a.end(), 0.0) / n, std::accumulate(b.begin(), b.end(), 0.0) / n)
+      .r();
 }
 
 double spearman_of(Values gold, Values predicted, const Order& gold_order, const Order& predicted_order) {

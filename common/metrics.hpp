@@ -12,9 +12,8 @@
 namespace guda::metrics {
 
 /// Names of the metrics that are a mean over queries, in the order of PerQuery.
-inline constexpr std::array<std::string_view, 11> kPerQuery{"top1",      "top3",      "mrr",   "ndcg3_exp",
-                                                            "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3",
-                                                            "rbo",       "spearman",  "kendall"};
+inline constexpr std::array<std::string_view, 11> kPerQuery{
+    "top1", "top3", "mrr", "ndcg3_exp", "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3", "rbo", "spearman", "kendall"};
 /// Pearson correlation over the whole query x group table: the one metric that needs magnitudes right.
 inline constexpr std::string_view kPooled = "pooled_r";
 using PerQuery = std::array<double, kPerQuery.size()>;
@@ -34,8 +33,8 @@ enum class Gain { exponential, linear };
 
 /// What a tie of two predictions does to weighted pairwise rank agreement: C counts the pair as discordant, U drops it.
 enum class PredictedTies { discordant, dropped };
-/// Share of |g_a - g_b| on concordant pairs among pairs with a member in the gold top m and |g_a - g_b| >= eps (which is
-/// also the tie width of U). 0 when no pair qualifies.
+/// Share of |g_a - g_b| on concordant pairs among pairs with a member in the gold top m and |g_a - g_b| >= eps (which
+/// is also the tie width of U). 0 when no pair qualifies.
 [[nodiscard]] double wpra(std::span<const double> gold, std::span<const double> predicted, std::size_t m,
                           PredictedTies ties = PredictedTies::discordant, double eps = 1e-12);
 

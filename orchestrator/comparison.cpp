@@ -43,12 +43,14 @@ std::size_t columns_of(const Contestant& contestant) { return kPerQuery + kSums 
 
 /// Columns of one contestant: the per-query metrics averaged over the pairs, then kSums sums of each pair. `out` is its
 /// first cell, `stride` the length of a row.
-void fill_columns(const Contestant& contestant, const std::vector<std::size_t>& queries, double* out, std::size_t stride) {
+void fill_columns(const Contestant& contestant, const std::vector<std::size_t>& queries, double* out,
+                  std::size_t stride) {
   for (std::size_t p = 0; p < contestant.pairs.size(); ++p) {
     const auto [gold, predicted] = contestant.pairs[p];
     const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
     for (std::size_t i = 0; i < queries.size(); ++i) {
-      const std::span<const double> g(gold->row(queries[i]), gold->groups), s(predicted->row(queries[i]), predicted->groups);
+      const std::span<const double> g(gold->row(queries[i]), gold->groups),
+          s(predicted->row(queries[i]), predicted->groups);
       double* const row = out + i * stride;
       const metrics::PerQuery values = metrics::per_query(g, s);
       for (std::size_t m = 0; m < kPerQuery; ++m) row[m] += values[m] / static_cast<double>(contestant.pairs.size());
@@ -77,7 +79,8 @@ std::vector<Measured> measure(const std::vector<Contestant>& contestants, const 
   for (const Contestant& c : contestants) first.push_back(first.back() + columns_of(c));
   const std::size_t columns = first.back();
   std::vector<double> table(queries.size() * columns, 0.0), means(columns, 0.0);
-  for (std::size_t i = 0; i < contestants.size(); ++i) fill_columns(contestants[i], queries, table.data() + first[i], columns);
+  for (std::size_t i = 0; i < contestants.size(); ++i)
+    fill_columns(contestants[i], queries, table.data() + first[i], columns);
   for (std::size_t i = 0; i < queries.size(); ++i) {
     for (std::size_t c = 0; c < columns; ++c) means[c] += table[i * columns + c];
   }
@@ -160,8 +163,11 @@ std::vector<Reference> references_of(Scores& scores, const jobs::ComparisonConfi
   const std::string &a = config.reference, &b = config.second_reference;
   const std::uint32_t other = jobs::kMethodDraws;
   const auto single = [&](const std::string& name) {
-    return Reference{.name = name, .kind = ReferenceKind::single, .gold = {&scores.of(name, oracle_draws)},
-                     .rescored = {&scores.of(name, other)}, .ceiling = {}};
+    return Reference{.name = name,
+                     .kind = ReferenceKind::single,
+                     .gold = {&scores.of(name, oracle_draws)},
+                     .rescored = {&scores.of(name, other)},
+                     .ceiling = {}};
   };
   std::vector<Reference> references{single(a)};
   if (b.empty()) return references;
@@ -170,12 +176,16 @@ std::vector<Reference> references_of(Scores& scores, const jobs::ComparisonConfi
   const Pair a_against_b{&scores.of(b, oracle_draws), &scores.of(a, other)};
   references[0].ceiling = Contestant{.name = b, .pairs = {b_against_a}};
   references[1].ceiling = Contestant{.name = a, .pairs = {a_against_b}};
-  references.push_back({.name = a + "+" + b, .kind = ReferenceKind::each,
+  references.push_back({.name = a + "+" + b,
+                        .kind = ReferenceKind::each,
                         .gold = {&scores.of(a, oracle_draws), &scores.of(b, oracle_draws)},
                         .rescored = {&scores.of(a, other), &scores.of(b, other)},
                         .ceiling = Contestant{.name = b, .pairs = {b_against_a, a_against_b}}});
-  references.push_back({.name = "mean(" + a + ", " + b + ")", .kind = ReferenceKind::mean,
-                        .gold = {&scores.mean(a, b, oracle_draws)}, .rescored = {&scores.mean(a, b, other)}, .ceiling = {}});
+  references.push_back({.name = "mean(" + a + ", " + b + ")",
+                        .kind = ReferenceKind::mean,
+                        .gold = {&scores.mean(a, b, oracle_draws)},
+                        .rescored = {&scores.mean(a, b, other)},
+                        .ceiling = {}});
   return references;
 }
 
@@ -207,7 +217,8 @@ std::optional<Interval> true_group_top1(const std::vector<const GroupScores*>& t
   }
   if (hits.empty()) return std::nullopt;
   const double value = std::accumulate(hits.begin(), hits.end(), 0.0) / static_cast<double>(hits.size());
-  return percentile_interval(value, resampled_means(Resampler(seeds, seed), config.bootstrap, hits, 1), config.confidence);
+  return percentile_interval(value, resampled_means(Resampler(seeds, seed), config.bootstrap, hits, 1),
+                             config.confidence);
 }
 
 void fill_methods(View& view, const std::vector<Contestant>& contestants, const std::vector<Measured>& measured,
@@ -268,7 +279,8 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   view.queries = queries.size();
   view.left_out = all.size() - queries.size();
   view.groups = table.groups();
-  for (std::size_t m = 0; m <= kPerQuery; ++m) view.chance[metric_name(m)] = metrics::chance(metric_name(m), view.groups);
+  for (std::size_t m = 0; m <= kPerQuery; ++m)
+    view.chance[metric_name(m)] = metrics::chance(metric_name(m), view.groups);
   if (queries.empty()) return view;
 
   const std::uint64_t seed = (SeedPath(config.seed) / "comparison" / view.query_set).value();
@@ -305,9 +317,12 @@ std::vector<std::string> query_sets_of(const ResultsTable& table) {
 
 const char* to_string(ReferenceKind kind) noexcept {
   switch (kind) {
-    case ReferenceKind::single: return "single";
-    case ReferenceKind::each: return "each";
-    case ReferenceKind::mean: return "mean";
+    case ReferenceKind::single:
+      return "single";
+    case ReferenceKind::each:
+      return "each";
+    case ReferenceKind::mean:
+      return "mean";
   }
   return "unknown";
 }

@@ -46,17 +46,17 @@ enum class ReferenceKind {
 /// One query set x weighting x draws x reference.
 struct View {
   std::string query_set, weighting;
-  std::string draws;            ///< "independent": the oracle on its own draw set; "same": on that of the methods
-  std::string reference;        ///< "logo", "logo_b", "logo+logo_b" (each), "mean(logo, logo_b)"
+  std::string draws;      ///< "independent": the oracle on its own draw set; "same": on that of the methods
+  std::string reference;  ///< "logo", "logo_b", "logo+logo_b" (each), "mean(logo, logo_b)"
   ReferenceKind kind = ReferenceKind::single;
-  std::size_t queries = 0;      ///< evaluated for everything shown
-  std::size_t left_out = 0;     ///< queries of the set that are not (yet) evaluated for everything shown
+  std::size_t queries = 0;   ///< evaluated for everything shown
+  std::size_t left_out = 0;  ///< queries of the set that are not (yet) evaluated for everything shown
   std::size_t groups = 0;
   std::map<std::string, double> chance;
   std::optional<Yardstick> ceiling;        ///< another LOGO seed in the place of a method
   std::optional<Yardstick> repeatability;  ///< the reference itself, re-scored on the other draw set
   std::map<std::string, MethodAgreement> methods;
-  std::vector<std::string> missing;        ///< methods without one fully evaluated query
+  std::vector<std::string> missing;  ///< methods without one fully evaluated query
   std::optional<Interval> reference_true_group_top1;
 };
 

@@ -52,7 +52,6 @@ Json json_of(const View& view) {
           {"reference_true_group_top1", json_of(view.reference_true_group_top1)}};
 }
 
-
 struct Row {
   std::string name;
   std::vector<std::string> cells;
@@ -107,9 +106,12 @@ Row row_of(const std::string& name, const Yardstick& yardstick) {
 
 std::string against(const View& view) {
   switch (view.kind) {
-    case ReferenceKind::single: return "against " + view.reference;
-    case ReferenceKind::each: return "mean of the agreements with " + view.reference;
-    case ReferenceKind::mean: return "against " + view.reference + ", no ceiling";
+    case ReferenceKind::single:
+      return "against " + view.reference;
+    case ReferenceKind::each:
+      return "mean of the agreements with " + view.reference;
+    case ReferenceKind::mean:
+      return "against " + view.reference + ", no ceiling";
   }
   return view.reference;
 }
@@ -139,7 +141,8 @@ std::string table_of(const View& view, const Comparison& comparison, std::size_t
   std::string text = fmt::format("{} queries, {} weights, {} draws, {}\n{} queries x {} groups", view.query_set,
                                  view.weighting, view.draws, against(view), view.queries, view.groups);
   if (view.left_out > 0) text += fmt::format("; {} left out: not fully evaluated", view.left_out);
-  for (std::size_t i = 0; i < view.missing.size(); ++i) text += (i == 0 ? "; without results: " : ", ") + view.missing[i];
+  for (std::size_t i = 0; i < view.missing.size(); ++i)
+    text += (i == 0 ? "; without results: " : ", ") + view.missing[i];
   text += "\n";
   if (view.queries == 0) return text + "\n";
 
@@ -190,8 +193,9 @@ std::string comparison_table(const Comparison& comparison, std::size_t width) {
   }
   std::string text;
   for (const View& view : comparison.views) text += table_of(view, comparison, width);
-  return text + "* best value of the column. (chance): random ranking; (repeatability): the reference re-scored with other "
-                "noise;\n  (ceiling): another retraining of the reference.\n";
+  return text +
+         "* best value of the column. (chance): random ranking; (repeatability): the reference re-scored with other "
+         "noise;\n  (ceiling): another retraining of the reference.\n";
 }
 
 }  // namespace guda::orchestrator

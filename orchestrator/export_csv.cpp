@@ -29,7 +29,8 @@ std::string scores_text(const ResultsTable& table, const GroupScores& scores) {
     for (std::size_t k = 0; k < scores.groups; ++k) {
       const double score = scores.score[q * scores.groups + k];
       if (!std::isfinite(score)) continue;
-      text += line_of({query.name, query.set, table.shape.groups[k], number(score), number(scores.error[q * scores.groups + k])});
+      text += line_of(
+          {query.name, query.set, table.shape.groups[k], number(score), number(scores.error[q * scores.groups + k])});
     }
   }
   return text;
@@ -61,14 +62,14 @@ std::string sorted_text(const ResultsTable& table, const GroupScores& scores) {
 }
 
 std::string comparison_text(const Comparison& comparison) {
-  std::string text = line_of({"query_set", "weighting", "draws", "reference", "queries", "groups", "row", "method", "metric",
-                              "value", "low", "high", "p_vs_best", "device_seconds"});
+  std::string text = line_of({"query_set", "weighting", "draws", "reference", "queries", "groups", "row", "method",
+                              "metric", "value", "low", "high", "p_vs_best", "device_seconds"});
   for (const View& view : comparison.views) {
-    const auto add = [&](const std::string& row, const std::string& method, const std::string& metric, const Interval& i,
-                         const std::string& p, const std::string& seconds) {
+    const auto add = [&](const std::string& row, const std::string& method, const std::string& metric,
+                         const Interval& i, const std::string& p, const std::string& seconds) {
       text += line_of({view.query_set, view.weighting, view.draws, view.reference, std::to_string(view.queries),
-                       std::to_string(view.groups), row, method, metric, number(i.value), number(i.low), number(i.high), p,
-                       seconds});
+                       std::to_string(view.groups), row, method, metric, number(i.value), number(i.low), number(i.high),
+                       p, seconds});
     };
     for (const auto& [name, method] : view.methods) {
       const std::string seconds = number(method.facts.device_seconds);

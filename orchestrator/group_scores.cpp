@@ -88,7 +88,8 @@ bool is_reference(const jobs::Experiment& experiment, const std::string& method)
 GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method,
                          const jobs::WeightingConfig& weighting, std::uint32_t draw_set) {
   const jobs::MethodConfig& config = find_method(plan, method);
-  GroupScores result{.queries = table.queries(), .groups = table.groups(), .score = {}, .error = {}, .collapsed = false};
+  GroupScores result{
+      .queries = table.queries(), .groups = table.groups(), .score = {}, .error = {}, .collapsed = false};
   if (!leaves_losses(config)) {
     result.score = find_table(table.scores, method);
     result.error = find_table(table.score_errors, method);
@@ -115,7 +116,8 @@ GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, cons
         terms.clear();
         for (std::size_t j = 0; j < strata[i].slots.size(); ++j) {
           const std::size_t s = strata[i].slots[j];
-          terms.push_back(strata[i].weights[j] * (static_cast<double>(without_row[s]) - static_cast<double>(full_row[s])));
+          terms.push_back(strata[i].weights[j] *
+                          (static_cast<double>(without_row[s]) - static_cast<double>(full_row[s])));
         }
         sums[i] = 0;
         for (const double term : terms) sums[i] += term;

@@ -1,6 +1,6 @@
 #pragma once
-// Scores of groups from the stored losses: score[q, k] = sum over slots of weight * (loss_-k - loss_full), larger = more
-// influence. Every weighting is a sum over the same stored cube. Pure; any thread.
+// Scores of groups from the stored losses: score[q, k] = sum over slots of weight * (loss_-k - loss_full), larger =
+// more influence. Every weighting is a sum over the same stored cube. Pure; any thread.
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -31,12 +31,13 @@ struct GroupScores {
 /// Whether the method is the reference or the second reference (scored on both draw sets).
 [[nodiscard]] bool is_reference(const jobs::Experiment& experiment, const std::string& method);
 
-/// Scores of one method on one draw set. Methods that leave scores give their rows, whatever weighting and draw set are.
-/// Throws Error when the table has no such method or no slot is left by the weighting.
+/// Scores of one method on one draw set. Methods that leave scores give their rows, whatever weighting and draw set
+/// are. Throws Error when the table has no such method or no slot is left by the weighting.
 ///
 /// Standard errors, with u[t, j] = weight * (loss_-k - loss_full) of draw j of timestep t:
 ///  - J >= 2 draws per timestep: sum over t of J * s_t^2, s_t^2 the sample variance of u[t, .]; unbiased.
-///  - one draw: collapsed strata (Cochran, Sampling Techniques, section 5A.12). Neighbouring timesteps are paired, the last
+///  - one draw: collapsed strata (Cochran, Sampling Techniques, section 5A.12). Neighbouring timesteps are paired, the
+///  last
 ///    three form a triple when their number is odd; a group of L adds L/(L-1) * sum (u - mean u)^2. Never too small on
 ///    average: its bias is the squared difference of the neighbours' expectations. One slot alone has no error (NaN).
 [[nodiscard]] GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method,

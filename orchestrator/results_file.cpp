@@ -40,8 +40,8 @@ class Layout {
   }
 
   template <class T>
-  void column(const std::string& name, const std::string& axis, const std::vector<T>& values, const std::string& meaning,
-              const std::string& units = "") {
+  void column(const std::string& name, const std::string& axis, const std::vector<T>& values,
+              const std::string& meaning, const std::string& units = "") {
     array<T>(name, {axis}, T{}, meaning, units).write({0}, {values.size()}, values.data());
   }
 
@@ -102,7 +102,8 @@ void write_axes(hdf5::File& file, Layout& layout, const ResultsShape& shape) {
                "true group of a real query, empty where unknown");
   layout.column("query_seed", "query", collect<std::uint64_t>(queries, [](auto& q) { return q.seed; }),
                 "run seed whose models score the query");
-  layout.column("slot_timestep", "slot", collect<std::int32_t>(shape.slots, [](auto& s) { return s.timestep; }), "timestep");
+  layout.column("slot_timestep", "slot", collect<std::int32_t>(shape.slots, [](auto& s) { return s.timestep; }),
+                "timestep");
   layout.column("slot_draw", "slot", collect<std::int32_t>(shape.slots, [](auto& s) { return s.draw; }),
                 "number of the noise draw; draws of the oracle come first, then those of the methods");
   layout.column("slot_weight", "slot", collect<double>(shape.slots, [](auto& s) { return s.weight; }),
@@ -121,8 +122,9 @@ void write_arrays(Layout& layout, const ResultsShape& shape) {
     layout.array<std::uint8_t>(status_name(name), {"block"}, kPending, status);
   }
   for (const std::string& name : shape.loss_methods) {
-    layout.array<float>(loss_name(name), {"group", "query", "slot"}, kNan32,
-                        "loss of the model without the group, method " + name, kLossUnits)
+    layout
+        .array<float>(loss_name(name), {"group", "query", "slot"}, kNan32,
+                      "loss of the model without the group, method " + name, kLossUnits)
         .set_fill_attribute(kNan32);
   }
   for (const std::string& name : shape.methods) {
@@ -131,8 +133,9 @@ void write_arrays(Layout& layout, const ResultsShape& shape) {
     const std::string units = from_losses ? "nats" : "";
     layout.array<double>("score__" + name, {"query", "group"}, kNan64, "influence of the group, method " + name, units)
         .set_fill_attribute(kNan64);
-    layout.array<double>("score_stderr__" + name, {"query", "group"}, kNan64,
-                         "standard error of the score over noise draws, method " + name, units)
+    layout
+        .array<double>("score_stderr__" + name, {"query", "group"}, kNan64,
+                       "standard error of the score over noise draws, method " + name, units)
         .set_fill_attribute(kNan64);
   }
 }
@@ -162,9 +165,11 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
   const auto true_groups = file.dataset("query_group").read_strings();
   const auto seeds = file.dataset("query_seed").read<std::uint64_t>();
   for (std::size_t q = 0; q < names.size(); ++q) {
-    shape.queries.push_back({.name = names[q], .set = sets.at(q), .seed = seeds.at(q), .true_group = true_groups.at(q)});
+    shape.queries.push_back(
+        {.name = names[q], .set = sets.at(q), .seed = seeds.at(q), .true_group = true_groups.at(q)});
   }
-  const auto timesteps = file.dataset("slot_timestep").read<std::int32_t>(), draws = file.dataset("slot_draw").read<std::int32_t>();
+  const auto timesteps = file.dataset("slot_timestep").read<std::int32_t>(),
+             draws = file.dataset("slot_draw").read<std::int32_t>();
   const auto weights = file.dataset("slot_weight").read<double>();
   for (std::size_t s = 0; s < timesteps.size(); ++s) {
     shape.slots.push_back({.timestep = static_cast<std::uint32_t>(timesteps[s]),
@@ -176,7 +181,8 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
   for (std::size_t b = 0; b < firsts.size(); ++b) {
     shape.blocks.push_back({static_cast<std::uint32_t>(firsts[b]), static_cast<std::uint32_t>(counts.at(b))});
     if (std::size_t{shape.blocks[b].first} + shape.blocks[b].count > names.size()) {
-      throw IoError(path.string() + ": block " + std::to_string(b) + " lies outside of the queries: the file is damaged");
+      throw IoError(path.string() + ": block " + std::to_string(b) +
+                    " lies outside of the queries: the file is damaged");
     }
   }
   for (const std::string& name : file.names()) {
@@ -202,7 +208,8 @@ void blank_pending(std::vector<T>& table, const std::vector<std::uint8_t>& statu
 }
 
 /// Scores [query, group] of queries whose block is pending for a group become NaN.
-void blank_pending_scores(std::vector<double>& scores, const std::vector<std::uint8_t>& status, const ResultsShape& shape) {
+void blank_pending_scores(std::vector<double>& scores, const std::vector<std::uint8_t>& status,
+                          const ResultsShape& shape) {
   const std::size_t groups = shape.groups.size(), blocks = shape.blocks.size();
   for (std::size_t g = 0; g < groups; ++g) {
     for (std::size_t b = 0; b < blocks; ++b) {
@@ -221,8 +228,13 @@ bool leaves_losses(const jobs::MethodConfig& method) { return method.method == "
 bool has_own_full(const jobs::MethodConfig& method) { return method.method == "logo" && method.seed != 0; }
 
 ResultsShape ResultsShape::of(const jobs::Plan& plan) {
-  ResultsShape shape{.groups = plan.groups, .queries = plan.queries, .slots = plan.slots, .blocks = plan.blocks,
-                     .fulls = {"full"}, .loss_methods = {}, .methods = {}};
+  ResultsShape shape{.groups = plan.groups,
+                     .queries = plan.queries,
+                     .slots = plan.slots,
+                     .blocks = plan.blocks,
+                     .fulls = {"full"},
+                     .loss_methods = {},
+                     .methods = {}};
   for (const jobs::MethodConfig& method : plan.experiment.methods) {
     if (method.name.empty() || is_full(method.name) || method.name.find('/') != std::string::npos) {
       throw Error("methods: the name '" + method.name + "' cannot name a data set of results.h5; choose another one");
@@ -264,7 +276,8 @@ hdf5::Dataset& ResultsFile::dataset(const std::string& name) {
 void ResultsFile::write_losses(const std::string& name, std::uint32_t group, std::uint32_t first_query,
                                std::uint32_t first_slot, std::uint32_t rows, std::uint32_t columns,
                                std::span<const float> losses) {
-  if (losses.size() != std::size_t{rows} * columns) throw Bug("write_losses: " + name + " has not rows x columns values");
+  if (losses.size() != std::size_t{rows} * columns)
+    throw Bug("write_losses: " + name + " has not rows x columns values");
   if (is_full(name)) {
     dataset(loss_name(name)).write({first_query, first_slot}, {rows, columns}, losses.data());
   } else {
@@ -274,7 +287,8 @@ void ResultsFile::write_losses(const std::string& name, std::uint32_t group, std
 
 void ResultsFile::write_scores(const std::string& method, std::uint32_t first_query, std::uint32_t rows,
                                std::uint32_t columns, std::span<const double> scores, std::span<const double> errors) {
-  if (scores.size() != std::size_t{rows} * columns) throw Bug("write_scores: " + method + " has not rows x columns values");
+  if (scores.size() != std::size_t{rows} * columns)
+    throw Bug("write_scores: " + method + " has not rows x columns values");
   if (!errors.empty() && errors.size() != scores.size()) throw Bug("write_scores: " + method + " has odd errors");
   dataset("score__" + method).write({first_query, 0}, {rows, columns}, scores.data());
   if (!errors.empty()) dataset("score_stderr__" + method).write({first_query, 0}, {rows, columns}, errors.data());

@@ -1,6 +1,7 @@
 #pragma once
-// results.h5: the always-readable view of a run (the journal is the truth). All shapes are fixed at creation; later only
-// raw rows are written, each status byte after its rows. kill -9 at any moment leaves a file that opens (docs/formats.md).
+// results.h5: the always-readable view of a run (the journal is the truth). All shapes are fixed at creation; later
+// only raw rows are written, each status byte after its rows. kill -9 at any moment leaves a file that opens
+// (docs/formats.md).
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -32,7 +33,7 @@ struct ResultsShape {
   std::vector<jobs::Query> queries;
   std::vector<jobs::Slot> slots;
   std::vector<jobs::QueryBlock> blocks;
-  std::vector<std::string> fulls;         ///< loss_<name> [query, slot]: "full", then "full__<method>" where it has its own
+  std::vector<std::string> fulls;  ///< loss_<name> [query, slot]: "full", then "full__<method>" where it has its own
   std::vector<std::string> loss_methods;  ///< loss__<name> [group, query, slot]
   std::vector<std::string> methods;       ///< score__<name>, score_stderr__<name> [query, group]: all methods
 
@@ -43,14 +44,14 @@ struct ResultsShape {
 /// The one writer. One thread; one process (the run's lock sees to that).
 class ResultsFile {
  public:
-  /// Publishes an empty file by rename, replacing what was there. Each member of `attributes` becomes an attribute of the
-  /// root: numbers and texts as such, everything else as JSON text.
+  /// Publishes an empty file by rename, replacing what was there. Each member of `attributes` becomes an attribute of
+  /// the root: numbers and texts as such, everything else as JSON text.
   static void create(const std::filesystem::path& path, const ResultsShape& shape, const Json& attributes);
   /// Opens for writing rows; throws IoError when the file is missing or damaged (cure: create again from the journal).
   [[nodiscard]] static ResultsFile open(const std::filesystem::path& path);
 
-  /// Squared errors [rows, columns] of queries [first_query, +rows) on slots [first_slot, +columns), float32, summed over
-  /// pixels. `name`: a method, or "full" / own_full_name(method), where `group` is not used.
+  /// Squared errors [rows, columns] of queries [first_query, +rows) on slots [first_slot, +columns), float32, summed
+  /// over pixels. `name`: a method, or "full" / own_full_name(method), where `group` is not used.
   void write_losses(const std::string& name, std::uint32_t group, std::uint32_t first_query, std::uint32_t first_slot,
                     std::uint32_t rows, std::uint32_t columns, std::span<const float> losses);
   /// Scores [rows, columns = groups] of queries [first_query, +rows). `errors` may be empty: not known.
@@ -73,11 +74,12 @@ class ResultsFile {
 /// Everything in a results file as plain values. Rows of pending blocks are NaN, whatever a dying writer left there.
 struct ResultsTable {
   ResultsShape shape;
-  std::map<std::string, std::vector<float>> losses;        ///< by name: [query, slot] of fulls, [group, query, slot] of methods
-  std::map<std::string, std::vector<double>> scores;       ///< by method: [query, group]
-  std::map<std::string, std::vector<double>> score_errors; ///< by method: [query, group]
-  std::map<std::string, std::vector<std::uint8_t>> status; ///< by name: [block] of fulls, [group, block] of methods
-  Json attributes = Json::object();                        ///< the text attributes; JSON texts are parsed
+  std::map<std::string, std::vector<float>>
+      losses;  ///< by name: [query, slot] of fulls, [group, query, slot] of methods
+  std::map<std::string, std::vector<double>> scores;        ///< by method: [query, group]
+  std::map<std::string, std::vector<double>> score_errors;  ///< by method: [query, group]
+  std::map<std::string, std::vector<std::uint8_t>> status;  ///< by name: [block] of fulls, [group, block] of methods
+  Json attributes = Json::object();                         ///< the text attributes; JSON texts are parsed
 
   [[nodiscard]] std::size_t groups() const { return shape.groups.size(); }
   [[nodiscard]] std::size_t queries() const { return shape.queries.size(); }

@@ -127,8 +127,8 @@ void Dataset::write(const std::vector<std::uint64_t>& first, const std::vector<s
   const Handle space = own(H5Dget_space(handle_.get()), H5Sclose, "read the shape of " + name_);
   check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
         "select rows of " + name_);
-  const Handle memory = own(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
-                            "describe rows of " + name_);
+  const Handle memory =
+      own(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, "describe rows of " + name_);
   check(H5Dwrite(handle_.get(), memory_type<T>(), memory.get(), space.get(), H5P_DEFAULT, values), "write " + name_);
 }
 
@@ -213,9 +213,9 @@ Dataset File::create_strings(const std::string& name, const std::vector<std::str
   const Handle space = own(H5Screate_simple(1, &size, nullptr), H5Sclose, "describe " + name);
   const Handle creation = dataset_creation();
   const Handle type = string_type();
-  Handle dataset = own(H5Dcreate2(handle_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(),
-                                  H5P_DEFAULT),
-                       H5Dclose, "create " + name + " in " + path_.string());
+  Handle dataset =
+      own(H5Dcreate2(handle_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+          H5Dclose, "create " + name + " in " + path_.string());
   std::vector<const char*> pointers;
   pointers.reserve(values.size());
   for (const std::string& value : values) pointers.push_back(value.c_str());
@@ -266,8 +266,9 @@ std::vector<std::pair<std::string, std::string>> File::text_attributes() const {
   H5O_info_t info{};
   check(H5Oget_info(handle_.get(), &info), "list the attributes of " + path_.string());
   for (hsize_t i = 0; i < info.num_attrs; ++i) {
-    const Handle attribute = own(H5Aopen_by_idx(handle_.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
-                                 H5Aclose, "open an attribute of " + path_.string());
+    const Handle attribute =
+        own(H5Aopen_by_idx(handle_.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+            "open an attribute of " + path_.string());
     const Handle type = own(H5Aget_type(attribute.get()), H5Tclose, "read an attribute of " + path_.string());
     if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) <= 0) continue;
     std::string name(static_cast<std::size_t>(check(H5Aget_name(attribute.get(), 0, nullptr), "read a name")), '\0');
@@ -286,7 +287,7 @@ void File::flush() { check(H5Fflush(handle_.get(), H5F_SCOPE_LOCAL), "flush " + 
 
 #define GUDA_INSTANTIATE(T)                                                                                        \
   template void Dataset::write<T>(const std::vector<std::uint64_t>&, const std::vector<std::uint64_t>&, const T*); \
-  template std::vector<T> Dataset::read<T>() const;                                                               \
+  template std::vector<T> Dataset::read<T>() const;                                                                \
   template void Dataset::set_fill_attribute<T>(T);                                                                 \
   template Dataset File::create_dataset<T>(const std::string&, const std::vector<std::uint64_t>&, T);
 GUDA_INSTANTIATE(float)

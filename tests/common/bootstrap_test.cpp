@@ -49,7 +49,8 @@ TEST_CASE("bootstrap: with several seeds whole clusters are drawn") {
   for (std::uint32_t b = 0; b < 200; ++b) {
     const auto counts = resampler.counts(b);
     for (std::size_t c = 0; c < 3; ++c) {
-      const auto drawn = std::accumulate(counts.begin() + static_cast<long>(30 * c), counts.begin() + static_cast<long>(30 * (c + 1)), 0U);
+      const auto drawn = std::accumulate(counts.begin() + static_cast<long>(30 * c),
+                                         counts.begin() + static_cast<long>(30 * (c + 1)), 0U);
       CHECK(drawn % 30 == 0);
       absent += drawn == 0;
     }

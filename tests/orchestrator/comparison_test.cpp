@@ -21,7 +21,7 @@ namespace {
 double signal(std::size_t q, std::size_t k) { return noise(1, q, k); }
 
 View view(const Comparison& comparison, const std::string& draws, const std::string& reference,
-                 const std::string& set = "generated", const std::string& weighting = "elbo") {
+          const std::string& set = "generated", const std::string& weighting = "elbo") {
   for (const View& v : comparison.views) {
     if (v.draws == draws && v.reference == reference && v.query_set == set && v.weighting == weighting) return v;
   }
@@ -35,7 +35,8 @@ double value(const View& v, const std::string& method, const std::string& metric
 /// logo = signal; same = signal; shifted = signal + a constant per query; weak = signal + noise; shuffled = noise.
 struct Run {
   explicit Run(test::SyntheticSize size = {})
-      : plan(test::synthetic_plan(size, {{"logo", "logo"}, {"same", "guda"}, {"shifted", "guda"}, {"weak", "guda"}, {"shuffled", "random"}})),
+      : plan(test::synthetic_plan(
+            size, {{"logo", "logo"}, {"same", "guda"}, {"shifted", "guda"}, {"weak", "guda"}, {"shuffled", "random"}})),
         table(test::empty_table(plan)) {
     test::fill_fulls(table);
     test::fill_losses(table, "logo", [](auto q, auto k, auto) { return signal(q, k); });
@@ -51,7 +52,8 @@ struct Run {
 /// Two LOGO seeds with their own training noise, and draw noise on every slot.
 struct TwoSeeds {
   explicit TwoSeeds(double training_noise = 0.5)
-      : plan(test::synthetic_plan({.queries = 80}, {{"logo", "logo"}, {"logo_b", "logo"}, {"exact", "guda"}}, "logo_b")),
+      : plan(
+            test::synthetic_plan({.queries = 80}, {{"logo", "logo"}, {"logo_b", "logo"}, {"exact", "guda"}}, "logo_b")),
         table(test::empty_table(plan)) {
     test::fill_fulls(table);
     std::uint64_t stream = 10;
@@ -188,7 +190,7 @@ TEST_CASE("comparison: queries that are not fully evaluated are left out and cou
   Run run;
   const std::size_t slots = run.table.slots();
   run.table.losses.at("weak")[(3 * 60 + 5) * slots + slots - 1] = std::nanf("");  // a methods' draw of query 5, group 3
-  run.table.losses.at("logo")[(0 * 60 + 9) * slots] = std::nanf("");             // an oracle's draw of query 9
+  run.table.losses.at("logo")[(0 * 60 + 9) * slots] = std::nanf("");              // an oracle's draw of query 9
   const auto comparison = compare(run.table, run.plan, {});
   const auto& v = view(comparison, "independent", "logo");
   CHECK(v.queries == 58);
@@ -221,7 +223,8 @@ TEST_CASE("comparison: run seeds are resampled as clusters") {
       const bool bad_seed = differ && run.plan.queries[q].seed == 1;
       return signal(q, k) + (bad_seed ? 20 : 0.1) * noise(3, q, k);
     });
-    const auto estimate = view(compare(run.table, run.plan, {}), "independent", "logo").methods.at("weak").metrics.at("top1").estimate;
+    const auto estimate =
+        view(compare(run.table, run.plan, {}), "independent", "logo").methods.at("weak").metrics.at("top1").estimate;
     return estimate.high - estimate.low;
   };
   CHECK(width_with({0, 1, 2}, true) > 0.5);
@@ -232,7 +235,8 @@ TEST_CASE("comparison: real queries show how often the top group is the true one
   Run run({.queries = 50, .sets = {"generated", "real"}});
   const auto true_signal = [](std::size_t q, std::size_t k, std::size_t) { return (q % 50) % 10 == k ? 1.0 : 0.0; };
   test::fill_losses(run.table, "logo", true_signal);
-  test::fill_losses(run.table, "weak", [&](auto q, auto k, auto s) { return q % 2 == 0 ? true_signal(q, k, s) : -true_signal(q, k, s); });
+  test::fill_losses(run.table, "weak",
+                    [&](auto q, auto k, auto s) { return q % 2 == 0 ? true_signal(q, k, s) : -true_signal(q, k, s); });
   const auto comparison = compare(run.table, run.plan, {{"weak", {12.5, "paper formula"}}});
   const auto& real = view(comparison, "independent", "logo", "real");
   CHECK(real.reference_true_group_top1->value == 1);
@@ -246,14 +250,17 @@ TEST_CASE("comparison: JSON has the keys of schema 1") {
   const Json json = to_json(compare(run.table, run.plan, {{"exact", {12.5, "paper formula"}}}));
   CHECK(json["schema"] == 1);
   const Json& v = json["views"][0];
-  for (const char* key : {"query_set", "weighting", "draws", "reference", "queries", "groups", "chance", "ceiling", "repeatability", "methods"}) {
+  for (const char* key : {"query_set", "weighting", "draws", "reference", "queries", "groups", "chance", "ceiling",
+                          "repeatability", "methods"}) {
     CHECK_MESSAGE(v.contains(key), key);
   }
   const Json& method = v["methods"]["exact"];
   CHECK(method["device_seconds"] == 12.5);
   CHECK(method["fidelity"] == "paper formula");
-  for (const char* metric : {"top1", "top3", "mrr", "ndcg3_exp", "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3", "rbo", "spearman", "kendall", "pooled_r"}) {
-    for (const char* key : {"value", "low", "high", "p_vs_best"}) CHECK_MESSAGE(method["metrics"][metric].contains(key), metric);
+  for (const char* metric : {"top1", "top3", "mrr", "ndcg3_exp", "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3", "rbo",
+                             "spearman", "kendall", "pooled_r"}) {
+    for (const char* key : {"value", "low", "high", "p_vs_best"})
+      CHECK_MESSAGE(method["metrics"][metric].contains(key), metric);
     for (const char* key : {"value", "low", "high"}) CHECK_MESSAGE(v["ceiling"][metric][key].is_number(), metric);
     CHECK_MESSAGE(v["chance"][metric].is_number(), metric);
   }

@@ -28,7 +28,9 @@ struct Run {
     plan.groups = {"oil, on canvas", "say \"cheese\"", "plain"};
     table = test::empty_table(plan);
     test::fill_fulls(table);
-    test::fill_losses(table, "logo", [](std::size_t q, std::size_t k, std::size_t) { return 0.5 * static_cast<double>(k) - static_cast<double>(q); });
+    test::fill_losses(table, "logo", [](std::size_t q, std::size_t k, std::size_t) {
+      return 0.5 * static_cast<double>(k) - static_cast<double>(q);
+    });
     table.scores.at("knn") = {0.25, 2e-4, -3e-7, 1, 2, 3};
     comparison = orchestrator::compare(table, plan, {{"knn", {1.5, ""}}});
   }
@@ -89,7 +91,8 @@ TEST_CASE("export: the sorted layout lists triplets by descending score with the
   const auto lines = lines_of(dir.path / "sorted_knn.csv");
   REQUIRE(lines.size() == 3);
   CHECK(lines[0].starts_with("image,rank_1_class_id,rank_1_class_name,rank_1_score,rank_2_class_id"));
-  CHECK(lines[1] == "generated/s0/0,0,\"oil, on canvas\",0.2500,1,\"say \"\"cheese\"\"\",0.000200,2,plain,-3.000000e-07");
+  CHECK(lines[1] ==
+        "generated/s0/0,0,\"oil, on canvas\",0.2500,1,\"say \"\"cheese\"\"\",0.000200,2,plain,-3.000000e-07");
   CHECK(lines[2].starts_with("generated/s0/1,2,plain,3.0000,1,"));
 }
 
@@ -98,7 +101,8 @@ TEST_CASE("export: the comparison has one line per view, row and metric") {
   const Run run;
   orchestrator::export_csv(dir.path, run.table, run.plan, run.comparison);
   const auto lines = lines_of(dir.path / "comparison.csv");
-  CHECK(lines[0] == "query_set,weighting,draws,reference,queries,groups,row,method,metric,value,low,high,p_vs_best,device_seconds");
+  CHECK(lines[0] ==
+        "query_set,weighting,draws,reference,queries,groups,row,method,metric,value,low,high,p_vs_best,device_seconds");
   // 4 views x (knn, chance, repeatability) x 12 metrics
   CHECK(lines.size() == 1 + 4 * 3 * 12);
   CHECK(lines[1].starts_with("generated,elbo,independent,logo,2,3,method,knn,"));

@@ -22,7 +22,8 @@ struct Errors {
 
 /// Brute force: thousands of queries that differ in their noise draws only. The true deviation of their scores against
 /// what is reported for each of them. `mean` and `sigma` are functions of t in [0, 1].
-Errors brute_force(std::uint32_t draws, const std::function<double(double)>& mean, const std::function<double(double)>& sigma) {
+Errors brute_force(std::uint32_t draws, const std::function<double(double)>& mean,
+                   const std::function<double(double)>& sigma) {
   const auto plan = test::synthetic_plan({.groups = 1, .queries = 4000, .timesteps = 31, .draws = draws, .block = 4000},
                                          {{"logo", "logo"}, {"exact", "guda"}});
   auto table = test::empty_table(plan);
@@ -87,7 +88,8 @@ TEST_CASE("group scores: another LOGO seed is held against its own full model") 
 
 TEST_CASE("group scores: a counterfactual equal to the full model scores exactly zero with error zero") {
   for (const std::uint32_t draws : {1U, 3U}) {
-    const auto plan = test::synthetic_plan({.groups = 2, .queries = 5, .draws = draws}, {{"logo", "logo"}, {"exact", "guda"}});
+    const auto plan =
+        test::synthetic_plan({.groups = 2, .queries = 5, .draws = draws}, {{"logo", "logo"}, {"exact", "guda"}});
     auto table = test::empty_table(plan);
     test::fill_fulls(table);
     test::fill_losses(table, "exact", [](auto...) { return 0.0; });
@@ -110,7 +112,8 @@ TEST_CASE("group scores: a missing loss makes its query and group unknown and no
 }
 
 TEST_CASE("group scores: errors from several draws match brute force whatever the timesteps do") {
-  const auto errors = brute_force(3, [](double t) { return std::sin(9 * t) + 5 * t; }, [](double t) { return 0.2 + (t < 0.1 ? 3 : 0); });
+  const auto errors = brute_force(
+      3, [](double t) { return std::sin(9 * t) + 5 * t; }, [](double t) { return 0.2 + (t < 0.1 ? 3 : 0); });
   CHECK(std::sqrt(errors.mean_reported_variance) == Approx(errors.true_deviation).epsilon(0.04));
 }
 

@@ -42,7 +42,8 @@ float cell(std::size_t group, std::size_t query, std::size_t slot) {
   return static_cast<float>(1000 * group + 20 * query) + 0.25F * static_cast<float>(slot);
 }
 
-void write_block(ResultsFile& file, const ResultsShape& shape, const std::string& method, std::uint32_t group, std::uint32_t block) {
+void write_block(ResultsFile& file, const ResultsShape& shape, const std::string& method, std::uint32_t group,
+                 std::uint32_t block) {
   const auto [first, count] = shape.blocks[block];
   const auto slots = static_cast<std::uint32_t>(shape.slots.size());
   std::vector<float> rows;
@@ -73,7 +74,8 @@ TEST_CASE("results file: a new file has the axes of the plan, nothing done and N
   CHECK(table.losses.count("knn") == 0);
   CHECK(table.scores.at("knn").size() == 10 * 4);
   for (const auto& [name, losses] : table.losses) CHECK(std::isnan(losses.front()));
-  for (const auto& [name, status] : table.status) CHECK(std::count(status.begin(), status.end(), 0) == static_cast<long>(status.size()));
+  for (const auto& [name, status] : table.status)
+    CHECK(std::count(status.begin(), status.end(), 0) == static_cast<long>(status.size()));
   CHECK(std::distance(fs::directory_iterator(dir.path), fs::directory_iterator()) == 1);  // no temporary file is left
 }
 

@@ -19,7 +19,8 @@ struct SyntheticSize {
 };
 
 /// Methods are pairs (name, method); LOGOs whose name is not "logo" get seed 1.
-inline jobs::Plan synthetic_plan(const SyntheticSize& size, const std::vector<std::pair<std::string, std::string>>& methods,
+inline jobs::Plan synthetic_plan(const SyntheticSize& size,
+                                 const std::vector<std::pair<std::string, std::string>>& methods,
                                  const std::string& second_reference = "") {
   jobs::Plan plan;
   plan.experiment.scoring.draws = size.draws;

@@ -1,4 +1,5 @@
-// Writes a results.h5 for open_results.py: half of it, then waits for a line on stdin with the file open, then the rest.
+// Writes a results.h5 for open_results.py: half of it, then waits for a line on stdin with the file open, then the
+// rest.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -31,8 +32,9 @@ void write_block(orchestrator::ResultsFile& file, const jobs::Plan& plan, std::u
 }
 
 void write(const char* path) {
-  const auto plan = test::synthetic_plan({.groups = 10, .queries = 24, .timesteps = 6, .block = 16, .sets = {"generated", "real"}},
-                                         {{"logo", "logo"}, {"exact", "guda"}, {"knn", "knn"}});
+  const auto plan =
+      test::synthetic_plan({.groups = 10, .queries = 24, .timesteps = 6, .block = 16, .sets = {"generated", "real"}},
+                           {{"logo", "logo"}, {"exact", "guda"}, {"knn", "knn"}});
   orchestrator::ResultsFile::create(path, orchestrator::ResultsShape::of(plan),
                                     {{"config", {{"name", "synthetic \u00e9"}}}, {"build", "test"}, {"seeds", {0}}});
   auto file = orchestrator::ResultsFile::open(path);
