@@ -90,7 +90,7 @@ struct Placement {
   std::uint32_t group = 0;     ///< of loss rows
   std::uint32_t query = 0;     ///< first row on the query axis
   std::uint32_t block = 0;     ///< query block
-  std::uint32_t slot = 0;      ///< first slot on the slot axis
+  std::uint32_t slot = 0;      ///< loss rows: first slot on the slot axis; score rows: first row of the job's table
 };
 
 struct JobSpec {

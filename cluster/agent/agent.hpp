@@ -1,0 +1,25 @@
+#pragma once
+// One per GPU or CPU slot: keeps a guda-worker alive, passes leases down and results up, answers heartbeats.
+#include <csignal>
+#include <filesystem>
+#include <string>
+
+#include "cluster/agent/worker_process.hpp"
+#include "common/channel.hpp"
+
+namespace guda::cluster {
+
+struct AgentConfig {
+  WorkerCommand worker;
+  std::string token;                 ///< of this life
+  std::string device;                ///< stable name, e.g. "node3/cpu1"
+  double beat_every = 5;             ///< s
+  double coordinator_lost_after = 120;  ///< s without a Pulse: leave
+  double cancel_grace = 10;          ///< s a cancelled job may take to hand itself back before its process is killed
+};
+
+/// Runs until the coordinator dismisses us, is lost, our parent is gone, or `terminate` is set by a signal.
+/// Returns true when all peers may be expected to answer MPI_Finalize.
+[[nodiscard]] bool run_agent(Channel& channel, const AgentConfig& config, const volatile std::sig_atomic_t& terminate);
+
+}  // namespace guda::cluster

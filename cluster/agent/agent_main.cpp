@@ -1,0 +1,48 @@
+// guda-agent RUN_DIR LIFE_FILE: an MPI rank >= 1. Started by `guda run` through mpirun, never by hand.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "cluster/agent/agent.hpp"
+#include "common/json.hpp"
+#include "common/mpi/mpi_channel.hpp"
+#include "common/process.hpp"
+
+namespace {
+volatile std::sig_atomic_t terminate_requested = 0;
+}
+
+int main(int argc, char** argv) {
+  // mpirun forwards the stop signal to every rank; only the coordinator acts on it.
+  std::signal(SIGUSR2, SIG_IGN);
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGTERM, [](int) { terminate_requested = 1; });
+  try {
+    guda::MpiSession session(&argc, &argv);
+    if (argc != 3) {
+      std::fprintf(stderr, "usage: guda-agent RUN_DIR LIFE_FILE (started by guda run)\n");
+      return 2;
+    }
+    guda::MpiChannel channel;
+    const guda::Json life = guda::Json::parse(guda::read_file(argv[2]));
+    const std::filesystem::path run = argv[1];
+    const std::string rank = std::to_string(channel.rank());
+    guda::cluster::AgentConfig config;
+    config.worker.program = guda::executable_folder() / "guda-worker";
+    config.worker.run_folder = run;
+    config.worker.segment = life.at("epoch_name").get<std::string>() + "-" + rank + ".seg";
+    config.worker.threads = life.at("threads").get<std::uint32_t>();
+    config.worker.log = run / "logs" / ("rank-" + rank + ".log");
+    config.token = life.at("token").get<std::string>();
+    config.device = guda::host_name() + "/cpu" + rank;
+    config.beat_every = life.at("beat_every").get<double>();
+    config.coordinator_lost_after = life.at("lost_after").get<double>();
+    if (!guda::cluster::run_agent(channel, config, terminate_requested)) guda::MpiSession::leave(75);
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "guda-agent: %s\n", e.what());
+    std::fflush(stderr);
+    guda::MpiSession::leave(1);
+  }
+}

@@ -1,0 +1,57 @@
+#include "cluster/agent/worker_process.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "common/error.hpp"
+#include "common/process.hpp"
+
+namespace guda::cluster {
+
+WorkerProcess::WorkerProcess(const WorkerCommand& command) {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) throw IoError(std::string("socketpair: ") + std::strerror(errno));
+  socket_ = Fd(pair[0]);
+  const Fd theirs(pair[1]);
+  SpawnOptions options;
+  options.arguments = {command.program.string(), "serve",          "--run-dir",       command.run_folder.string(),
+                       "--segment",              command.segment,  "--fd",            "3",
+                       "--threads",              std::to_string(command.threads)};
+  options.environment = {{"OMP_NUM_THREADS", std::to_string(command.threads)}, {"MKL_NUM_THREADS", std::to_string(command.threads)}};
+  options.inherit_fd = theirs.get();
+  options.output = command.log;
+  pid_ = spawn(options);
+}
+
+WorkerProcess::~WorkerProcess() {
+  if (pid_ > 0 && !exit_text_) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+}
+
+bool WorkerProcess::send(const Message& message) { return write_frame(socket_.get(), encode(message)); }
+
+std::optional<Message> WorkerProcess::receive() {
+  static_cast<void>(reader_.fill(socket_.get()));  // the end of the stream shows as an exit
+  const auto frame = reader_.next();
+  if (!frame) return std::nullopt;
+  return decode(*frame);
+}
+
+std::optional<std::string> WorkerProcess::exit_text() {
+  if (exit_text_) return exit_text_;
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) == pid_) exit_text_ = describe_wait_status(status);
+  return exit_text_;
+}
+
+void WorkerProcess::kill() {
+  if (!exit_text_) ::kill(pid_, SIGKILL);
+}
+
+}  // namespace guda::cluster

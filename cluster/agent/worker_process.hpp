@@ -1,0 +1,46 @@
+#pragma once
+// The agent's child: a guda-worker behind a socketpair. It may crash, freeze or be killed; it is replaced.
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/files.hpp"
+#include "common/frame.hpp"
+#include "common/protocol.hpp"
+
+namespace guda::cluster {
+
+struct WorkerCommand {
+  std::filesystem::path program;       ///< guda-worker
+  std::filesystem::path run_folder;
+  std::string segment;                 ///< file name under rows/
+  std::uint32_t threads = 1;
+  std::filesystem::path log;
+};
+
+class WorkerProcess {
+ public:
+  explicit WorkerProcess(const WorkerCommand& command);
+  ~WorkerProcess();  ///< kills and reaps
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  /// False when the worker is gone; exit_text() will say why.
+  [[nodiscard]] bool send(const Message& message);
+  /// Next message, nothing when there is none now.
+  [[nodiscard]] std::optional<Message> receive();
+  /// How it ended, once it has (never blocks).
+  [[nodiscard]] std::optional<std::string> exit_text();
+  void kill();
+
+ private:
+  Fd socket_;
+  FrameReader reader_;
+  pid_t pid_ = -1;
+  std::optional<std::string> exit_text_;
+};
+
+}  // namespace guda::cluster

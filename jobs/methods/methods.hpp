@@ -1,0 +1,31 @@
+#pragma once
+// Methods as policy: a row says which jobs answer "how much did each group contribute", what they leave, how faithful
+// the implementation is to its source. Adding a method is a file here and a row in kMethods (docs/extending.md).
+#include <span>
+#include <string_view>
+
+#include "jobs/plan_builder.hpp"
+
+namespace guda::jobs {
+
+enum class Leaves { losses, scores };
+
+struct Method {
+  std::string_view name;
+  std::string_view summary;   ///< one line for `guda methods`
+  std::string_view fidelity;  ///< released-code parity | paper formula | our reconstruction | control
+  std::string_view source;    ///< paper or section
+  Leaves leaves;
+  void (*plan)(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+};
+
+/// All methods, in the order in which tables show them.
+[[nodiscard]] std::span<const Method> methods();
+/// Throws Error listing the known names.
+[[nodiscard]] const Method& method_named(std::string_view name);
+
+void plan_logo(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_guda(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_control(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+
+}  // namespace guda::jobs

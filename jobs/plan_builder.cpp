@@ -1,0 +1,216 @@
+#include "jobs/plan_builder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "jobs/cost.hpp"
+#include "jobs/experiment_json.hpp"
+#include "jobs/groups.hpp"
+#include "jobs/noise_schedule.hpp"
+
+namespace guda::jobs {
+namespace {
+
+/// Bumped by hand when a kind of job starts to compute something else; part of every digest (architecture 4.4).
+constexpr std::uint32_t kSemantics[] = {/*train*/ 1, /*unlearn*/ 1, /*sample*/ 1, /*score*/ 1, /*attribute*/ 1};
+
+std::string removal_label(const Plan& plan, int group) { return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)]; }
+
+std::vector<Slot> make_slots(const ScoringConfig& scoring, const DiffusionConfig& diffusion) {
+  const NoiseSchedule schedule(diffusion);
+  std::vector<Slot> slots;
+  for (std::uint32_t draw = 0; draw < 2 * scoring.draws; ++draw) {
+    for (std::uint32_t t = scoring.first_timestep; t <= scoring.last_timestep; t += scoring.stride) {
+      slots.push_back({t, draw, schedule.elbo_weight(t) / scoring.draws});
+    }
+  }
+  return slots;
+}
+
+std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint32_t i) {
+  if (set.kind == "images") return fmt::format("{}/s{}/{:04}-{}", set.name, seed, i, set.images[i].stem().string());
+  return fmt::format("{}/s{}/{:04}", set.name, seed, i);
+}
+
+std::uint32_t query_count(const QuerySetConfig& set, const Dataset& dataset) {
+  if (set.kind == "images") return static_cast<std::uint32_t>(set.images.size());
+  if (set.kind == "held_out") return std::min<std::uint32_t>(set.count, static_cast<std::uint32_t>(dataset.held_out.size()));
+  return set.count;
+}
+
+}  // namespace
+
+Digest removal_digest(const std::vector<std::uint32_t>& items) {
+  return digest_of(std::string_view(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(items[0])));
+}
+
+PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics) : dataset_(dataset) {
+  plan_.experiment = experiment;
+  plan_.dataset = dataset.content;
+  plan_.numerics = numerics;
+  for (const Group& group : make_groups(experiment.groups, dataset)) {
+    const Digest digest = removal_digest(group.items);
+    plan_.groups.push_back(group.name);
+    plan_.group_removals.push_back(digest);
+    plan_.removal_sets[digest] = {"group " + group.name, group.items};
+  }
+  for (const std::uint64_t seed : experiment.seeds) {
+    for (const QuerySetConfig& set : experiment.queries) {
+      const std::uint32_t count = query_count(set, dataset);
+      const auto begin = static_cast<std::uint32_t>(plan_.queries.size());
+      for (std::uint32_t i = 0; i < count; ++i) {
+        Query query{query_name(set, seed, i), set.name, seed, ""};
+        if (set.kind == "held_out" && experiment.groups.by == "class") {
+          query.true_group = dataset.class_names.at(dataset.labels.at(dataset.held_out.at(i)));
+        }
+        plan_.queries.push_back(std::move(query));
+      }
+      for (std::uint32_t first = 0; first < count; first += experiment.scoring.block) {
+        plan_.blocks.push_back({begin + first, std::min(experiment.scoring.block, count - first)});
+      }
+    }
+  }
+  plan_.slots = make_slots(experiment.scoring, experiment.diffusion);
+}
+
+Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements,
+                        bool reads_dataset) {
+  Json identity = to_json(work);
+  identity["semantics"] = kSemantics[work.index()];
+  identity["numerics"] = {{"device", plan_.numerics.device}, {"isa", plan_.numerics.isa}, {"dtype", plan_.numerics.dtype},
+                          {"threads", plan_.numerics.threads}};
+  if (reads_dataset) identity["dataset"] = plan_.dataset.hex;
+  const Digest digest = digest_of(identity.dump());
+  const auto [at, is_new] = index_.try_emplace(digest, plan_.jobs.size());
+  if (is_new) {
+    plan_.jobs.push_back({digest, std::move(label), std::move(work), std::move(inputs), cost, std::move(placements)});
+  } else {
+    auto& known = plan_.jobs[at->second].placements;
+    known.insert(known.end(), placements.begin(), placements.end());
+  }
+  return digest;
+}
+
+Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
+  const Experiment& e = plan_.experiment;
+  const std::uint64_t seed = (SeedPath(run_seed) / "train" / std::to_string(stream)).value();
+  TrainSpec spec{e.model, e.diffusion, e.training, seed, group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)]};
+  const double cost = training_seconds(e.model, double(e.training.steps) * e.training.batch);
+  std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed, stream ? fmt::format("/{}", stream) : "");
+  return add(std::move(spec), std::move(label), {}, cost, {}, true);
+}
+
+Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group) {
+  const Experiment& e = plan_.experiment;
+  const UnlearnConfig& u = method.unlearn;
+  UnlearnSpec spec{from, e.diffusion, u, (SeedPath(run_seed) / "unlearn").value(), plan_.group_removals.at(static_cast<std::size_t>(group))};
+  const double cost = training_seconds(e.model, double(u.steps) * (u.retain_batch + u.forget_batch));
+  return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed), {from}, cost, {}, true);
+}
+
+Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
+  const Experiment& e = plan_.experiment;
+  const QuerySetConfig& config = e.queries.at(set);
+  SampleSpec spec;
+  spec.diffusion = e.diffusion;
+  spec.set = config;
+  spec.seed = (SeedPath(run_seed) / "sample" / config.name).value();
+  std::vector<Digest> inputs;
+  if (config.kind == "generated") {
+    spec.from = train(run_seed, 0, -1);
+    inputs.push_back(spec.from);
+  }
+  for (const Query& query : plan_.queries) {
+    if (query.set == config.name && query.seed == run_seed) spec.names.push_back(query.name);
+  }
+  const double cost = config.kind == "generated" ? forward_seconds(e.model, double(config.count) * config.sampler.steps) : 0.1;
+  return add(std::move(spec), fmt::format("sample {} (seed {})", config.name, run_seed), std::move(inputs), cost, {}, true);
+}
+
+void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set) {
+  const Experiment& e = plan_.experiment;
+  const auto slots_per_set = static_cast<std::uint32_t>(plan_.slots.size() / 2);
+  const std::uint32_t first_slot = draw_set * slots_per_set;
+  for (std::size_t set = 0; set < e.queries.size(); ++set) {
+    std::uint32_t set_begin = 0;
+    while (set_begin < plan_.queries.size() &&
+           (plan_.queries[set_begin].set != e.queries[set].name || plan_.queries[set_begin].seed != run_seed)) {
+      ++set_begin;
+    }
+    for (std::uint32_t b = 0; b < plan_.blocks.size(); ++b) {
+      const QueryBlock block = plan_.blocks[b];
+      const Query& query = plan_.queries[block.first];
+      if (query.set != e.queries[set].name || query.seed != run_seed) continue;
+      ScoreSpec spec;
+      spec.weights = weights;
+      spec.queries = query_set(run_seed, set);
+      spec.diffusion = e.diffusion;
+      spec.first = block.first - set_begin;
+      spec.count = block.count;
+      spec.slots.assign(plan_.slots.begin() + first_slot, plan_.slots.begin() + first_slot + slots_per_set);
+      spec.batch = e.scoring.batch;
+      spec.noise_seed = (SeedPath(run_seed) / "score").value();
+      const double cost = forward_seconds(e.model, double(block.count) * slots_per_set);
+      const Placement placement{rows, static_cast<std::uint32_t>(std::max(group, 0)), block.first, b, first_slot};
+      std::string label = fmt::format("score {}{} on {} (seed {}, draws {})", rows,
+                                      group < 0 ? "" : " " + removal_label(plan_, group), e.queries[set].name, run_seed, draw_set);
+      const std::vector<Digest> inputs{weights, spec.queries};
+      add(std::move(spec), std::move(label), inputs, cost, {placement}, false);
+    }
+  }
+}
+
+void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label) {
+  const Experiment& e = plan_.experiment;
+  const auto generated = std::find_if(e.queries.begin(), e.queries.end(), [](const QuerySetConfig& q) { return q.kind == "generated"; });
+  if (generated == e.queries.end()) return;  // nothing says how to sample
+  SampleSpec spec;
+  spec.from = weights;
+  spec.diffusion = e.diffusion;
+  spec.set = *generated;
+  spec.set.name = kPreviewSet;
+  spec.set.count = kPreviewCount;
+  spec.set.sampler.batch = kPreviewCount;
+  spec.seed = (SeedPath(run_seed) / kPreviewSet).value();
+  for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
+  const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
+  add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), {weights}, cost, {}, true);
+}
+
+void PlanBuilder::attribute(std::uint64_t run_seed, const MethodConfig& method) {
+  const Experiment& e = plan_.experiment;
+  for (std::size_t set = 0; set < e.queries.size(); ++set) {
+    AttributeSpec spec{method.method, method.k, (SeedPath(run_seed) / "attribute" / std::to_string(method.seed)).value(),
+                       query_set(run_seed, set), plan_.group_removals};
+    if (spec.method != "random") spec.seed = 0;
+    if (spec.method != "knn") spec.k = 0;
+    std::vector<Placement> placements;
+    std::uint32_t first = 0;
+    bool found = false;
+    for (std::uint32_t b = 0; b < plan_.blocks.size(); ++b) {
+      const Query& query = plan_.queries[plan_.blocks[b].first];
+      if (query.set != e.queries[set].name || query.seed != run_seed) continue;
+      if (!found) first = plan_.blocks[b].first;
+      found = true;
+      // One row table for the whole set; its later blocks are placed relative to the first.
+      placements.push_back({method.name, 0, plan_.blocks[b].first, b, plan_.blocks[b].first - first});
+    }
+    const std::vector<Digest> inputs{spec.queries};
+    add(std::move(spec), fmt::format("attribute {} on {} (seed {})", method.name, e.queries[set].name, run_seed), inputs, 0.2,
+        std::move(placements), true);
+  }
+}
+
+Plan PlanBuilder::finish() && {
+  Json identity = Json::array();
+  for (const JobSpec& job : plan_.jobs) identity.push_back(job.digest.hex);
+  identity.push_back(plan_.groups);
+  for (const Query& query : plan_.queries) identity.push_back(query.name);
+  for (const MethodConfig& method : plan_.experiment.methods) identity.push_back(method.name);
+  plan_.digest = digest_of(identity.dump());
+  return std::move(plan_);
+}
+
+}  // namespace guda::jobs

@@ -1,0 +1,25 @@
+#include "jobs/planner.hpp"
+
+#include "common/cpu.hpp"
+#include "jobs/methods/methods.hpp"
+#include "jobs/plan_builder.hpp"
+
+namespace guda::jobs {
+
+Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics) {
+  PlanBuilder builder(experiment, dataset, numerics);
+  for (const std::uint64_t seed : experiment.seeds) {
+    const Digest full = builder.train(seed, 0, -1);
+    for (std::size_t set = 0; set < experiment.queries.size(); ++set) builder.query_set(seed, set);
+    for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws}) builder.score(seed, full, "full", -1, draw_set);
+    if (seed == experiment.seeds.front()) builder.preview(seed, full, "full");
+    for (const MethodConfig& method : experiment.methods) method_named(method.method).plan(builder, method, seed);
+  }
+  return std::move(builder).finish();
+}
+
+Numerics numerics_of(const Experiment& experiment) {
+  return {experiment.resources.device, cpu_isa(), "float32", experiment.resources.threads};
+}
+
+}  // namespace guda::jobs

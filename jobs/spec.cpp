@@ -1,0 +1,115 @@
+#include "jobs/spec.hpp"
+
+#include "jobs/json_codec.hpp"
+
+namespace guda::jobs {
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
+  visit(Field{.key = "model"}, s.model);
+  visit(Field{.key = "diffusion"}, s.diffusion);
+  visit(Field{.key = "training"}, s.training);
+  visit(Field{.key = "seed"}, s.seed);
+  visit(Field{.key = "removal"}, s.removal);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<UnlearnSpec> auto& s) {
+  visit(Field{.key = "from"}, s.from);
+  visit(Field{.key = "diffusion"}, s.diffusion);
+  visit(Field{.key = "unlearn"}, s.unlearn);
+  visit(Field{.key = "seed"}, s.seed);
+  visit(Field{.key = "removal"}, s.removal);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<SampleSpec> auto& s) {
+  visit(Field{.key = "from"}, s.from);
+  visit(Field{.key = "diffusion"}, s.diffusion);
+  visit(Field{.key = "set"}, s.set);
+  visit(Field{.key = "seed"}, s.seed);
+  visit(Field{.key = "names"}, s.names);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<ScoreSpec> auto& s) {
+  visit(Field{.key = "weights"}, s.weights);
+  visit(Field{.key = "queries"}, s.queries);
+  visit(Field{.key = "diffusion"}, s.diffusion);
+  visit(Field{.key = "first"}, s.first);
+  visit(Field{.key = "count"}, s.count);
+  visit(Field{.key = "batch"}, s.batch);
+  visit(Field{.key = "noise_seed"}, s.noise_seed);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<AttributeSpec> auto& s) {
+  visit(Field{.key = "method"}, s.method);
+  visit(Field{.key = "k"}, s.k);
+  visit(Field{.key = "seed"}, s.seed);
+  visit(Field{.key = "queries"}, s.queries);
+  visit(Field{.key = "groups"}, s.groups);
+}
+
+namespace {
+
+constexpr const char* kKinds[] = {"train", "unlearn", "sample", "score", "attribute"};
+static_assert(std::size(kKinds) == std::variant_size_v<Work>);
+
+// Slots of a Score job are [timestep, draw]: the weights in the experiment must not enter its digest.
+Json slots_to_json(const std::vector<Slot>& slots) {
+  Json out = Json::array();
+  for (const Slot& slot : slots) out.push_back({slot.timestep, slot.draw});
+  return out;
+}
+
+std::vector<Slot> slots_from_json(const Json& json) {
+  if (!json.is_array()) codec::refuse("slots", "wants a list of [timestep, draw]");
+  std::vector<Slot> slots(json.size());
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::string at = fmt::format("slots[{}]", i);
+    if (!json[i].is_array() || json[i].size() != 2) codec::refuse(at, "wants [timestep, draw], not " + json[i].dump());
+    codec::decode(json[i][0], at, slots[i].timestep);
+    codec::decode(json[i][1], at, slots[i].draw);
+  }
+  return slots;
+}
+
+template <class Spec>
+Work read_spec(Json fields) {
+  Spec spec;
+  if constexpr (std::is_same_v<Spec, ScoreSpec>) {
+    if (!fields.contains("slots")) codec::refuse("slots", "the key is missing");
+    spec.slots = slots_from_json(fields["slots"]);
+    fields.erase("slots");
+  }
+  codec::decode(fields, "", spec);
+  return spec;
+}
+
+}  // namespace
+
+const char* kind_of(const Work& work) noexcept { return kKinds[work.index()]; }
+
+Json to_json(const Work& work) {
+  Json out = std::visit([](const auto& spec) { return codec::encode(spec); }, work);
+  if (const auto* score = std::get_if<ScoreSpec>(&work)) out["slots"] = slots_to_json(score->slots);
+  out["kind"] = kind_of(work);
+  return out;
+}
+
+Work work_from_json(const Json& json) {
+  if (!json.is_object()) codec::refuse("", "work wants an object");
+  const auto kind = json.find("kind");
+  if (kind == json.end()) codec::refuse("kind", "the key is missing");
+  Json fields = json;
+  fields.erase("kind");
+  if (*kind == "train") return read_spec<TrainSpec>(std::move(fields));
+  if (*kind == "unlearn") return read_spec<UnlearnSpec>(std::move(fields));
+  if (*kind == "sample") return read_spec<SampleSpec>(std::move(fields));
+  if (*kind == "score") return read_spec<ScoreSpec>(std::move(fields));
+  if (*kind == "attribute") return read_spec<AttributeSpec>(std::move(fields));
+  codec::refuse("kind", "wants train, unlearn, sample, score or attribute, not " + kind->dump());
+}
+
+}  // namespace guda::jobs

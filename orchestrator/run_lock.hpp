@@ -1,0 +1,49 @@
+#pragma once
+// One owner of a run directory: flock where the file system has it, and an identity with a renewed mtime where it has not.
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/files.hpp"
+#include "common/json.hpp"
+
+namespace guda::orchestrator {
+
+struct LockInfo {
+  std::uint32_t epoch = 0;
+  std::string host, boot, user;
+  int pid = 0;
+  std::uint64_t pid_start = 0;
+  std::string slurm_job, slurm_restarts;
+  double age = 0;               ///< seconds since the last renewal
+};
+
+/// Who holds (or held) the lock; nothing when there is none or it can't be read.
+[[nodiscard]] std::optional<LockInfo> read_lock(const std::filesystem::path& lock);
+/// Whether that owner may still be at work: a living pid of this boot, or another host that renewed within 5 minutes.
+[[nodiscard]] bool owner_alive(const LockInfo& info);
+[[nodiscard]] std::string describe(const LockInfo& info);
+
+/// Held by the supervisor for its whole life.
+class RunLock {
+ public:
+  /// Throws Error naming the owner when somebody else is at work.
+  explicit RunLock(const std::filesystem::path& lock);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+  /// Writes the epoch of a new life; also renews.
+  void set_epoch(std::uint32_t epoch);
+  /// Renews the mtime; call at least every 10 s. False when another owner has taken over: leave.
+  [[nodiscard]] bool renew();
+
+ private:
+  void write() const;
+  std::filesystem::path path_;
+  Fd fd_;
+  std::uint32_t epoch_ = 0;
+  std::string nonce_;
+};
+
+}  // namespace guda::orchestrator

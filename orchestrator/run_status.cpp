@@ -1,0 +1,70 @@
+#include "orchestrator/run_status.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "common/files.hpp"
+
+namespace guda::orchestrator {
+
+void to_json(Json& j, const RunStatus& s) {
+  Json workers = Json::array();
+  for (const WorkerView& w : s.workers) {
+    workers.push_back({{"rank", w.rank}, {"device", w.device}, {"state", w.state}, {"job", w.job}, {"running_for", w.running_for},
+                       {"silent_for", w.silent_for}, {"step", w.step}, {"steps", w.steps},
+                       {"loss", std::isfinite(w.loss) ? Json(w.loss) : Json()}});
+  }
+  j = {{"schema", 1}, {"sequence", s.sequence}, {"epoch", s.epoch}, {"pid", s.pid}, {"host", s.host}, {"time", s.time},
+       {"state", s.state}, {"exit_code", s.exit_code}, {"jobs", {{"total", s.total}, {"done", s.done}, {"running", s.running},
+       {"quarantined", s.quarantined}, {"blocked", s.blocked}}}, {"committed_this_life", s.committed_this_life},
+       {"failures", s.failures}, {"progress", s.progress}, {"eta_p50", s.eta_p50}, {"eta_p90", s.eta_p90},
+       {"device_seconds", s.device_seconds}, {"elapsed", s.elapsed}, {"workers", workers}, {"errors", s.errors}};
+}
+
+void from_json(const Json& j, RunStatus& s) {
+  j.at("sequence").get_to(s.sequence);
+  j.at("epoch").get_to(s.epoch);
+  j.at("pid").get_to(s.pid);
+  j.at("host").get_to(s.host);
+  j.at("time").get_to(s.time);
+  j.at("state").get_to(s.state);
+  j.at("exit_code").get_to(s.exit_code);
+  const Json& jobs = j.at("jobs");
+  jobs.at("total").get_to(s.total);
+  jobs.at("done").get_to(s.done);
+  jobs.at("running").get_to(s.running);
+  jobs.at("quarantined").get_to(s.quarantined);
+  jobs.at("blocked").get_to(s.blocked);
+  j.at("committed_this_life").get_to(s.committed_this_life);
+  j.at("failures").get_to(s.failures);
+  j.at("progress").get_to(s.progress);
+  j.at("eta_p50").get_to(s.eta_p50);
+  j.at("eta_p90").get_to(s.eta_p90);
+  j.at("device_seconds").get_to(s.device_seconds);
+  j.at("elapsed").get_to(s.elapsed);
+  j.at("errors").get_to(s.errors);
+  s.workers.clear();
+  for (const Json& w : j.at("workers")) {
+    WorkerView v;
+    w.at("rank").get_to(v.rank);
+    w.at("device").get_to(v.device);
+    w.at("state").get_to(v.state);
+    w.at("job").get_to(v.job);
+    w.at("running_for").get_to(v.running_for);
+    w.at("silent_for").get_to(v.silent_for);
+    w.at("step").get_to(v.step);
+    w.at("steps").get_to(v.steps);
+    v.loss = w.at("loss").is_null() ? std::numeric_limits<double>::quiet_NaN() : w.at("loss").get<double>();
+    s.workers.push_back(std::move(v));
+  }
+}
+
+std::optional<RunStatus> read_status(const std::filesystem::path& file) {
+  try {
+    return Json::parse(read_file(file)).get<RunStatus>();
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace guda::orchestrator

@@ -1,0 +1,47 @@
+#pragma once
+// status.json: what the coordinator is doing, replaced twice a second. Progress bars, `guda status` and the supervisor's
+// watch over a frozen coordinator all read it; nothing depends on its being durable.
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+
+namespace guda::orchestrator {
+
+struct WorkerView {
+  std::uint32_t rank = 0;
+  std::string device, state;     ///< state: idle | running | suspect | lost
+  std::string job;               ///< label of what it runs
+  double running_for = 0;        ///< s
+  double silent_for = 0;         ///< s since its last message
+  std::uint64_t step = 0, steps = 0;
+  double loss = 0;
+};
+
+struct RunStatus {
+  std::uint64_t sequence = 0;    ///< grows with every write of one life
+  std::uint32_t epoch = 0;
+  int pid = 0;
+  std::string host;
+  double time = 0;               ///< Unix time of writing
+  std::string state;             ///< running | stopping | ended
+  int exit_code = -1;            ///< when ended
+  std::uint64_t total = 0, done = 0, running = 0, quarantined = 0, blocked = 0;
+  std::uint64_t committed_this_life = 0, failures = 0;
+  double progress = 0;           ///< share of the predicted work that is done, 0..1
+  double eta_p50 = -1, eta_p90 = -1;  ///< s; -1: not known yet
+  double device_seconds = 0;     ///< of all committed jobs
+  double elapsed = 0;            ///< s of this life
+  std::vector<WorkerView> workers;
+  std::vector<std::string> errors;    ///< last few
+};
+
+void to_json(Json& j, const RunStatus& status);
+void from_json(const Json& j, RunStatus& status);
+/// Nothing when there is no status yet.
+[[nodiscard]] std::optional<RunStatus> read_status(const std::filesystem::path& file);
+
+}  // namespace guda::orchestrator

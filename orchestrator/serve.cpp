@@ -1,0 +1,341 @@
+#include "orchestrator/serve.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <deque>
+#include <thread>
+#include <unordered_map>
+
+#include "common/error.hpp"
+#include "common/process.hpp"
+#include "orchestrator/run_lock.hpp"
+#include "orchestrator/run_status.hpp"
+#include "orchestrator/run_store.hpp"
+
+namespace guda::orchestrator {
+namespace {
+
+double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+class Coordinator {
+ public:
+  Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
+      : channel_(channel), run_(run), plan_(plan), life_(life), store_(run, plan, life.epoch),
+        scheduler_(nodes_of(plan), store_.settled(), life.scheduler), start_(steady()) {
+    for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
+    for (const jobs::JobSpec& job : plan.jobs) total_cost_ += job.cost;
+  }
+
+  int run(const volatile std::sig_atomic_t& stop) {
+    feed(event::Tick{});  // a plan that is already complete ends here
+    while (!exit_code_) {
+      bool moved = receive();
+      moved = try_commits() || moved;
+      moved = sync() || moved;
+      const double t = steady();
+      if (stop && !stopping_) {
+        stopping_ = true;
+        feed(event::StopRequested{});
+      }
+      if (t - last_tick_ >= kTick) tick(t);
+      if (!moved) rest(t);
+      else idle_since_ = t;
+    }
+    store_.end(stopping_ ? "stopped on request" : "finished", *exit_code_);
+    write_status("ended");
+    // Give the goodbyes time to leave before the process ends.
+    for (const double until = steady() + 0.2; steady() < until;) static_cast<void>(channel_.receive());
+    return *exit_code_;
+  }
+
+  [[nodiscard]] bool lost_somebody() const { return lost_somebody_; }
+
+ private:
+  struct Peer {
+    message::Hello hello;
+    message::Beat beat;
+  };
+  struct PendingCommit {
+    WorkerId worker;
+    message::Done done;
+    double give_up_at = 0, try_at = 0;
+  };
+
+  void feed(const Event& event) {
+    for (const Action& action : scheduler_.on(event, steady())) std::visit([this](const auto& a) { perform(a); }, action);
+  }
+
+  bool receive() {
+    bool moved = false;
+    while (const auto envelope = channel_.receive()) {
+      moved = true;
+      try {
+        hear(WorkerId(envelope->peer), decode(envelope->bytes));
+      } catch (const Error& e) {
+        note_error(fmt::format("rank {}: {}", envelope->peer, e.what()));
+      }
+    }
+    return moved;
+  }
+
+  void hear(WorkerId worker, const Message& message) {
+    if (const auto* hello = std::get_if<message::Hello>(&message)) {
+      if (hello->token != life_.token) throw Error("a hello with a foreign token was ignored");
+      peers_[worker].hello = *hello;
+      feed(event::WorkerJoined{worker, hello->device});
+      return;
+    }
+    if (!peers_.contains(worker)) return;  // never said hello: not of this life
+    if (const auto* beat = std::get_if<message::Beat>(&message)) {
+      peers_[worker].beat = *beat;
+      feed(event::Heartbeat{worker, beat->busy, beat->lease, beat->step});
+    } else if (const auto* done = std::get_if<message::Done>(&message)) {
+      reported_[worker] = *done;
+      feed(event::Finished{worker, done->lease, done->seconds});
+    } else if (const auto* failed = std::get_if<message::Failed>(&message)) {
+      feed(event::Failed{worker, failed->lease, failed->error, failed->text});
+    } else if (const auto* returned = std::get_if<message::Returned>(&message)) {
+      feed(event::Returned{worker, returned->lease});
+    }
+  }
+
+  void send(WorkerId worker, const Message& message) { channel_.send(worker.value, encode(message)); }
+
+  void perform(const action::Assign& a) { send(a.worker, message::Assign{a.lease}); }
+  void perform(const action::Cancel& a) { send(a.worker, message::Cancel{a.lease}); }
+  void perform(const action::RestartWorker& a) { send(a.worker, message::Restart{}); }
+  void perform(const action::DismissWorker& a) { send(a.worker, message::Dismiss{}); }
+  void perform(const action::Finish& a) { exit_code_ = a.exit_code; }
+  void perform(const action::DropLate& a) {
+    store_.add_failure({{"late", true}, {"job", job_digest(a.lease)}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)}});
+  }
+  void perform(const action::Commit& a) {
+    commits_.push_back({a.worker, reported_.at(a.worker), steady() + life_.visible_within, 0});
+  }
+  void perform(const action::LoseWorker& a) {
+    lost_somebody_ = true;
+    channel_.abandon(a.worker.value);
+    // A frozen rank would keep mpirun waiting for ever: on this node we can end it ourselves.
+    const message::Hello& hello = peers_.at(a.worker).hello;
+    if (hello.node == host_name() && hello.pid > 1 &&
+        std::filesystem::exists(fmt::format("/proc/{}/exe", hello.pid))) {
+      std::error_code ignored;
+      const auto program = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", hello.pid), ignored);
+      if (program.filename() == "guda-agent") ::kill(static_cast<pid_t>(hello.pid), SIGKILL);
+    }
+    note_error(fmt::format("{} is lost", worker_name(a.worker)));
+  }
+  void perform(const action::RecordFailure& a) {
+    ++failures_;
+    const std::string label = plan_.jobs.at(a.lease.job).label;
+    store_.add_failure({{"job", job_digest(a.lease)}, {"label", label}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)},
+                        {"error", to_string(a.error)}, {"text", a.text}, {"quarantined", a.quarantined}});
+    note_error(fmt::format("{}{} on {}, attempt {}: {}: {}", label, a.quarantined ? " is quarantined, failed" : " failed",
+                           worker_name(a.worker), a.lease.attempt, to_string(a.error), a.text));
+  }
+
+  [[nodiscard]] std::string job_digest(const Lease& lease) const { return plan_.jobs.at(lease.job).digest.hex; }
+  [[nodiscard]] std::string worker_name(WorkerId worker) const {
+    const auto at = peers_.find(worker);
+    return at == peers_.end() ? fmt::format("rank {}", worker.value) : fmt::format("rank {} ({})", worker.value, at->second.hello.device);
+  }
+
+  /// Reads the rows of reported jobs. Rows written on another node may become visible late: they are looked at again.
+  bool try_commits() {
+    bool moved = false;
+    const double t = steady();
+    std::deque<PendingCommit> later;
+    for (PendingCommit& pending : commits_) {
+      if (pending.try_at > t) {
+        later.push_back(std::move(pending));
+        continue;
+      }
+      const JobIndex job(pending.done.lease.job);
+      try {
+        std::optional<RowRecord> rows;
+        if (pending.done.rows.length > 0) rows = read_row_record(run_.rows(), pending.done.rows);
+        Commit commit{plan_.jobs[job.value].digest, pending.done.lease.attempt, worker_name(pending.worker),
+                      peers_.at(pending.worker).hello.device, pending.done.seconds, pending.done.rows, pending.done.metrics};
+        store_.add(job, std::move(commit), std::move(rows));
+        device_seconds_ += pending.done.seconds;
+        cost_seconds_.emplace_back(plan_.jobs[job.value].cost, pending.done.seconds);
+        moved = true;
+      } catch (const Error& e) {
+        if (t > pending.give_up_at) {
+          feed(event::CommitRefused{job, e.what()});
+          continue;
+        }
+        pending.try_at = t + 0.25;
+        later.push_back(std::move(pending));
+      }
+    }
+    commits_ = std::move(later);
+    return moved;
+  }
+
+  bool sync() {
+    const auto done = store_.sync();
+    for (const JobIndex job : done) {
+      ++committed_;
+      feed(event::Committed{job});
+    }
+    return !done.empty();
+  }
+
+  void tick(double t) {
+    last_tick_ = t;
+    feed(event::Tick{});
+    if (t - last_status_ >= kStatus) {
+      last_status_ = t;
+      write_status(stopping_ ? "stopping" : "running");
+      const auto owner = read_lock(run_.lock());
+      if (owner && owner->epoch > life_.epoch) throw Error("life " + std::to_string(owner->epoch) + " has taken over this run directory");
+    }
+    if (t - last_pulse_ >= life_.beat_every) {
+      last_pulse_ = t;
+      for (const auto& [worker, peer] : peers_) send(worker, message::Pulse{});
+    }
+    if (peers_.empty() && t - start_ > life_.scheduler.lost_after) throw Error("no worker has said hello");
+  }
+
+  void rest(double t) {
+    // Spin briefly after traffic, then sleep: an idle coordinator must not take a core from a worker.
+    const double idle = t - idle_since_;
+    if (idle < 50e-6) return;
+    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2e-3 ? 100 : idle < 0.1 ? 1000 : 4000));
+  }
+
+  void note_error(std::string text) {
+    errors_.push_back(clip_text(std::move(text)));
+    if (errors_.size() > 5) errors_.pop_front();
+  }
+
+  void write_status(const std::string& state) {
+    RunStatus s;
+    s.sequence = ++sequence_;
+    s.epoch = life_.epoch;
+    s.pid = ::getpid();
+    s.host = host_name();
+    s.time = wall();
+    s.state = state;
+    s.exit_code = exit_code_.value_or(-1);
+    s.total = plan_.jobs.size();
+    s.done = scheduler_.count(JobState::done);
+    s.running = scheduler_.count(JobState::running);
+    s.quarantined = scheduler_.count(JobState::quarantined);
+    s.blocked = scheduler_.count(JobState::blocked);
+    s.committed_this_life = committed_;
+    s.failures = failures_;
+    s.device_seconds = device_seconds_;
+    s.elapsed = steady() - start_;
+    s.errors.assign(errors_.begin(), errors_.end());
+    double in_flight = 0;
+    std::size_t alive = 0;
+    for (const auto& [worker, w] : scheduler_.workers()) {
+      WorkerView v;
+      v.rank = worker.value;
+      v.device = w.device;
+      v.silent_for = steady() - w.last_heard;
+      v.state = w.lost ? "lost" : v.silent_for > life_.scheduler.suspect_after ? "suspect" : w.lease ? "running" : "idle";
+      alive += w.lost ? 0 : 1;
+      if (w.lease) {
+        const message::Beat& beat = peers_.at(worker).beat;
+        v.job = plan_.jobs[w.lease->job].label;
+        v.running_for = steady() - scheduler_.jobs()[w.lease->job].since;
+        if (beat.busy && beat.lease == *w.lease) {
+          v.step = beat.step;
+          v.steps = beat.steps;
+          v.loss = beat.loss;
+          if (beat.steps > 0) in_flight += plan_.jobs[w.lease->job].cost * std::min(1.0, double(beat.step) / double(beat.steps));
+        }
+      }
+      s.workers.push_back(std::move(v));
+    }
+    const double left = std::max(0.0, scheduler_.remaining_cost() - in_flight);
+    s.progress = total_cost_ > 0 ? std::clamp(1 - left / total_cost_, 0.0, 1.0) : 1;
+    fit_eta(s, left, alive);
+    replace_file(run_.status(), Json(s).dump(1), false);
+  }
+
+  /// ETA from the ratio of measured to predicted cost of finished jobs; its spread gives the 90 % bound.
+  void fit_eta(RunStatus& s, double left, std::size_t alive) const {
+    double predicted = 0, measured = 0;
+    for (const auto& [cost, seconds] : cost_seconds_) {
+      predicted += cost;
+      measured += seconds;
+    }
+    if (predicted <= 0 || alive == 0) return;
+    const double ratio = measured / predicted;
+    double spread = 0;
+    for (const auto& [cost, seconds] : cost_seconds_) spread += cost * std::abs(seconds / std::max(cost, 1e-9) - ratio);
+    s.eta_p50 = left * ratio / double(alive);
+    s.eta_p90 = s.eta_p50 * (1 + 1.3 * std::min(1.0, spread / predicted / ratio)) + 1;
+  }
+
+  static constexpr double kTick = 0.05, kStatus = 0.5;
+
+  Channel& channel_;
+  const RunLayout run_;
+  const jobs::Plan& plan_;
+  const Life life_;
+  RunStore store_;
+  Scheduler scheduler_;
+  const double start_;
+  std::map<WorkerId, Peer> peers_;
+  std::map<WorkerId, message::Done> reported_;
+  std::deque<PendingCommit> commits_;
+  std::deque<std::string> errors_;
+  std::vector<std::pair<double, double>> cost_seconds_;
+  std::optional<int> exit_code_;
+  bool stopping_ = false, lost_somebody_ = false;
+  std::uint64_t sequence_ = 0, committed_ = 0, failures_ = 0;
+  double device_seconds_ = 0, total_cost_ = 0;
+  double last_tick_ = 0, last_status_ = 0, last_pulse_ = 0, idle_since_ = 0;
+};
+
+}  // namespace
+
+std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
+  std::unordered_map<Digest, std::uint32_t> index;
+  std::vector<JobNode> nodes;
+  for (const jobs::JobSpec& job : plan.jobs) {
+    JobNode node{job.cost, {}};
+    for (const Digest& input : job.inputs) node.inputs.emplace_back(index.at(input));
+    index[job.digest] = static_cast<std::uint32_t>(nodes.size());
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
+
+Json to_json(const Life& l) {
+  return {{"epoch", l.epoch}, {"epoch_name", fmt::format("{:04}", l.epoch)}, {"token", l.token}, {"threads", l.threads},
+          {"beat_every", l.beat_every}, {"visible_within", l.visible_within}, {"suspect_after", l.scheduler.suspect_after},
+          {"lost_after", l.scheduler.lost_after}, {"no_progress_after", l.scheduler.no_progress_after},
+          {"crash_limit", l.scheduler.crash_limit}};
+}
+
+Life life_from_json(const Json& j) {
+  Life l;
+  j.at("epoch").get_to(l.epoch);
+  j.at("token").get_to(l.token);
+  j.at("threads").get_to(l.threads);
+  j.at("beat_every").get_to(l.beat_every);
+  j.at("visible_within").get_to(l.visible_within);
+  j.at("suspect_after").get_to(l.scheduler.suspect_after);
+  j.at("lost_after").get_to(l.scheduler.lost_after);
+  j.at("no_progress_after").get_to(l.scheduler.no_progress_after);
+  j.at("crash_limit").get_to(l.scheduler.crash_limit);
+  return l;
+}
+
+int serve(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life, const volatile std::sig_atomic_t& stop) {
+  return Coordinator(channel, run, plan, life).run(stop);
+}
+
+}  // namespace guda::orchestrator

@@ -1,0 +1,186 @@
+#include "orchestrator/supervisor.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "common/process.hpp"
+#include "orchestrator/journal.hpp"
+#include "orchestrator/run_status.hpp"
+
+namespace guda::orchestrator {
+namespace {
+
+double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+std::string new_token() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}", device(), device());
+}
+
+/// Signals that a supervisor acts on, taken synchronously.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    for (const int s : {SIGINT, SIGTERM, SIGUSR2, SIGHUP}) sigaddset(&set_, s);
+    ::sigprocmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  /// A pending signal, or 0 after `seconds` without one.
+  [[nodiscard]] int wait(double seconds) const {
+    timespec timeout{static_cast<time_t>(seconds), static_cast<long>((seconds - double(static_cast<time_t>(seconds))) * 1e9)};
+    const int s = ::sigtimedwait(&set_, nullptr, &timeout);
+    return s > 0 ? s : 0;
+  }
+
+ private:
+  sigset_t set_{}, before_{};
+};
+
+/// Ends everything below us: ranks whose mpirun died were handed to us as subreaper.
+void kill_descendants() {
+  for (int round = 0; round < 50; ++round) {
+    const auto below = descendants(::getpid());
+    for (const pid_t pid : below) ::kill(pid, SIGKILL);
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    if (below.empty()) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+enum class LifeEnd { ended, died, interrupted };
+
+class Supervisor {
+ public:
+  Supervisor(const RunLayout& run, RunLock& lock, const SupervisorConfig& config, Progress& progress)
+      : run_(run), lock_(lock), config_(config), progress_(progress) {}
+
+  int run() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    std::uint32_t barren = 0;
+    while (true) {
+      const LifeEnd end = live();
+      const auto status = status_of_this_life();
+      if (status && status->state == "ended") {
+        progress_.finish(*status);
+        return status->exit_code;
+      }
+      if (end == LifeEnd::interrupted) return 75;
+      barren = status && status->committed_this_life > 0 ? 0 : barren + 1;
+      if (barren >= config_.barren_lives) {
+        progress_.note(fmt::format("{} lives without progress: stopping. The reasons are in {}.", barren, run_.logs().string()));
+        return 75;
+      }
+      progress_.note(fmt::format("life {} ended early; starting another", epoch_));
+      if (barren > 0 && pause(std::min(10.0, barren * 1.0))) return 75;
+    }
+  }
+
+ private:
+  [[nodiscard]] std::optional<RunStatus> status_of_this_life() const {
+    auto status = read_status(run_.status());
+    if (status && status->epoch == epoch_) return status;
+    return std::nullopt;
+  }
+
+  bool pause(double seconds) {
+    const double until = steady() + seconds;
+    while (steady() < until) {
+      if (signals_.wait(0.2) != 0) return true;
+    }
+    return false;
+  }
+
+  LifeEnd live() {
+    Life life = config_.life;
+    life.epoch = read_journal(run_.journal()).last_epoch + 1;
+    life.token = new_token();
+    life.threads = config_.launch.threads;
+    epoch_ = life.epoch;
+    lock_.set_epoch(epoch_);
+    replace_file(run_.life(), to_json(life).dump(1));
+    const std::filesystem::path log = run_.logs() / fmt::format("life-{:04}.log", epoch_);
+
+    SpawnOptions options;
+    options.arguments = cluster::mpirun_command(config_.launch, executable_folder(), run_.folder, run_.life());
+    options.environment = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+    options.output = log;
+    options.new_group = true;  // ^C reaches us alone; we translate
+    const pid_t mpirun = spawn(options);
+    const LifeEnd end = watch(mpirun);
+    kill_descendants();
+    return end;
+  }
+
+  LifeEnd watch(pid_t mpirun) {
+    std::uint64_t sequence = 0;
+    double moved_at = steady(), renewed_at = 0, kill_at = 0;
+    while (true) {
+      int wait_status = 0;
+      pid_t ended = 0;
+      while ((ended = ::waitpid(-1, &wait_status, WNOHANG)) > 0) {
+        if (ended == mpirun) return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
+      }
+      if (const int s = signals_.wait(0.2); s != 0) {
+        ++stop_signals_;
+        if (stop_signals_ == 1) {
+          progress_.note("stopping: running jobs are handed back (again to stop at once)");
+          kill_at = steady() + config_.grace;
+          ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second
+        } else if (s != SIGUSR2) {
+          return LifeEnd::interrupted;
+        }
+      }
+      const double t = steady();
+      if (kill_at > 0 && t > kill_at) return LifeEnd::interrupted;
+      if (t - renewed_at > 5) {
+        renewed_at = t;
+        if (!lock_.renew()) {
+          progress_.note("another owner has taken over this run directory: leaving");
+          stop_signals_ = 1;
+          return LifeEnd::interrupted;
+        }
+      }
+      const auto status = status_of_this_life();
+      if (status && status->sequence != sequence) {
+        sequence = status->sequence;
+        moved_at = t;
+        progress_.show(*status);
+        // The end is written: ranks get a moment to leave, frozen ones are not waited for.
+        if (status->state == "ended" && (kill_at == 0 || kill_at > t + kEndGrace)) kill_at = t + kEndGrace;
+      }
+      if (t - moved_at > config_.life.scheduler.lost_after) {
+        progress_.note("the coordinator does not move any more: killing this life");
+        return LifeEnd::died;
+      }
+    }
+  }
+
+  static constexpr double kEndGrace = 8;
+
+  const RunLayout& run_;
+  RunLock& lock_;
+  const SupervisorConfig& config_;
+  Progress& progress_;
+  Signals signals_;
+  std::uint32_t epoch_ = 0;
+  int stop_signals_ = 0;
+};
+
+}  // namespace
+
+int supervise(const RunLayout& run, RunLock& lock, const SupervisorConfig& config, Progress& progress) {
+  return Supervisor(run, lock, config, progress).run();
+}
+
+}  // namespace guda::orchestrator

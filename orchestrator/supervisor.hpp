@@ -1,0 +1,25 @@
+#pragma once
+// `guda run` after planning: owns the run directory, starts life after life, shows progress, passes signals on.
+#include <cstdint>
+#include <filesystem>
+
+#include "cluster/launch_plan.hpp"
+#include "orchestrator/progress.hpp"
+#include "orchestrator/run_layout.hpp"
+#include "orchestrator/run_lock.hpp"
+#include "orchestrator/serve.hpp"
+
+namespace guda::orchestrator {
+
+struct SupervisorConfig {
+  cluster::LaunchPlan launch;
+  Life life;                          ///< timings; epoch and token are filled per life
+  double grace = 30;                  ///< s between a stop signal and killing everything
+  std::uint32_t barren_lives = 3;     ///< lives without a commit before giving up
+};
+
+/// Runs plan.json of the run directory to its end; needs the lock. Returns the exit code of the run (architecture 6).
+/// Must be called from a single-threaded process: it blocks signals and becomes subreaper of everything below.
+[[nodiscard]] int supervise(const RunLayout& run, RunLock& lock, const SupervisorConfig& config, Progress& progress);
+
+}  // namespace guda::orchestrator

@@ -1,0 +1,94 @@
+#include "worker/models/unet2d_blocks.hpp"
+
+#include <ATen/ATen.h>
+
+namespace guda::worker {
+namespace {
+
+template <class Holder>
+torch::nn::ModuleList list_of(const std::vector<Holder>& modules) {
+  torch::nn::ModuleList list;
+  for (const Holder& m : modules) list->push_back(m);
+  return list;
+}
+
+}  // namespace
+
+DownBlockImpl::DownBlockImpl(const BlockShape& shape, const ResnetStyle& style) {
+  for (std::int64_t i = 0; i < shape.layers; ++i) {
+    resnets_.emplace_back(i == 0 ? shape.in : shape.out, shape.out, style);
+    if (shape.attention_head_dim > 0) {
+      attentions_.emplace_back(shape.out, shape.attention_head_dim, style.groups, style.eps);
+    }
+  }
+  if (!attentions_.empty()) register_module("attentions", list_of(attentions_));
+  register_module("resnets", list_of(resnets_));
+  if (shape.sampler == Sampler::conv) {
+    downsample_ = Downsample(shape.out, shape.downsample_padding);
+    register_module("downsamplers", torch::nn::ModuleList(downsample_));
+  } else if (shape.sampler == Sampler::resnet) {
+    downsample_resnet_ = ResnetBlock(shape.out, shape.out, style, Resample::down);
+    register_module("downsamplers", torch::nn::ModuleList(downsample_resnet_));
+  }
+}
+
+at::Tensor DownBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips) {
+  for (std::size_t i = 0; i < resnets_.size(); ++i) {
+    x = resnets_[i](x, temb);
+    if (!attentions_.empty()) x = attentions_[i](x);
+    skips.push_back(x);
+  }
+  if (downsample_ || downsample_resnet_) {
+    x = downsample_ ? downsample_(x) : downsample_resnet_(x, temb);
+    skips.push_back(x);
+  }
+  return x;
+}
+
+UpBlockImpl::UpBlockImpl(const BlockShape& shape, const ResnetStyle& style) {
+  for (std::int64_t i = 0; i < shape.layers; ++i) {
+    const std::int64_t skip = i == shape.layers - 1 ? shape.skip : shape.out;
+    resnets_.emplace_back((i == 0 ? shape.in : shape.out) + skip, shape.out, style);
+    if (shape.attention_head_dim > 0) {
+      attentions_.emplace_back(shape.out, shape.attention_head_dim, style.groups, style.eps);
+    }
+  }
+  if (!attentions_.empty()) register_module("attentions", list_of(attentions_));
+  register_module("resnets", list_of(resnets_));
+  if (shape.sampler == Sampler::conv) {
+    upsample_ = Upsample(shape.out);
+    register_module("upsamplers", torch::nn::ModuleList(upsample_));
+  } else if (shape.sampler == Sampler::resnet) {
+    upsample_resnet_ = ResnetBlock(shape.out, shape.out, style, Resample::up);
+    register_module("upsamplers", torch::nn::ModuleList(upsample_resnet_));
+  }
+}
+
+at::Tensor UpBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips) {
+  for (std::size_t i = 0; i < resnets_.size(); ++i) {
+    x = resnets_[i](at::cat({x, skips.back()}, 1), temb);
+    skips.pop_back();
+    if (!attentions_.empty()) x = attentions_[i](x);
+  }
+  if (upsample_) return upsample_(x);
+  if (upsample_resnet_) return upsample_resnet_(x, temb);
+  return x;
+}
+
+MidBlockImpl::MidBlockImpl(std::int64_t channels, std::int64_t head_dim, std::optional<std::int64_t> attention_groups,
+                           const ResnetStyle& style)
+    : first_(channels, channels, style), second_(channels, channels, style) {
+  if (head_dim > 0) {
+    attention_ = Attention(channels, head_dim, attention_groups, style.eps, style.output_scale);
+    register_module("attentions", torch::nn::ModuleList(attention_));
+  }
+  register_module("resnets", torch::nn::ModuleList(first_, second_));
+}
+
+at::Tensor MidBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
+  x = first_(x, temb);
+  if (attention_) x = attention_(x);
+  return second_(x, temb);
+}
+
+}  // namespace guda::worker

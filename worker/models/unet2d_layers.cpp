@@ -1,0 +1,136 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "common/error.hpp"
+#include "worker/models/unet2d_blocks.hpp"
+
+namespace guda::worker {
+namespace {
+
+torch::nn::Conv2d conv3x3(std::int64_t in, std::int64_t out, std::int64_t stride = 1, std::int64_t padding = 1) {
+  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3).stride(stride).padding(padding));
+}
+
+torch::nn::GroupNorm group_norm(std::int64_t groups, std::int64_t channels, double eps) {
+  return torch::nn::GroupNorm(torch::nn::GroupNormOptions(groups, channels).eps(eps));
+}
+
+at::Tensor twice_as_large(const at::Tensor& x) {
+  return at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}, 2.0, 2.0);
+}
+
+}  // namespace
+
+Activation activation_from(const std::string& name) {
+  if (name == "silu" || name == "swish") return [](const at::Tensor& x) { return at::silu(x); };
+  if (name == "mish") return [](const at::Tensor& x) { return at::mish(x); };
+  if (name == "gelu") return [](const at::Tensor& x) { return at::gelu(x); };
+  if (name == "relu") return [](const at::Tensor& x) { return at::relu(x); };
+  throw Bug("unknown activation '" + name + "'");
+}
+
+at::Tensor sinusoidal_embedding(const at::Tensor& timestep, std::int64_t channels, bool flip_sin_to_cos,
+                                double freq_shift) {
+  const std::int64_t half = channels / 2;
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(timestep.device());
+  const at::Tensor exponent = at::arange(half, options) * -std::log(10000.0) / (static_cast<double>(half) - freq_shift);
+  const at::Tensor angle = timestep.to(at::kFloat).unsqueeze(1) * at::exp(exponent).unsqueeze(0);
+  std::vector<at::Tensor> columns = flip_sin_to_cos ? std::vector{at::cos(angle), at::sin(angle)}
+                                                    : std::vector{at::sin(angle), at::cos(angle)};
+  if (channels % 2 == 1) columns.push_back(at::zeros({angle.size(0), 1}, options));
+  return at::cat(columns, 1);
+}
+
+FourierProjectionImpl::FourierProjectionImpl(std::int64_t channels)
+    : weight_(register_parameter("weight", at::randn({channels}) * 16, /*requires_grad=*/false)) {}
+
+at::Tensor FourierProjectionImpl::forward(const at::Tensor& timestep) {
+  const at::Tensor log_t = at::log(timestep.to(at::kFloat));
+  const at::Tensor angle = log_t.unsqueeze(1) * weight_.unsqueeze(0) * 2 * std::numbers::pi;
+  return at::cat({at::sin(angle), at::cos(angle)}, 1);
+}
+
+TimestepMlpImpl::TimestepMlpImpl(std::int64_t in, std::int64_t out)
+    : linear_1_(register_module("linear_1", torch::nn::Linear(in, out))),
+      linear_2_(register_module("linear_2", torch::nn::Linear(out, out))) {}
+
+at::Tensor TimestepMlpImpl::forward(const at::Tensor& x) { return linear_2_(at::silu(linear_1_(x))); }
+
+ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const ResnetStyle& style, Resample resample)
+    : style_(style), resample_(resample) {
+  norm1_ = register_module("norm1", group_norm(style.groups, in, style.eps));
+  conv1_ = register_module("conv1", conv3x3(in, out));
+  time_emb_proj_ =
+      register_module("time_emb_proj", torch::nn::Linear(style.temb_channels, style.scale_shift ? 2 * out : out));
+  norm2_ = register_module("norm2", group_norm(style.groups, out, style.eps));
+  conv2_ = register_module("conv2", conv3x3(out, out));
+  if (in != out) {
+    conv_shortcut_ =
+        register_module("conv_shortcut", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 1)));
+  }
+}
+
+at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
+  at::Tensor h = style_.activation(norm1_(x));
+  if (resample_ == Resample::up) {
+    x = twice_as_large(x);
+    h = twice_as_large(h);
+  } else if (resample_ == Resample::down) {
+    x = at::avg_pool2d(x, 2);
+    h = at::avg_pool2d(h, 2);
+  }
+  h = conv1_(h);
+  const at::Tensor time = time_emb_proj_(temb).unsqueeze(-1).unsqueeze(-1);
+  if (style_.scale_shift) {
+    const std::vector<at::Tensor> parts = time.chunk(2, 1);
+    h = norm2_(h) * (1 + parts[0]) + parts[1];
+  } else {
+    h = norm2_(h + time);
+  }
+  h = style_.activation(h);
+  if (style_.dropout > 0 && is_training()) h = at::dropout(h, style_.dropout, true);
+  h = conv2_(h);
+  if (conv_shortcut_) x = conv_shortcut_(x);
+  h = x + h;
+  return style_.output_scale == 1 ? h : h / style_.output_scale;
+}
+
+AttentionImpl::AttentionImpl(std::int64_t channels, std::int64_t head_dim, std::optional<std::int64_t> groups,
+                             double eps, double output_scale)
+    : heads_(channels / head_dim), head_dim_(head_dim), output_scale_(output_scale) {
+  const std::int64_t inner = heads_ * head_dim_;
+  if (groups) group_norm_ = register_module("group_norm", group_norm(*groups, channels, eps));
+  to_q_ = register_module("to_q", torch::nn::Linear(channels, inner));
+  to_k_ = register_module("to_k", torch::nn::Linear(channels, inner));
+  to_v_ = register_module("to_v", torch::nn::Linear(channels, inner));
+  to_out_ = torch::nn::Linear(inner, channels);
+  register_module("to_out", torch::nn::ModuleList(to_out_));
+}
+
+at::Tensor AttentionImpl::forward(const at::Tensor& x) {
+  const std::int64_t n = x.size(0), c = x.size(1), height = x.size(2), width = x.size(3);
+  // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last.
+  const at::Tensor tokens = (group_norm_ ? group_norm_(x) : x).flatten(2).transpose(1, 2);
+  const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, head_dim_}).transpose(1, 2); };
+  at::Tensor h =
+      at::scaled_dot_product_attention(split(to_q_(tokens)), split(to_k_(tokens)), split(to_v_(tokens)));
+  h = to_out_(h.transpose(1, 2).reshape({n, -1, heads_ * head_dim_}));
+  // x comes first so that the sum takes its memory layout.
+  h = x + h.transpose(1, 2).reshape({n, c, height, width});
+  return output_scale_ == 1 ? h : h / output_scale_;
+}
+
+DownsampleImpl::DownsampleImpl(std::int64_t channels, std::int64_t padding)
+    : padding_(padding), conv_(register_module("conv", conv3x3(channels, channels, 2, padding))) {}
+
+at::Tensor DownsampleImpl::forward(const at::Tensor& x) {
+  return conv_(padding_ == 0 ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x);
+}
+
+UpsampleImpl::UpsampleImpl(std::int64_t channels) : conv_(register_module("conv", conv3x3(channels, channels))) {}
+
+at::Tensor UpsampleImpl::forward(const at::Tensor& x) { return conv_(twice_as_large(x)); }
+
+}  // namespace guda::worker

@@ -1,0 +1,137 @@
+#include "worker/models/weights.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "common/json.hpp"
+#include "common/safetensors.hpp"
+#include "worker/models/tensor_bytes.hpp"
+
+namespace guda::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::map<std::string, at::Tensor> tensors_of(const torch::nn::Module& module) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& p : module.named_parameters()) tensors.emplace(p.key(), p.value());
+  for (const auto& b : module.named_buffers()) tensors.emplace(b.key(), b.value());
+  return tensors;
+}
+
+/// Names that attention had before diffusers 0.15 (the originals of many published checkpoints).
+std::string current_name(std::string name) {
+  static constexpr std::array<std::pair<const char*, const char*>, 4> kRenamed{
+      {{".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}}};
+  if (name.find("attentions.") == std::string::npos) return name;
+  for (const auto& [old_part, new_part] : kRenamed) {
+    if (const auto at = name.find(old_part); at != std::string::npos) {
+      return name.replace(at, std::strlen(old_part), new_part);
+    }
+  }
+  return name;
+}
+
+/// File names of an index, each checked to stay under `folder`.
+std::vector<fs::path> shards_of(const fs::path& folder, const fs::path& index) {
+  Json json;
+  try {
+    json = Json::parse(read_file(index));
+  } catch (const Json::exception& e) {
+    throw Error(index.string() + ": not valid JSON (" + e.what() + "); copy the model again");
+  }
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
+    throw Error(index.string() + ": holds no object 'weight_map'; save the model again");
+  }
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : json["weight_map"].items()) {
+    const fs::path path = file.is_string() ? file.get<std::string>() : std::string();
+    const bool climbs = std::find(path.begin(), path.end(), fs::path("..")) != path.end();
+    if (path.empty() || path.is_absolute() || climbs) {
+      throw Error(fmt::format("{}: weight_map.{}: {} is not a path below the model's folder", index.string(), tensor,
+                              file.dump()));
+    }
+    names.insert(path.string());
+  }
+  std::vector<fs::path> shards;
+  for (const std::string& name : names) shards.push_back(folder / name);
+  return shards;
+}
+
+std::vector<SafetensorsFile> open_weights(const fs::path& folder, const std::string& stem) {
+  const fs::path single = folder / (stem + ".safetensors"), index = folder / (stem + ".safetensors.index.json");
+  std::vector<SafetensorsFile> files;
+  if (fs::exists(single)) {
+    files.emplace_back(single);
+  } else if (fs::exists(index)) {
+    for (const fs::path& shard : shards_of(folder, index)) files.emplace_back(shard);
+  } else if (const fs::path pickle = folder / (stem + ".bin"); fs::exists(pickle)) {
+    files.emplace_back(pickle);  // refused there, with the cure
+  } else {
+    throw IoError(fmt::format("{}: neither {} nor {} exists; is this the folder of a saved model?", folder.string(),
+                              single.filename().string(), index.filename().string()));
+  }
+  return files;
+}
+
+}  // namespace
+
+void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem) {
+  const std::vector<SafetensorsFile> files = open_weights(folder, stem);
+  std::map<std::string, at::Tensor> wanted = tensors_of(module);
+  std::vector<std::string> unused, misshaped, missing, twice;
+  std::set<std::string> filled;
+  const at::NoGradGuard no_grad;
+  for (const SafetensorsFile& file : files) {
+    for (const auto& [stored_name, entry] : file.tensors()) {
+      const std::string name = current_name(stored_name);
+      const auto target = wanted.find(name);
+      if (target == wanted.end()) {
+        unused.push_back(stored_name);
+        continue;
+      }
+      if (!filled.insert(name).second) twice.push_back(stored_name);
+      const at::Tensor source = tensor_from(file, stored_name);
+      if (source.sizes() != target->second.sizes()) {
+        misshaped.push_back(fmt::format("{} [{}] instead of [{}]", stored_name, fmt::join(source.sizes(), ", "),
+                                        fmt::join(target->second.sizes(), ", ")));
+        continue;
+      }
+      target->second.copy_(source);
+    }
+  }
+  for (const auto& [name, tensor] : wanted) {
+    if (!filled.contains(name)) missing.push_back(name);
+  }
+  std::string faults;
+  for (const auto& [what, names] : {std::pair{"missing", &missing}, std::pair{"unused", &unused},
+                                    std::pair{"misshaped", &misshaped}, std::pair{"stored twice", &twice}}) {
+    if (!names->empty()) faults += fmt::format("\n  {} {}: {}", names->size(), what, fmt::join(*names, ", "));
+  }
+  if (!faults.empty()) {
+    throw Error(fmt::format("{}: weights and config.json do not belong together; take both from one saved model:{}",
+                            folder.string(), faults));
+  }
+}
+
+void save_weights(torch::nn::Module& module, const fs::path& file) {
+  std::vector<at::Tensor> alive;
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : tensors_of(module)) {
+    alive.push_back(tensor.detach().cpu().contiguous());
+    tensors.push_back(to_write(name, alive.back()));
+  }
+  write_safetensors(file, std::move(tensors), {{"format", "pt"}});
+}
+
+}  // namespace guda::worker

@@ -1,0 +1,130 @@
+#include "worker/serve_jobs.hpp"
+
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+#include <poll.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "common/frame.hpp"
+#include "common/protocol.hpp"
+#include "common/row_segment.hpp"
+#include "jobs/plan.hpp"
+#include "worker/execute.hpp"
+
+namespace guda::worker {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+class Server {
+ public:
+  Server(const std::filesystem::path& run, const std::string& segment, int fd)
+      : fd_(fd), plan_(jobs::plan_from_json(Json::parse(read_file(run / "plan.json")))), dataset_(jobs::load_dataset(plan_.experiment.dataset)),
+        segment_(run / "rows" / segment), context_{plan_, dataset_, artifact_folders(run), {}} {
+    if (dataset_.content != plan_.dataset) {
+      throw Error("the data set has changed since the run was planned (its content digest differs). Cure: restore it, or start a new run directory.");
+    }
+    context_.progress = [this](const Progress& p) { progress(p); };
+  }
+
+  int run() {
+    say(message::Ready{});
+    while (true) {
+      wait();
+      while (const auto frame = reader_.next()) {
+        const Message message = decode(*frame);
+        if (const auto* assign = std::get_if<message::Assign>(&message)) work(assign->lease);
+      }
+      if (gone_) return 0;
+    }
+  }
+
+ private:
+  static std::vector<std::filesystem::path> artifact_folders(const std::filesystem::path& run) {
+    std::vector<std::filesystem::path> folders{run / "artifacts"};
+    if (std::filesystem::exists(run / "reuse.json")) {
+      for (const auto& folder : Json::parse(read_file(run / "reuse.json"))) folders.emplace_back(folder.get<std::string>());
+    }
+    return folders;
+  }
+
+  void wait() {
+    pollfd entry{fd_, POLLIN, 0};
+    ::poll(&entry, 1, -1);
+    gone_ = !reader_.fill(fd_);
+  }
+
+  void say(const Message& message) {
+    if (!write_frame(fd_, encode(message))) gone_ = true;
+  }
+
+  void progress(const Progress& p) {
+    const double t = now();
+    if (t - last_beat_ >= kBeatEvery) {
+      last_beat_ = t;
+      say(message::Beat{true, lease_, p.step, p.steps, p.loss});
+    }
+    // A request to hand the job back may wait in the socket; looking costs a system call of a microsecond.
+    gone_ = !reader_.fill(fd_) || gone_;
+    while (const auto frame = reader_.next()) {
+      const Message message = decode(*frame);
+      if (const auto* cancel = std::get_if<message::Cancel>(&message); cancel && cancel->lease == lease_) throw Cancelled{};
+    }
+    if (gone_) throw Cancelled{};
+  }
+
+  void work(const Lease& lease) {
+    lease_ = lease;
+    last_beat_ = 0;
+    const double start = now();
+    const auto fail = [&](ErrorClass error, const std::string& text) { say(message::Failed{lease, error, text}); };
+    try {
+      const jobs::JobSpec& job = plan_.jobs.at(lease.job);
+      const JobResult result = execute(job, context_);
+      RowsRef rows;
+      if (!result.rows.losses.empty()) rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.losses);
+      if (!result.rows.scores.empty()) rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.scores);
+      say(message::Done{lease, now() - start, rows, result.metrics});
+    } catch (const Cancelled&) {
+      say(message::Returned{lease});
+    } catch (const Error& e) {
+      fail(e.error_class(), e.what());
+    } catch (const c10::OutOfMemoryError& e) {
+      fail(ErrorClass::out_of_memory, e.what_without_backtrace());
+    } catch (const c10::Error& e) {
+      fail(ErrorClass::bug, e.what_without_backtrace());
+    } catch (const std::bad_alloc&) {
+      fail(ErrorClass::out_of_memory, "out of host memory");
+    } catch (const std::exception& e) {
+      fail(ErrorClass::bug, e.what());
+    }
+  }
+
+  static constexpr double kBeatEvery = 0.2;
+
+  int fd_;
+  bool gone_ = false;
+  FrameReader reader_;
+  const jobs::Plan plan_;
+  const jobs::Dataset dataset_;
+  RowSegmentWriter segment_;
+  Context context_;
+  Lease lease_;
+  double last_beat_ = 0;
+};
+
+}  // namespace
+
+int serve_jobs(const std::filesystem::path& run_folder, const std::string& segment, int fd, int threads) {
+  at::set_num_threads(threads);
+  at::set_num_interop_threads(1);
+  return Server(run_folder, segment, fd).run();
+}
+
+}  // namespace guda::worker

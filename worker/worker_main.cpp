@@ -1,0 +1,69 @@
+// guda-worker: the only program with LibTorch.
+//   serve       one job at a time over a socketpair, started by guda-agent
+//   eval-model  one forward of a diffusers folder, for anybody who wants to check our models against diffusers
+#include <torch/torch.h>
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <string>
+
+#include "guda_build.hpp"
+#include "worker/eval_model.hpp"
+#include "worker/serve_jobs.hpp"
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: guda-worker eval-model FOLDER --input IN.safetensors --output OUT.safetensors [--save FOLDER]\n"
+    "         IN holds tensors 'sample' [N,C,H,W] and 'timestep' [N]; OUT gets 'out'. --save writes the model back.\n"
+    "       guda-worker serve --run-dir D --segment NAME --fd N --threads N   (started by guda-agent)\n"
+    "       guda-worker --version\n"
+    "example: guda-worker eval-model my-ddpm/unet --input probe.safetensors --output mine.safetensors\n";
+
+/// --name value pairs behind `first`; throws for anything else.
+std::map<std::string, std::string> options_from(int argc, char** argv, int first, const std::map<std::string, bool>& known) {
+  std::map<std::string, std::string> options;
+  for (int i = first; i < argc; i += 2) {
+    const std::string name = argv[i];
+    if (!known.contains(name) || i + 1 >= argc) throw guda::Error("unknown option or missing value: " + name + "\n" + kUsage);
+    options[name] = argv[i + 1];
+  }
+  for (const auto& [name, required] : known) {
+    if (required && !options.contains(name)) throw guda::Error(name + " is missing\n" + kUsage);
+  }
+  return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::string command = argc > 1 ? argv[1] : "--help";
+    if (command == "--version") {
+      std::printf("guda-worker %s (%s), LibTorch %s\n", kGudaVersion, kGudaCommit, TORCH_VERSION);
+      return 0;
+    }
+    if (command == "--help" || command == "-h") {
+      std::fputs(kUsage, stdout);
+      return 0;
+    }
+    if (command == "eval-model" && argc > 2) {
+      auto o = options_from(argc, argv, 3, {{"--input", true}, {"--output", true}, {"--save", false}});
+      return guda::worker::eval_model(argv[2], o["--input"], o["--output"], o["--save"]);
+    }
+    if (command == "serve") {
+      auto o = options_from(argc, argv, 2, {{"--run-dir", true}, {"--segment", true}, {"--fd", true}, {"--threads", true}});
+      return guda::worker::serve_jobs(o["--run-dir"], o["--segment"], std::stoi(o["--fd"]), std::stoi(o["--threads"]));
+    }
+    std::fputs(kUsage, stderr);
+    return 2;
+  } catch (const guda::Error& e) {
+    std::fprintf(stderr, "guda-worker: %s\n", e.what());
+    return 2;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "guda-worker: internal error: %s\n", e.what());
+    return 1;
+  }
+}
