@@ -120,8 +120,8 @@ std::string view_table(const ReportData& data, const AgreementView& view, const 
   const auto extra = [&](const char* name, const char* what, const Estimates& estimates) {
     if (!estimates.empty()) rows += table_row("extra", name, estimates, "\u2013", what, metrics, none, decimals);
   };
-  extra("ceiling", "another seed of the reference", view.ceiling);
-  extra("repeatability", "the reference scored again with other draws", view.repeatability);
+  extra("ceiling", "another reference seed", view.ceiling);
+  extra("repeatability", "reference, other draws", view.repeatability);
   extra("chance", "a random order", view.chance);
   return scrolling("Agreement table: " + view_name(view),
                    fmt::format("<table class=\"agreement\"><thead>{}</thead><tbody>\n{}</tbody></table>", head, rows));
