@@ -9,6 +9,8 @@ file(GLOB cuda_runtime_dirs LIST_DIRECTORIES true ${GUDA_TORCH_DIR}/nvidia/*/lib
 add_library(guda_dep_torch INTERFACE)
 target_include_directories(guda_dep_torch SYSTEM INTERFACE ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
 target_link_libraries(guda_dep_torch INTERFACE ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libc10.so)
+# LibTorch ships the headers of its own {fmt} and they come first on the include path, but it exports none of the code.
+target_compile_definitions(guda_dep_torch INTERFACE FMT_HEADER_ONLY)
 # libtorch_cpu.so needs libcudart.so.13 and libcupti.so.13 even on a CPU: they come from two small wheels.
 foreach(dir ${torch_root}/lib ${cuda_runtime_dirs})
   target_link_options(guda_dep_torch INTERFACE "LINKER:-rpath-link,${dir}")
