@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 
+#include "cluster/launch_plan.hpp"
 #include "jobs/cost.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Opens a report in headless Chromium at 400 and 1,400 px, light and dark, and checks what a reader would see.
 
-report_browser.py REPORT.html [--screenshots DIR]
+browse_report.py REPORT.html [--screenshots DIR]
 
 Checks: no console message, no exception, no request beside the file itself and data: URIs, every chart drawn and not
 empty, every picture decoded, no horizontal scrolling of the page, nothing cut off at its right edge, and contrast of
