@@ -17,6 +17,14 @@ namespace {
 
 constexpr std::uint32_t kMaxChannels = 8192, kMaxLayers = 64, kMaxBlocks = 8, kMaxImage = 16384, kMaxClasses = 1U << 20;
 
+/// A whole number from `low` to `high`. Json made in C++ holds signed integers where parsed Json holds unsigned ones.
+std::optional<std::uint32_t> count_from(const Json& v, std::uint32_t low, std::uint32_t high) {
+  if (!v.is_number_integer() || (!v.is_number_unsigned() && v.get<std::int64_t>() < 0)) return std::nullopt;
+  const auto n = v.get<std::uint64_t>();
+  if (n < low || n > high) return std::nullopt;
+  return static_cast<std::uint32_t>(n);
+}
+
 /// Reads one key after the other and collects what is wrong instead of stopping at it.
 class Reader {
  public:
@@ -86,12 +94,10 @@ class Reader {
 
  private:
   bool read_count(const char* key, const Json& v, std::uint32_t& out, std::uint32_t low, std::uint32_t high) {
-    if (v.is_number_unsigned() && v.get<std::uint64_t>() >= low && v.get<std::uint64_t>() <= high) {
-      out = v.get<std::uint32_t>();
-      return true;
-    }
-    fault(key, fmt::format("{} is not a whole number from {} to {}", v.dump(), low, high));
-    return false;
+    const std::optional<std::uint32_t> n = count_from(v, low, high);
+    if (n) out = *n;
+    else fault(key, fmt::format("{} is not a whole number from {} to {}", v.dump(), low, high));
+    return n.has_value();
   }
   bool read_choice(const char* key, const Json& v, std::string& out, std::initializer_list<const char*> known) {
     if (v.is_string() && std::find(known.begin(), known.end(), v.get_ref<const std::string&>()) != known.end()) {
@@ -114,18 +120,14 @@ class Reader {
 
 void read_sample_size(Reader& r, UNet2DConfig& c) {
   r.with("sample_size", [&](const Json& v) {
-    const auto is_size = [](const Json& n) {
-      return n.is_number_unsigned() && n.get<std::uint64_t>() >= 1 && n.get<std::uint64_t>() <= kMaxImage;
-    };
     if (v.is_null()) {
       c.sample_size.reset();
-    } else if (is_size(v)) {
-      c.sample_size = {v.get<std::uint32_t>(), v.get<std::uint32_t>()};
-    } else if (v.is_array() && v.size() == 2 && is_size(v[0]) && is_size(v[1])) {
-      c.sample_size = {v[0].get<std::uint32_t>(), v[1].get<std::uint32_t>()};
-    } else {
-      r.fault("sample_size", v.dump() + " is neither a size nor a pair of sizes");
+      return;
     }
+    const bool pair = v.is_array() && v.size() == 2;
+    const auto height = count_from(pair ? v[0] : v, 1, kMaxImage), width = count_from(pair ? v[1] : v, 1, kMaxImage);
+    if (height && width) c.sample_size = {*height, *width};
+    else r.fault("sample_size", v.dump() + " is neither a size nor a pair of sizes");
   });
 }
 

@@ -78,7 +78,7 @@ TEST_CASE("UNet2D config: sizes that do not fit each other are refused") {
     j[key] = value;
     return faults_of(j);
   };
-  CHECK(has(changed("up_block_types", {"UpBlock2D"}), "2 down_block_types and 1 up_block_types"));
+  CHECK(has(changed("up_block_types", Json::array({"UpBlock2D"})), "2 down_block_types and 1 up_block_types"));
   CHECK(has(changed("norm_num_groups", 12), "12 does not divide 16 channels"));
   CHECK(has(changed("attn_norm_num_groups", 5), "5 does not divide 32 channels"));
   CHECK(has(changed("attention_head_dim", 64), "64 exceeds the 32 channels of the mid block"));

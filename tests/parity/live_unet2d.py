@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Live comparison of guda-worker eval-model with diffusers' UNet2DModel on random configurations.
+
+    live_unet2d.py GUDA_WORKER [--configs N] [--seed S]
+
+Each configuration is saved by diffusers, evaluated by both, written back by guda-worker, loaded by diffusers again and
+evaluated once more. Run with an interpreter that has torch, diffusers and safetensors, or name one in GUDA_PARITY_PYTHON.
+Exit code 0: all within 1e-5 relative; 1: a difference; 77: skipped, because the packages are not there.
+"""
+import argparse
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+if os.environ.get("GUDA_PARITY_PYTHON") and not os.environ.get("GUDA_PARITY_STARTED"):
+    os.environ["GUDA_PARITY_STARTED"] = "1"
+    try:
+        os.execv(os.environ["GUDA_PARITY_PYTHON"], [os.environ["GUDA_PARITY_PYTHON"], *sys.argv])
+    except OSError as e:
+        print(f"SKIPPED: cannot start GUDA_PARITY_PYTHON: {e}")
+        sys.exit(77)
+
+try:
+    import diffusers
+    import torch
+    from diffusers import UNet2DModel
+    from safetensors.torch import load_file, save_file
+except ImportError as e:
+    print(f"SKIPPED: {e}. Cure: GUDA_PARITY_PYTHON=<python with torch 2.11, diffusers 0.31, safetensors>")
+    sys.exit(77)
+
+TOLERANCE = 1e-5
+
+
+def random_config(rng):
+    levels = rng.randint(1, 3)
+    groups = rng.choice([1, 2, 4])
+    embedding = rng.choice([{}, {}, {"num_class_embeds": 7}, {"class_embed_type": "timestep"},
+                            {"class_embed_type": "identity"}])
+    return {
+        "sample_size": 8, "in_channels": rng.randint(1, 4), "out_channels": rng.randint(1, 4),
+        "center_input_sample": rng.random() < 0.3, "time_embedding_type": rng.choice(["positional"] * 3 + ["fourier"]),
+        "freq_shift": rng.choice([0, 1]), "flip_sin_to_cos": rng.random() < 0.5,
+        "down_block_types": [rng.choice(["DownBlock2D", "AttnDownBlock2D"]) for _ in range(levels)],
+        "up_block_types": [rng.choice(["UpBlock2D", "AttnUpBlock2D"]) for _ in range(levels)],
+        "block_out_channels": [4 * rng.randint(1, 8) for _ in range(levels)], "layers_per_block": rng.randint(1, 3),
+        "mid_block_scale_factor": rng.choice([1, 1.5]), "downsample_padding": rng.choice([0, 1]),
+        "downsample_type": rng.choice(["conv", "resnet"]), "upsample_type": rng.choice(["conv", "resnet"]),
+        "dropout": rng.choice([0.0, 0.2]), "act_fn": rng.choice(["silu", "swish", "mish", "gelu", "relu"]),
+        "attention_head_dim": rng.choice([None, 2, 3, 4]), "norm_num_groups": groups,
+        "attn_norm_num_groups": rng.choice([None, 1, 2]), "norm_eps": rng.choice([1e-5, 1e-3]),
+        "resnet_time_scale_shift": rng.choice(["default", "scale_shift"]), "add_attention": rng.random() < 0.7,
+        **embedding,
+    }
+
+
+def inputs_for(config, batch):
+    width = 4 * config["block_out_channels"][0]
+    tensors = {"sample": torch.randn(batch, config["in_channels"], 8, 8)}
+    if config["time_embedding_type"] == "fourier":
+        tensors["timestep"] = torch.rand(batch) * 50 + 0.5
+    else:
+        tensors["timestep"] = torch.randint(0, 1000, (batch,))
+    if config.get("num_class_embeds"):
+        tensors["class_labels"] = torch.randint(0, 7, (batch,))
+    elif config.get("class_embed_type") == "timestep":
+        tensors["class_labels"] = torch.rand(batch) * 900 + 1
+    elif config.get("class_embed_type") == "identity":
+        tensors["class_labels"] = torch.randn(batch, width)
+    return tensors
+
+
+def difference(got, reference):
+    if got.shape != reference.shape:
+        return float("inf")
+    return ((got - reference).abs().max() / reference.abs().max().clamp_min(1e-12)).item()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("guda_worker", type=pathlib.Path)
+    parser.add_argument("--configs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    print(f"guda-worker against diffusers {diffusers.__version__}, torch {torch.__version__}")
+    torch.set_num_threads(1)
+    rng = random.Random(args.seed)
+    torch.manual_seed(args.seed)
+    failures = 0
+    for number in range(args.configs):
+        config = random_config(rng)
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            folder = pathlib.Path(folder)
+            model = UNet2DModel(**config).eval()
+            model.save_pretrained(folder / "theirs", safe_serialization=True)
+            tensors = inputs_for(config, batch=1 + number % 3)
+            reference = model(**tensors).sample
+            save_file(tensors, folder / "in.safetensors")
+            command = [args.guda_worker, "eval-model", folder / "theirs", "--input", folder / "in.safetensors",
+                       "--output", folder / "out.safetensors", "--save", folder / "ours"]
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+            if done.returncode != 0:
+                print(f"config {number}: guda-worker failed: {done.stderr}\n{json.dumps(config)}")
+                failures += 1
+                continue
+            forward = difference(load_file(folder / "out.safetensors")["out"], reference)
+            again = UNet2DModel.from_pretrained(folder / "ours", use_safetensors=True, low_cpu_mem_usage=False).eval()
+            returned = difference(again(**tensors).sample, reference)
+        good = forward <= TOLERANCE and returned == 0
+        failures += not good
+        print(f"config {number}: forward {forward:.1e}, written back {returned:.1e}{'' if good else '  FAILED ' + json.dumps(config)}")
+    print(f"{args.configs - failures} of {args.configs} configurations agree within {TOLERANCE}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
