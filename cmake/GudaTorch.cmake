@@ -21,6 +21,8 @@ target_link_libraries(guda_dep_torch INTERFACE ${torch_libraries})
 if(GUDA_WITH_CUDA)  # nothing of ours calls into libtorch_cuda.so: its kernels register themselves when it is loaded
   target_link_options(guda_dep_torch INTERFACE LINKER:--no-as-needed)
 endif()
+# LibTorch ships the headers of its own {fmt} and they come first on the include path, but it exports none of the code.
+target_compile_definitions(guda_dep_torch INTERFACE FMT_HEADER_ONLY)
 # libtorch_cpu.so needs libcudart.so.13 and libcupti.so.13 even on a CPU: they come from two small wheels.
 foreach(dir ${torch_root}/lib ${cuda_runtime_dirs})
   target_link_options(guda_dep_torch INTERFACE "LINKER:-rpath-link,${dir}")

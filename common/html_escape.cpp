@@ -10,7 +10,9 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 /// Length of the well-formed UTF-8 sequence at the start of `text` (RFC 3629); 0 if there is none.
 std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0}; };
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};
+  };
   const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
   const std::uint8_t first = byte(0);
   if (first < 0x80U) return 1;
@@ -61,10 +63,17 @@ std::string script_json(const Json& json) {
   std::string out;
   for (const char c : json.dump(-1, ' ', true, Json::error_handler_t::replace)) {
     switch (c) {
-      case '<': out += "\\u003c"; break;
-      case '>': out += "\\u003e"; break;
-      case '&': out += "\\u0026"; break;
-      default: out += c;
+      case '<':
+        out += "\\u003c";
+        break;
+      case '>':
+        out += "\\u003e";
+        break;
+      case '&':
+        out += "\\u0026";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

@@ -6,7 +6,7 @@
 #include "common/files.hpp"
 #include "jobs/methods/methods.hpp"
 #include "orchestrator/group_scores.hpp"
-#include "orchestrator/report/render.hpp"
+#include "orchestrator/report/report.hpp"
 #include "orchestrator/report_source.hpp"
 
 namespace guda::orchestrator {

@@ -10,7 +10,7 @@
 namespace guda::worker {
 
 int eval_model(const std::filesystem::path& folder, const std::filesystem::path& input,
-               const std::filesystem::path& output, const std::optional<std::filesystem::path>& save) {
+               const std::filesystem::path& output, const std::filesystem::path& save) {
   const SafetensorsFile in(input);
   for (const auto& [name, entry] : in.tensors()) {
     if (name != "sample" && name != "timestep" && name != "class_labels") {
@@ -28,7 +28,7 @@ int eval_model(const std::filesystem::path& folder, const std::filesystem::path&
   if (in.tensors().contains("class_labels")) labels = tensor_from(in, "class_labels");
   const at::Tensor out = model(sample, timestep, labels).contiguous();
   write_safetensors(output, {to_write("out", out)});
-  if (save) save_unet2d(model, model->config().to_json(), *save);
+  if (!save.empty()) save_unet2d(model, model->config().to_json(), save);
   return 0;
 }
 

@@ -11,8 +11,10 @@ namespace guda::orchestrator::report {
 namespace {
 
 [[noreturn]] void refuse(const std::string& key, const std::string& what) {
-  throw Error(fmt::format("comparison: {}: {} (the report reads schema 1 of `guda compare --json`; repeat that command "
-                          "with this version of guda)", key, what));
+  throw Error(
+      fmt::format("comparison: {}: {} (the report reads schema 1 of `guda compare --json`; repeat that command "
+                  "with this version of guda)",
+                  key, what));
 }
 
 double number_or_nan(const Json& object, const char* key, const std::string& path) {
@@ -85,7 +87,8 @@ AgreementView view_from(const Json& json, const std::string& path) {
     const double value = estimate_of(m.metrics, "top1").value;
     return std::isfinite(value) ? value : -1.0;
   };
-  std::stable_sort(view.methods.begin(), view.methods.end(), [&](const auto& a, const auto& b) { return top1(a) > top1(b); });
+  std::stable_sort(view.methods.begin(), view.methods.end(),
+                   [&](const auto& a, const auto& b) { return top1(a) > top1(b); });
   return view;
 }
 

@@ -17,7 +17,7 @@ struct Estimate {
   double low = std::numeric_limits<double>::quiet_NaN(), high = std::numeric_limits<double>::quiet_NaN();
   double p_vs_best = std::numeric_limits<double>::quiet_NaN();
 };
-using Estimates = std::map<std::string, Estimate>;   ///< by metric
+using Estimates = std::map<std::string, Estimate>;  ///< by metric
 
 struct AgreementView {
   struct Method {
@@ -27,8 +27,8 @@ struct AgreementView {
   };
   std::string query_set, weighting, draws, reference;
   std::uint64_t queries = 0, groups = 0;
-  Estimates chance, ceiling, repeatability;   ///< empty where not measured
-  std::vector<Method> methods;                ///< descending Top-1
+  Estimates chance, ceiling, repeatability;  ///< empty where not measured
+  std::vector<Method> methods;               ///< descending Top-1
 
   [[nodiscard]] const Method* find(std::string_view method) const;
 };
@@ -42,22 +42,27 @@ struct AgreementView {
 
 struct Metric {
   std::string_view key, label, meaning;
-  double lowest = 0;        ///< of its axis
+  double lowest = 0;  ///< of its axis
   bool charted = false;
 };
 inline constexpr std::array kMetrics{
     Metric{"top1", "Top-1", "share of queries whose top group is the reference's top group", 0, true},
     Metric{"top3", "Top-3", "overlap of the three top groups with the reference's three", 0},
     Metric{"mrr", "MRR", "mean of 1 / (rank given to the reference's top group)", 0, true},
-    Metric{"ndcg3_exp", "NDCG@3", "quality of the three top places; gain 2^relevance \u2212 1, relevance from the reference's ranks", 0, true},
+    Metric{"ndcg3_exp", "NDCG@3",
+           "quality of the three top places; gain 2^relevance \u2212 1, relevance from the reference's ranks", 0, true},
     Metric{"ndcg3_lin", "NDCG@3 lin", "the same with gain = relevance", 0},
     Metric{"ndcg5_exp", "NDCG@5", "quality of the five top places, exponential gain", 0},
     Metric{"ndcg5_lin", "NDCG@5 lin", "the same with gain = relevance", 0},
-    Metric{"wpra3", "WPRA@3", "share of correctly ordered pairs with a member in the reference's top three, weighted by the reference's difference", 0, true},
+    Metric{"wpra3", "WPRA@3",
+           "share of correctly ordered pairs with a member in the reference's top three, weighted by the reference's "
+           "difference",
+           0, true},
     Metric{"rbo", "RBO", "rank-biased overlap, p = 0.9, truncated: its maximum is 1 \u2212 0.9^groups", 0},
     Metric{"spearman", "Spearman", "rank correlation over all groups, mean over queries", 0, true},
     Metric{"kendall", "Kendall", "Kendall's tau-b over all groups, mean over queries", 0},
-    Metric{"pooled_r", "Pooled r", "Pearson correlation over the whole query \u00d7 group table: the one that needs magnitudes right", 0, true},
+    Metric{"pooled_r", "Pooled r",
+           "Pearson correlation over the whole query \u00d7 group table: the one that needs magnitudes right", 0, true},
 };
 
 }  // namespace guda::orchestrator::report

@@ -39,7 +39,8 @@ std::vector<Metric> metrics_of(const AgreementView& view) {
   std::vector<Metric> found;
   for (const Metric& metric : kMetrics) {
     const auto has = [&](const Estimates& e) { return std::isfinite(estimate_of(e, metric.key).value); };
-    if (has(view.ceiling) || std::any_of(view.methods.begin(), view.methods.end(), [&](const auto& m) { return has(m.metrics); }))
+    if (has(view.ceiling) ||
+        std::any_of(view.methods.begin(), view.methods.end(), [&](const auto& m) { return has(m.metrics); }))
       found.push_back(metric);
   }
   return found;
@@ -65,22 +66,26 @@ std::string metric_chart(const ReportData& data, const AgreementView& view, cons
     chart.ceiling = {ceiling.value, ceiling.low, ceiling.high};
     chart.description += fmt::format("ceiling {} {}", fixed(ceiling.value, decimals), interval_text(ceiling, decimals));
   }
-  return fmt::format("<figure><figcaption><b>{}</b> <span>{}</span></figcaption>{}</figure>\n", metric.label, metric.meaning, bar_chart(chart));
+  return fmt::format("<figure><figcaption><b>{}</b> <span>{}</span></figcaption>{}</figure>\n", metric.label,
+                     metric.meaning, bar_chart(chart));
 }
 
 std::string cell(const Estimate& e, int decimals, bool best) {
   if (!std::isfinite(e.value)) return "<td class=\"num\">\u2013</td>";
   const bool as_good = !best && std::isfinite(e.p_vs_best) && e.p_vs_best >= 0.05;
   return fmt::format("<td class=\"num{}\"{}>{}{}<br><span class=\"interval\">{}</span></td>", best ? " best" : "",
-                     std::isfinite(e.p_vs_best) && !best ? fmt::format(" title=\"p against the best: {}\"", significant(e.p_vs_best, 2)) : "",
+                     std::isfinite(e.p_vs_best) && !best
+                         ? fmt::format(" title=\"p against the best: {}\"", significant(e.p_vs_best, 2))
+                         : "",
                      as_good ? "\u2248\u2009" : "", fixed(e.value, decimals), interval_text(e, decimals));
 }
 
-std::string table_row(std::string_view css_class, const std::string& name, const Estimates& estimates, const std::string& seconds,
-                      const std::string& fidelity, const std::vector<Metric>& metrics, const std::map<std::string_view, double>& best,
-                      int decimals) {
-  std::string row = fmt::format("<tr class=\"{}\"><th scope=\"row\">{}{}</th>", css_class, name,
-                                fidelity.empty() ? "" : "<br><span class=\"note\">" + escape_html(fidelity) + "</span>");
+std::string table_row(std::string_view css_class, const std::string& name, const Estimates& estimates,
+                      const std::string& seconds, const std::string& fidelity, const std::vector<Metric>& metrics,
+                      const std::map<std::string_view, double>& best, int decimals) {
+  std::string row =
+      fmt::format("<tr class=\"{}\"><th scope=\"row\">{}{}</th>", css_class, name,
+                  fidelity.empty() ? "" : "<br><span class=\"note\">" + escape_html(fidelity) + "</span>");
   for (const Metric& metric : metrics) {
     const Estimate e = estimate_of(estimates, metric.key);
     const auto top = best.find(metric.key);
@@ -89,7 +94,8 @@ std::string table_row(std::string_view css_class, const std::string& name, const
   return row + fmt::format("<td class=\"num\">{}</td></tr>\n", seconds);
 }
 
-std::string view_table(const ReportData& data, const AgreementView& view, const std::vector<Metric>& metrics, int decimals) {
+std::string view_table(const ReportData& data, const AgreementView& view, const std::vector<Metric>& metrics,
+                       int decimals) {
   std::map<std::string_view, double> best;
   for (const Metric& metric : metrics)
     for (const auto& method : view.methods) {
@@ -99,7 +105,9 @@ std::string view_table(const ReportData& data, const AgreementView& view, const 
       if (!is_new) at->second = std::max(at->second, value);
     }
   std::string head = "<tr><th scope=\"col\">method</th>";
-  for (const Metric& metric : metrics) head += fmt::format("<th scope=\"col\" class=\"num\"><abbr title=\"{}\">{}</abbr></th>", metric.meaning, metric.label);
+  for (const Metric& metric : metrics)
+    head +=
+        fmt::format("<th scope=\"col\" class=\"num\"><abbr title=\"{}\">{}</abbr></th>", metric.meaning, metric.label);
   head += "<th scope=\"col\" class=\"num\">device time</th></tr>";
 
   const std::map<std::string_view, double> none;
@@ -107,14 +115,16 @@ std::string view_table(const ReportData& data, const AgreementView& view, const 
   for (const auto& method : view.methods)
     if (method.name != view.reference)
       rows += table_row(kind_class(data, method.name), breakable(method.name), method.metrics,
-                        std::isfinite(method.device_seconds) ? duration(method.device_seconds) : "\u2013", method.fidelity, metrics, best, decimals);
+                        std::isfinite(method.device_seconds) ? duration(method.device_seconds) : "\u2013",
+                        method.fidelity, metrics, best, decimals);
   const auto extra = [&](const char* name, const char* what, const Estimates& estimates) {
     if (!estimates.empty()) rows += table_row("extra", name, estimates, "\u2013", what, metrics, none, decimals);
   };
-  extra("ceiling", "another seed of the reference", view.ceiling);
-  extra("repeatability", "the reference scored again with other draws", view.repeatability);
+  extra("ceiling", "another reference seed", view.ceiling);
+  extra("repeatability", "reference, other draws", view.repeatability);
   extra("chance", "a random order", view.chance);
-  return scrolling("Agreement table: " + view_name(view), fmt::format("<table class=\"agreement\"><thead>{}</thead><tbody>\n{}</tbody></table>", head, rows));
+  return scrolling("Agreement table: " + view_name(view),
+                   fmt::format("<table class=\"agreement\"><thead>{}</thead><tbody>\n{}</tbody></table>", head, rows));
 }
 
 std::string view_html(const ReportData& data, const AgreementView& view, bool open) {
@@ -123,16 +133,21 @@ std::string view_html(const ReportData& data, const AgreementView& view, bool op
   std::string charts;
   for (const Metric& metric : metrics)
     if (metric.charted) charts += metric_chart(data, view, metric, decimals);
-  std::string body = fmt::format("<p>{} of {}; reference {}.{}</p>", counted(view.queries, "query", "queries"), counted(view.groups, "group"),
-                                 code(view.reference),
-                                 view.draws == "same" ? " Reference and methods saw the same noise here, as in the published protocol: part of "
-                                                        "the agreement is shared noise, so do not read it as agreement about the data." : "");
+  std::string body = fmt::format(
+      "<p>{} of {}; reference {}.{}</p>", counted(view.queries, "query", "queries"), counted(view.groups, "group"),
+      code(view.reference),
+      view.draws == "same" ? " Reference and methods saw the same noise here, as in the published protocol: part of "
+                             "the agreement is shared noise, so do not read it as agreement about the data."
+                           : "");
   body += fmt::format("<div class=\"charts\">{}</div>\n{}", charts, view_table(data, view, metrics, decimals));
   if (view.ceiling.empty())
-    body += missing(data, "ceiling", "No ceiling: the experiment names no second seed of the reference, so how well the reference agrees with itself is not known.");
+    body += missing(data, "ceiling",
+                    "No ceiling: the experiment names no second seed of the reference, so how well the reference "
+                    "agrees with itself is not known.");
   if (view.repeatability.empty())
     body += missing(data, "repeatability", "No repeatability: the reference was not scored again with other draws.");
-  return fmt::format("<details class=\"view\"{}><summary>{}</summary>\n{}</details>\n", open ? " open" : "", escape_html(view_name(view)), body);
+  return fmt::format("<details class=\"view\"{}><summary>{}</summary>\n{}</details>\n", open ? " open" : "",
+                     escape_html(view_name(view)), body);
 }
 
 /// Top-1 of every method in every view, so that nobody must open them all.
@@ -140,12 +155,14 @@ std::string overview(const ReportData& data, const Views& views) {
   std::vector<std::string> methods;
   for (const auto& view : views)
     for (const auto& method : view.methods)
-      if (method.name != view.reference && std::find(methods.begin(), methods.end(), method.name) == methods.end()) methods.push_back(method.name);
+      if (method.name != view.reference && std::find(methods.begin(), methods.end(), method.name) == methods.end())
+        methods.push_back(method.name);
   std::string head = "<tr><th scope=\"col\">Top-1</th>", ceiling, rows;
   bool any_ceiling = false;
   for (const auto& view : views) {
-    head += fmt::format("<th scope=\"col\" class=\"num\">{}<br><span class=\"note\">{} weights{}</span></th>", escape_html(view.query_set),
-                        escape_html(view.weighting), view.draws == "same" ? ",<br>same draws" : "");
+    head += fmt::format("<th scope=\"col\" class=\"num\">{}<br><span class=\"note\">{} weights{}</span></th>",
+                        escape_html(view.query_set), escape_html(view.weighting),
+                        view.draws == "same" ? ",<br>same draws" : "");
     const Estimate e = estimate_of(view.ceiling, "top1");
     any_ceiling = any_ceiling || std::isfinite(e.value);
     ceiling += cell(e, decimals_for(view), false);
@@ -154,13 +171,33 @@ std::string overview(const ReportData& data, const Views& views) {
     rows += fmt::format("<tr class=\"{}\"><th scope=\"row\">{}</th>", kind_class(data, name), breakable(name));
     for (const auto& view : views) {
       const auto* method = view.find(name);
-      const auto top = std::find_if(view.methods.begin(), view.methods.end(), [&](const auto& m) { return m.name != view.reference; });
-      rows += cell(method == nullptr ? Estimate{} : estimate_of(method->metrics, "top1"), decimals_for(view), method == &*top);
+      const auto top = std::find_if(view.methods.begin(), view.methods.end(),
+                                    [&](const auto& m) { return m.name != view.reference; });
+      rows += cell(method == nullptr ? Estimate{} : estimate_of(method->metrics, "top1"), decimals_for(view),
+                   method == &*top);
     }
     rows += "</tr>\n";
   }
   if (any_ceiling) rows += "<tr class=\"extra\"><th scope=\"row\">ceiling</th>" + ceiling + "</tr>\n";
-  return scrolling("Top-1 of every method in every view", fmt::format("<table class=\"agreement\"><thead>{}</tr></thead><tbody>\n{}</tbody></table>", head, rows));
+  return scrolling(
+      "Top-1 of every method in every view",
+      fmt::format("<table class=\"agreement\"><thead>{}</tr></thead><tbody>\n{}</tbody></table>", head, rows));
+}
+
+/// Only the colours that occur.
+std::string kinds_legend(const ReportData& data, const Views& views) {
+  std::string items;
+  for (const auto& [css_class, words] :
+       {std::pair{"k-guda", "unlearning"}, {"k-control", "control"}, {"k-other", "other"}}) {
+    const auto shown = [&](const AgreementView& view) {
+      return std::any_of(view.methods.begin(), view.methods.end(), [&](const auto& m) {
+        return m.name != view.reference && kind_class(data, m.name) == css_class;
+      });
+    };
+    if (std::any_of(views.begin(), views.end(), shown))
+      items += fmt::format("<li><span class=\"swatch {}\"></span>{}</li>", css_class, words);
+  }
+  return items;
 }
 
 }  // namespace
@@ -168,16 +205,22 @@ std::string overview(const ReportData& data, const Views& views) {
 std::string agreement_section(const ReportData& data, const Views& views) {
   constexpr std::string_view kHeading = "Agreement with the reference";
   if (views.empty())
-    return section("agreement", kHeading, missing(data, "comparison", "Nothing to compare yet: neither the reference nor a method has scores for a whole query set."));
+    return section(
+        "agreement", kHeading,
+        missing(data, "comparison",
+                "Nothing to compare yet: neither the reference nor a method has scores for a whole query set."));
   std::string body = fmt::format(
-      "<p class=\"lede\">How often, and how closely, each method orders the groups as {} does. Intervals are {} bootstrap intervals over "
-      "queries{}. Best of a column in bold; \u2248 marks a method that cannot be told from the best (p \u2265 0.05).</p>\n"
-      "<ul class=\"legend\"><li><span class=\"swatch k-guda\"></span>unlearning</li><li><span class=\"swatch k-control\"></span>control</li>"
-      "<li><span class=\"swatch k-other\"></span>other</li>"
-      "<li><span class=\"swatch ceiling-swatch\"></span>ceiling: another seed of the reference</li>"
+      "<p class=\"lede\">How often, and how closely, each method orders the groups as {} does. Intervals are {} "
+      "bootstrap intervals over "
+      "queries{}. Best of a column in bold; \u2248 marks a method that cannot be told from the best (p \u2265 "
+      "0.05).</p>\n"
+      "<ul class=\"legend\">{}<li><span class=\"swatch ceiling-swatch\"></span>ceiling: another seed of the "
+      "reference</li>"
       "<li><span class=\"swatch chance-swatch\"></span>chance: a random order</li></ul>\n",
       code(data.reference), percent(data.confidence),
-      data.seeds > 1 ? fmt::format(", clustered by {}", counted(data.seeds, "run seed")) : "; there is one run seed, so they do not cover another training of the full model");
+      data.seeds > 1 ? fmt::format(", clustered by {}", counted(data.seeds, "run seed"))
+                     : "; there is one run seed, so they do not cover another training of the full model",
+      kinds_legend(data, views));
   if (views.size() > 1) body += overview(data, views);
   for (std::size_t i = 0; i < views.size(); ++i) body += view_html(data, views[i], i == 0);
   return section("agreement", kHeading, body);

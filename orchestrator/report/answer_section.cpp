@@ -38,10 +38,11 @@ double seconds_of(const ReportData& data, const std::string& method, double othe
 
 std::string agreement_sentence(const ReportData& data, const AgreementView& view, const AgreementView::Method& best) {
   const Estimate top1 = estimate_of(best.metrics, "top1");
-  std::string text = fmt::format("On {} {} queries ({} weights{}), {} names the same top group as {} for <strong>{}</strong> of them",
-                                 view.queries, escape_html(view.query_set), escape_html(view.weighting),
-                                 view.draws == "same" ? ", same draws as the reference" : "", code(best.name),
-                                 code(view.reference), percent(top1.value));
+  std::string text =
+      fmt::format("On {} {} queries ({} weights{}), {} names the same top group as {} for <strong>{}</strong> of them",
+                  view.queries, escape_html(view.query_set), escape_html(view.weighting),
+                  view.draws == "same" ? ", same draws as the reference" : "", code(best.name), code(view.reference),
+                  percent(top1.value));
   if (std::isfinite(top1.low) && std::isfinite(top1.high))
     text += fmt::format(" ({} interval {} to {})", percent(data.confidence), percent(top1.low), percent(top1.high));
   std::string beside;
@@ -49,7 +50,8 @@ std::string agreement_sentence(const ReportData& data, const AgreementView& view
   const double ceiling = estimate_of(view.ceiling, "top1").value;
   if (std::isfinite(ceiling)) add(fmt::format("another seed of {} reaches {}", code(view.reference), percent(ceiling)));
   if (const auto* control = best_of_kind(data, view, "control"); control != nullptr && control != &best)
-    add(fmt::format("the best control, {}, {}", code(control->name), percent(estimate_of(control->metrics, "top1").value)));
+    add(fmt::format("the best control, {}, {}", code(control->name),
+                    percent(estimate_of(control->metrics, "top1").value)));
   const double chance = estimate_of(view.chance, "top1").value;
   if (std::isfinite(chance)) add("chance is " + percent(chance));
   return text + beside + ".";
@@ -62,14 +64,16 @@ std::string cost_sentence(const ReportData& data, const AgreementView& view, con
   if (!(ours > 0) || !(theirs > 0)) return {};
   const bool cheaper = theirs >= ours;
   return fmt::format(" It took {} of device time where {} took {}: {} times {}.", duration(ours), code(view.reference),
-                     duration(theirs), significant(cheaper ? theirs / ours : ours / theirs, 2), cheaper ? "less" : "more");
+                     duration(theirs), significant(cheaper ? theirs / ours : ours / theirs, 2),
+                     cheaper ? "less" : "more");
 }
 
 std::string warnings(const ReportData& data) {
   if (data.warnings.empty()) return {};
   std::string items;
   for (const auto& warning : data.warnings) items += "<li>" + escape_html(warning) + "</li>";
-  return fmt::format("<div class=\"warnings\" role=\"note\"><h3>To know before reading on</h3><ul>{}</ul></div>", items);
+  return fmt::format("<div class=\"warnings\" role=\"note\"><h3>To know before reading on</h3><ul>{}</ul></div>",
+                     items);
 }
 
 }  // namespace
@@ -78,7 +82,8 @@ std::string answer_section(const ReportData& data, const Views& views) {
   std::string body = fmt::format(
       "<p>Asked: how much did each of {} of training data contribute to a picture of the diffusion model? "
       "The reference answer, {}, trains the model again without each group; the other methods must come to the same "
-      "answer without that.</p>", escape_html(counted(data.groups.size(), "group")), code(data.reference));
+      "answer without that.</p>",
+      escape_html(counted(data.groups.size(), "group")), code(data.reference));
   const AgreementView* view = quoted_view(views);
   const AgreementView::Method* best = view == nullptr ? nullptr : best_of_kind(data, *view, "guda");
   if (view != nullptr && best == nullptr)
@@ -88,7 +93,8 @@ std::string answer_section(const ReportData& data, const Views& views) {
         break;
       }
   if (best != nullptr)
-    body += fmt::format("<p class=\"answer\">{}{}</p>", agreement_sentence(data, *view, *best), cost_sentence(data, *view, *best));
+    body += fmt::format("<p class=\"answer\">{}{}</p>", agreement_sentence(data, *view, *best),
+                        cost_sentence(data, *view, *best));
   else
     body += missing(data, "comparison", "There is no answer yet: no method has been compared with the reference.");
   std::string described;

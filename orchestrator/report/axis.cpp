@@ -8,9 +8,12 @@ namespace {
 
 double warped(const Axis& axis, double value) {
   switch (axis.kind) {
-    case ScaleKind::log: return std::log(value);
-    case ScaleKind::symlog: return std::asinh(value / axis.linear_within);
-    case ScaleKind::linear: break;
+    case ScaleKind::log:
+      return std::log(value);
+    case ScaleKind::symlog:
+      return std::asinh(value / axis.linear_within);
+    case ScaleKind::linear:
+      break;
   }
   return value;
 }

@@ -9,9 +9,9 @@ enum class ScaleKind { linear, log, symlog };
 
 struct Axis {
   ScaleKind kind = ScaleKind::linear;
-  double low = 0, high = 1;      ///< values at both ends; log needs low > 0
-  double from = 0, to = 1;       ///< drawing units at both ends; from > to turns the axis round
-  double linear_within = 1;      ///< symlog: |value| up to this is nearly linear, beyond it nearly logarithmic
+  double low = 0, high = 1;  ///< values at both ends; log needs low > 0
+  double from = 0, to = 1;   ///< drawing units at both ends; from > to turns the axis round
+  double linear_within = 1;  ///< symlog: |value| up to this is nearly linear, beyond it nearly logarithmic
   /// Values outside [low, high] are put to the nearer end.
   [[nodiscard]] double at(double value) const;
 };

@@ -10,7 +10,7 @@
 namespace guda::orchestrator::report {
 namespace {
 
-constexpr double kWidth = 370, kLabels = 118, kRight = 46, kTop = 8, kRow = 24, kBar = 13, kFoot = 24;
+constexpr double kWidth = 370, kLabels = 118, kTop = 8, kRow = 24, kBar = 13, kFoot = 24;
 
 /// Long names keep both ends, which differ most often.
 std::string shortened(const std::string& name, std::size_t most) {
@@ -21,8 +21,16 @@ std::string shortened(const std::string& name, std::size_t most) {
   return name.substr(0, head) + "\u2026" + name.substr(tail);
 }
 
+/// What is printed right of the bar: the interval has its whisker, its numbers are in the tip.
+std::string printed(const BarChart::Bar& bar) { return bar.value_text.substr(0, bar.value_text.find(" [")); }
+
 Axis extent_of(const BarChart& chart) {
-  Axis axis{.low = chart.lowest, .high = chart.highest, .from = kLabels, .to = kWidth - kRight};
+  std::size_t longest = 0;
+  for (const auto& bar : chart.bars) longest = std::max(longest, printed(bar).size());
+  Axis axis{.low = chart.lowest,
+            .high = chart.highest,
+            .from = kLabels,
+            .to = kWidth - 18 - 7.5 * static_cast<double>(longest)};
   for (const auto& bar : chart.bars)
     for (const double v : {bar.value, bar.low, bar.high})
       if (std::isfinite(v)) axis.low = std::min(axis.low, v), axis.high = std::max(axis.high, v);
@@ -42,8 +50,7 @@ std::string one_bar(const BarChart::Bar& bar, const Axis& x, double y) {
     for (const double end_value : {bar.low, bar.high})
       out += svg::line({x.at(end_value), middle - 3}, {x.at(end_value), middle + 3}, "whisker");
   }
-  const std::size_t bracket = bar.value_text.find(" [");
-  return out + svg::text({kWidth, middle + 4}, bar.value_text.substr(0, bracket), "value", "end");
+  return out + svg::text({kWidth, middle + 4}, printed(bar), "value", "end");
 }
 
 }  // namespace
@@ -52,9 +59,11 @@ std::string bar_chart(const BarChart& chart) {
   const Axis x = extent_of(chart);
   const double bottom = kTop + kRow * static_cast<double>(chart.bars.size());
   std::string body;
-  for (const double tick : ticks(x, 4)) {
+  const std::vector<double> marks = ticks(x, 4);
+  for (const double tick : marks) {
+    const std::string label = shortest(tick) + (tick == marks.back() ? chart.axis_suffix : "");
     body += svg::line({x.at(tick), kTop}, {x.at(tick), bottom}, "grid");
-    body += svg::text({x.at(tick), bottom + 15}, fmt::format("{}{}", significant(tick, 2), chart.axis_suffix), "tick", "middle");
+    body += svg::text({x.at(tick), bottom + 15}, label, "tick", "middle");
   }
   if (chart.ceiling) {
     const auto& c = *chart.ceiling;

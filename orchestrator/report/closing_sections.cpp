@@ -32,19 +32,32 @@ struct Term {
 };
 constexpr std::array kTerms{
     Term{"group", "a named set of training items (a class, an artist, a licence) whose contribution is asked for"},
-    Term{"query", "a picture for which the question is asked; generated queries come from the full model, real ones were held out from training"},
+    Term{"query",
+         "a picture for which the question is asked; generated queries come from the full model, real ones were held "
+         "out from training"},
     Term{"full model", "the diffusion model trained on all training data"},
-    Term{"counterfactual", "a model that stands for \u201ctrained without group k\u201d: retrained (LOGO) or unlearned (GUDA)"},
+    Term{"counterfactual",
+         "a model that stands for \u201ctrained without group k\u201d: retrained (LOGO) or unlearned (GUDA)"},
     Term{"LOGO", "leave one group out: retrain without the group; the reference, and what the other methods save"},
-    Term{"GUDA", "group unlearning for data attribution: unlearn the group from the full model, then score as LOGO does"},
-    Term{"score", "weighted sum over timesteps of (loss without the group \u2212 loss of the full model); larger = the group contributed more"},
-    Term{"ELBO", "evidence lower bound: the bound on a picture\u2019s log-likelihood whose timestep weights the scores use"},
-    Term{"weighting", "the weights of the timesteps in a score: elbo = as published, mid = the same without the first and last tenth of the axis"},
-    Term{"draw", "one sample of noise; independent draws: reference and methods saw different noise; same draws: the same noise, as in the papers"},
+    Term{"GUDA",
+         "group unlearning for data attribution: unlearn the group from the full model, then score as LOGO does"},
+    Term{"score",
+         "weighted sum over timesteps of (loss without the group \u2212 loss of the full model); larger = the group "
+         "contributed more"},
+    Term{"ELBO",
+         "evidence lower bound: the bound on a picture\u2019s log-likelihood whose timestep weights the scores use"},
+    Term{"weighting",
+         "the weights of the timesteps in a score: elbo = as published, mid = the same without the first and last "
+         "tenth of the axis"},
+    Term{"draw",
+         "one sample of noise; independent draws: reference and methods saw different noise; same draws: the same "
+         "noise, as in the papers"},
     Term{"standard error", "spread of a score over other noise draws; it does not cover another training"},
     Term{"undecided", "the two best groups are closer than two standard errors"},
     Term{"chance", "what a random order of the groups reaches"},
-    Term{"ceiling", "what another training of the reference, with another seed, reaches: no method can be expected to do better"},
+    Term{"ceiling",
+         "what another training of the reference, with another seed, reaches: no method can be expected to do clearly "
+         "better"},
     Term{"repeatability", "what the same reference models reach when scored again with other noise draws"},
     Term{"control", "a method without any counterfactual model, e.g. pixel similarity; what the effort must beat"},
     Term{"device time", "seconds that a device computed, summed over all devices"},
@@ -53,7 +66,8 @@ constexpr std::array kTerms{
 }  // namespace
 
 std::string provenance_section(const ReportData& data) {
-  if (data.provenance.empty()) return section("provenance", "Provenance", missing(data, "provenance", "The run recorded no provenance."));
+  if (data.provenance.empty())
+    return section("provenance", "Provenance", missing(data, "provenance", "The run recorded no provenance."));
   std::string blocks, loose;
   for (const auto& [key, value] : data.provenance.items()) {
     if (!value.is_structured() || value.empty()) {
@@ -62,13 +76,17 @@ std::string provenance_section(const ReportData& data) {
     }
     std::string rows;
     add_rows(value, "", rows);
-    blocks += fmt::format("<details><summary>{}</summary>{}</details>\n", escape_html(key),
-                          scrolling("Provenance: " + key, "<table class=\"provenance\"><tbody>" + rows + "</tbody></table>"));
+    blocks +=
+        fmt::format("<details><summary>{}</summary>{}</details>\n", escape_html(key),
+                    scrolling("Provenance: " + key, "<table class=\"provenance\"><tbody>" + rows + "</tbody></table>"));
   }
-  if (!loose.empty()) loose = scrolling("Provenance", "<table class=\"provenance\"><tbody>" + loose + "</tbody></table>");
+  if (!loose.empty())
+    loose = scrolling("Provenance", "<table class=\"provenance\"><tbody>" + loose + "</tbody></table>");
   return section("provenance", "Provenance",
-                 "<p class=\"lede\">What is needed to get the same numbers again. The comparison and all of this are also inside this file as JSON, in the "
-                 "element <code>#guda-data</code>.</p>\n" + loose + blocks);
+                 "<p class=\"lede\">What is needed to get the same numbers again. The comparison and all of this are "
+                 "also inside this file as JSON, in the "
+                 "element <code>#guda-data</code>.</p>\n" +
+                     loose + blocks);
 }
 
 std::string glossary_section() {

@@ -28,7 +28,12 @@ Axis x_axis(const LineChart& chart) {
 }
 
 Axis y_axis(const LineChart& chart) {
-  Axis axis{.kind = chart.y_scale, .low = 0, .high = 0, .from = kHeight - kBottom, .to = kTop, .linear_within = chart.linear_within};
+  Axis axis{.kind = chart.y_scale,
+            .low = 0,
+            .high = 0,
+            .from = kHeight - kBottom,
+            .to = kTop,
+            .linear_within = chart.linear_within};
   for (const auto& series : chart.series)
     for (std::size_t i = 0; i < series.y.size(); ++i) {
       if (!std::isfinite(series.y[i])) continue;
@@ -59,7 +64,8 @@ std::string one_series(const LineChart& chart, const LineChart::Series& series, 
     points.push_back({px, y.at(series.y[i])});
     upper.push_back({px, y.at(series.y[i] + error)});
     lower.push_back({px, y.at(series.y[i] - error)});
-    std::string tip = fmt::format("{} = {}: {} {}", chart.x_label, significant(chart.x[i], 4), series.name, significant(series.y[i]));
+    std::string tip =
+        fmt::format("{} = {}: {} {}", chart.x_label, significant(chart.x[i], 4), series.name, significant(series.y[i]));
     if (error > 0) tip += " \u00b1 " + significant(error, 2);
     dots += svg::dot(points.back(), 2, "dot " + series.css_class, tip);
   }
@@ -78,11 +84,11 @@ std::string line_chart(const LineChart& chart) {
     if (last - y.at(tick) < 11) continue;  // labels of a symlog axis crowd around 0
     last = y.at(tick);
     body += svg::line({kLeft, y.at(tick)}, {kWidth - kRight, y.at(tick)}, tick == 0 ? "axis" : "grid");
-    body += svg::text({kLeft - 6, y.at(tick) + 4}, significant(tick, 2), "tick", "end");
+    body += svg::text({kLeft - 6, y.at(tick) + 4}, shortest(tick), "tick", "end");
   }
   for (const double tick : ticks(x, 5)) {
     body += svg::line({x.at(tick), kHeight - kBottom}, {x.at(tick), kHeight - kBottom + 4}, "grid");
-    body += svg::text({x.at(tick), kHeight - kBottom + 16}, significant(tick, 4), "tick", "middle");
+    body += svg::text({x.at(tick), kHeight - kBottom + 16}, shortest(tick), "tick", "middle");
   }
   body += svg::text({(kLeft + kWidth - kRight) / 2, kHeight - 4}, chart.x_label, "axis-name", "middle");
   for (auto series = chart.series.rbegin(); series != chart.series.rend(); ++series)  // the first lies on top

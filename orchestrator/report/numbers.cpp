@@ -28,19 +28,27 @@ std::string significant(double value, int digits) {
   return with_minus_sign(fmt::format("{:.{}f}", value, std::max(0, digits - before_point)));
 }
 
+std::string shortest(double value) {
+  if (!std::isfinite(value)) return "n/a";
+  const double size = std::abs(value);
+  return size != 0 && (size < 1e-4 || size >= 1e6) ? significant(value, 1)
+                                                   : with_minus_sign(fmt::format("{:.6g}", value));
+}
+
 std::string fixed(double value, int decimals) {
   return std::isfinite(value) ? with_minus_sign(fmt::format("{:.{}f}", value, decimals)) : "n/a";
 }
 
-std::string percent(double fraction) {
-  return std::isfinite(fraction) ? fixed(100 * fraction, 0) + "\u00a0%" : "n/a";
-}
+std::string percent(double fraction) { return std::isfinite(fraction) ? fixed(100 * fraction, 0) + "\u00a0%" : "n/a"; }
 
 std::string duration(double seconds) {
   if (!std::isfinite(seconds)) return "n/a";
-  if (seconds < 120) return significant(seconds, seconds < 10 ? 2 : 3) + "\u00a0s";
-  if (seconds < 7200) return significant(seconds / 60, 3) + "\u00a0min";
-  return significant(seconds / 3600, 3) + "\u00a0h";
+  const auto in = [&](double unit, const char* name) {
+    const double value = seconds / unit;
+    return (value < 10 ? significant(value, 2) : fixed(value, 0)) + "\u00a0" + name;
+  };
+  if (seconds < 120) return in(1, "s");
+  return seconds < 7200 ? in(60, "min") : in(3600, "h");
 }
 
 std::string counted(unsigned long long count, const std::string& noun, const std::string& plural) {

@@ -6,6 +6,8 @@ namespace guda::orchestrator::report {
 
 /// `digits` significant digits, plain notation for 1e-4 <= |x| < 1e6, else powers of ten; "n/a" for NaN.
 [[nodiscard]] std::string significant(double value, int digits = 3);
+/// As few digits as say the value, for ticks: "0.5", "200", "0.001".
+[[nodiscard]] std::string shortest(double value);
 /// Fixed decimals; "n/a" for NaN.
 [[nodiscard]] std::string fixed(double value, int decimals);
 /// "82 %"; "n/a" for NaN.

@@ -30,7 +30,8 @@ std::string verdict(const ReportData& data, const QueryCard& card, const MethodA
     out = answer.top[0].group == reference->top[0].group ? "<span class=\"agrees\">\u2713 agrees</span>"
                                                          : "<span class=\"differs\">differs</span>";
   if (answer.undecided)
-    out += fmt::format(" <span class=\"undecided\" title=\"the two best are closer than two standard errors\">undecided</span>");
+    out += fmt::format(
+        " <span class=\"undecided\" title=\"the two best are closer than two standard errors\">undecided</span>");
   return out;
 }
 
@@ -38,27 +39,33 @@ std::string place(const MethodAnswer& answer, std::size_t i, const std::string& 
   if (i >= answer.top.size()) return "<td></td>";
   const GroupScore& s = answer.top[i];
   double largest = 0;
-  for (std::size_t j = 0; j < std::min(kShown, answer.top.size()); ++j) largest = std::max(largest, std::abs(answer.top[j].score));
+  for (std::size_t j = 0; j < std::min(kShown, answer.top.size()); ++j)
+    largest = std::max(largest, std::abs(answer.top[j].score));
   const double share = largest > 0 && std::isfinite(s.score) ? std::max(0.0, s.score) / largest : 0;
-  std::string number = significant(s.score, 2);
-  if (std::isfinite(s.standard_error)) number += " \u00b1\u00a0" + significant(s.standard_error, 1);
-  return fmt::format("<td><b>{}</b> <span class=\"score\">{}</span><span class=\"meter\" title=\"{} {}\"><span style=\"width:{:.0f}%\">"
-                     "</span></span></td>", escape_html(s.group), number, number, escape_html(unit), 100 * share);
+  const std::string number = significant(s.score, 2);
+  const std::string error = std::isfinite(s.standard_error) ? "\u00b1\u00a0" + significant(s.standard_error, 1) : "";
+  return fmt::format(
+      "<td><b>{}</b> <span class=\"score\">{}</span><span class=\"error\">{}</span><span class=\"meter\" title=\"{} {} "
+      "{}\"><span style=\"width:{:.0f}%\">"
+      "</span></span></td>",
+      escape_html(s.group), number, error, number, error, escape_html(unit), 100 * share);
 }
 
 std::string card_html(const ReportData& data, const QueryCard& card) {
   std::string rows;
   for (const MethodAnswer& answer : card.answers) {
-    rows += fmt::format("<tr class=\"{}\"><th scope=\"row\">{}<br>{}</th>", kind_class(data, answer.method), breakable(answer.method),
-                        verdict(data, card, answer));
+    rows += fmt::format("<tr class=\"{}\"><th scope=\"row\">{}<br>{}</th>", kind_class(data, answer.method),
+                        breakable(answer.method), verdict(data, card, answer));
     for (std::size_t i = 0; i < kShown; ++i) rows += place(answer, i, data.score_unit);
     rows += "</tr>\n";
   }
   const std::string about = card.true_group.empty() ? escape_html(card.set)
-                                                    : fmt::format("{} \u00b7 true group <b>{}</b>", escape_html(card.set), escape_html(card.true_group));
+                                                    : fmt::format("{} \u00b7 true group <b>{}</b>",
+                                                                  escape_html(card.set), escape_html(card.true_group));
   return fmt::format(
       "<article class=\"card\"><header>{}<div><h3>{}</h3><p>{}</p></div></header>"
-      "<table><thead><tr><th scope=\"col\">method</th><th scope=\"col\">1st</th><th scope=\"col\">2nd</th><th scope=\"col\">3rd</th>"
+      "<table><thead><tr><th scope=\"col\">method</th><th scope=\"col\">1st</th><th scope=\"col\">2nd</th><th "
+      "scope=\"col\">3rd</th>"
       "</tr></thead><tbody>\n{}</tbody></table></article>\n",
       picture_img(card.picture, "query " + card.name, 88), breakable(card.name), about, rows);
 }
@@ -67,13 +74,18 @@ std::string card_html(const ReportData& data, const QueryCard& card) {
 
 std::string queries_section(const ReportData& data) {
   if (data.cards.empty())
-    return section("queries", "Sample queries", missing(data, "cards", "No sample queries: none has been evaluated by the reference and a method yet."));
+    return section(
+        "queries", "Sample queries",
+        missing(data, "cards", "No sample queries: none has been evaluated by the reference and a method yet."));
   std::string cards;
   for (const QueryCard& card : data.cards) cards += card_html(data, card);
   return section("queries", "Sample queries",
-                 fmt::format("<p class=\"lede\">The three groups that each method names first, with score \u00b1 standard error in {}. Scores of "
-                             "different methods have different scales: compare the order. <em>Undecided</em>: the two best are closer than two "
-                             "standard errors.</p>\n<div class=\"cards\">\n{}</div>", escape_html(data.score_unit), cards));
+                 fmt::format("<p class=\"lede\">The three groups that each method names first, with score \u00b1 "
+                             "standard error in {}. Scores of "
+                             "different methods have different scales: compare the order. <em>Undecided</em>: the two "
+                             "best are closer than two "
+                             "standard errors.</p>\n<div class=\"cards\">\n{}</div>",
+                             escape_html(data.score_unit), cards));
 }
 
 }  // namespace guda::orchestrator::report

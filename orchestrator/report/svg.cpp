@@ -34,7 +34,8 @@ std::string coordinates(const std::vector<Point>& points) {
 std::string drawing(double width, double height, std::string_view title, std::string_view description,
                     std::string_view body) {
   return fmt::format(
-      "<svg role=\"img\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\"><title>{2}</title><desc>{3}</desc>{4}</svg>\n",
+      "<svg role=\"img\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" "
+      "height=\"{1}\"><title>{2}</title><desc>{3}</desc>{4}</svg>\n",
       number(width), number(height), escape_html(title), escape_html(description), body);
 }
 

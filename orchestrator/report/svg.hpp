@@ -1,6 +1,7 @@
 #pragma once
-// Words of a static SVG drawing. All functions are pure and return well-formed markup; text and titles are escaped here,
-// classes are ours. Colours come from the page's style sheet through classes, so a drawing follows light and dark.
+// Words of a static SVG drawing. All functions are pure and return well-formed markup; text and titles are escaped
+// here, classes are ours. Colours come from the page's style sheet through classes, so a drawing follows light and
+// dark.
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,7 @@ struct Point {
 /// A polyline through the points.
 [[nodiscard]] std::string path(const std::vector<Point>& points, std::string_view css_class);
 /// The area between two lines with equal numbers of points.
-[[nodiscard]] std::string band(const std::vector<Point>& upper, const std::vector<Point>& lower, std::string_view css_class);
+[[nodiscard]] std::string band(const std::vector<Point>& upper, const std::vector<Point>& lower,
+                               std::string_view css_class);
 
 }  // namespace guda::orchestrator::report::svg

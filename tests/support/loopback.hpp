@@ -7,7 +7,7 @@
 
 #include "common/channel.hpp"
 
-namespace guda::testing {
+namespace guda::test {
 
 class LoopbackNetwork {
  public:
@@ -42,4 +42,4 @@ class LoopbackNetwork {
   std::vector<std::deque<Envelope>> inbox_;
 };
 
-}  // namespace guda::testing
+}  // namespace guda::test

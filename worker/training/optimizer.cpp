@@ -27,6 +27,7 @@ double learning_rate(double lr, std::uint64_t step, std::uint64_t steps, std::ui
 }
 
 double ema_decay(double max_decay, std::uint64_t step) {
+  if (step == 0) return 0;
   const auto n = static_cast<double>(step);
   return std::min(max_decay, (1.0 + n) / (10.0 + n));
 }
@@ -64,7 +65,7 @@ Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay) : parameters_(
 
 void Ema::step() {
   const torch::NoGradGuard no_grad;
-  at::_foreach_lerp_(averages_, parameters_, 1.0 - ema_decay(max_decay_, ++step_));
+  at::_foreach_lerp_(averages_, parameters_, 1.0 - ema_decay(max_decay_, step_++));
 }
 
 void Ema::copy_to_parameters() {

@@ -16,7 +16,8 @@ namespace guda::worker {
 [[nodiscard]] double learning_rate(double lr, std::uint64_t step, std::uint64_t steps, std::uint64_t warmup_steps,
                                    const std::string& decay);
 
-/// Decay of EMA step `step` (from 1): min(max_decay, (1 + step)/(10 + step)).
+/// Decay of the EMA after optimizer step `step` (from 0): min(max_decay, (1 + step)/(10 + step)), but 0 after the first
+/// one, as diffusers' EMAModel has it: the initial weights leave no trace.
 [[nodiscard]] double ema_decay(double max_decay, std::uint64_t step);
 
 class AdamW {
@@ -37,6 +38,7 @@ class Ema {
  public:
   Ema(std::vector<torch::Tensor> parameters, double max_decay);
   void step();
+  [[nodiscard]] const std::vector<torch::Tensor>& averages() const noexcept { return averages_; }
   /// Writes the averages into the parameters.
   void copy_to_parameters();
 

@@ -57,7 +57,7 @@ MEASURE = r"""
     cut: [...document.querySelectorAll('main *')].filter(e => !inScroller(e) && !e.closest('svg') && box(e).right > window.innerWidth + 1)
         .map(e => e.tagName + '.' + e.className).slice(0, 5),
     clipped: charts.flatMap(s => [...s.querySelectorAll('text')].filter(t => box(t).left < box(s).left - 1.5 || box(t).right > box(s).right + 1.5)
-        .map(t => s.querySelector('title').textContent + ': ' + t.textContent)).slice(0, 5),
+        .map(t => (s.querySelector('title')?.textContent ?? 'unnamed') + ': ' + t.textContent)).slice(0, 5),
     faint: texts.filter(e => contrast(e) < 4.5).map(e => e.tagName + '.' + e.getAttribute('class') + ' ' + contrast(e).toFixed(2) + ' ' + e.textContent.slice(0, 30)).slice(0, 5),
     unreachable: [...document.querySelectorAll('.scroll')].filter(e => e.tabIndex !== 0 || !e.getAttribute('aria-label')).length,
     lang: document.documentElement.lang,
