@@ -1,14 +1,39 @@
-find_package(Threads REQUIRED)
-find_package(ZLIB REQUIRED)
-find_package(PNG REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(fmt REQUIRED)
-find_package(yaml-cpp REQUIRED)
-find_package(Boost REQUIRED COMPONENTS program_options)
-find_package(HDF5 REQUIRED COMPONENTS C HL)
-find_package(MPI REQUIRED COMPONENTS C)
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+# Finds every library outside the tree and reports all that are missing at once, with the Debian package that has it.
+# cmake/probe configures this file alone, so that `./run setup` can ask the same question without the rest of the tree.
+set(guda_missing "")
+macro(guda_need debian_package package)
+  find_package(${package} QUIET ${ARGN})
+  if(NOT ${package}_FOUND)
+    list(APPEND guda_missing "  ${package} (Debian and Ubuntu: ${debian_package})")
+  endif()
+endmacro()
+
+guda_need(libc6-dev Threads)
+guda_need(zlib1g-dev ZLIB)
+guda_need(libpng-dev PNG)
+guda_need(nlohmann-json3-dev nlohmann_json)
+guda_need(libfmt-dev fmt)
+guda_need(libyaml-cpp-dev yaml-cpp)
+guda_need(libboost-program-options-dev Boost COMPONENTS program_options)
+guda_need(libhdf5-dev HDF5 COMPONENTS C HL)
+guda_need(libopenmpi-dev MPI COMPONENTS C)
+guda_need(pkg-config PkgConfig)
+if(PkgConfig_FOUND)
+  pkg_check_modules(xxhash QUIET IMPORTED_TARGET libxxhash)
+endif()
+if(NOT TARGET PkgConfig::xxhash)
+  list(APPEND guda_missing "  xxhash (Debian and Ubuntu: libxxhash-dev)")
+endif()
+if(GUDA_WITH_TESTS)
+  guda_need(doctest-dev doctest)
+endif()
+
+if(guda_missing)
+  list(JOIN guda_missing "\n" guda_missing)
+  message(FATAL_ERROR "Missing libraries:\n${guda_missing}\n"
+    "Cure: ./run setup installs them on Debian and Ubuntu; elsewhere load their modules or name their prefixes in "
+    "CMAKE_PREFIX_PATH (and PKG_CONFIG_PATH). docs/install.md has examples.")
+endif()
 
 # Debian's yaml-cpp 0.7 exports `yaml-cpp`, 0.8 exports `yaml-cpp::yaml-cpp`.
 if(NOT TARGET yaml-cpp::yaml-cpp)
@@ -27,7 +52,4 @@ target_compile_definitions(guda_dep_mpi INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MP
 
 if(GUDA_WITH_TORCH)
   include(GudaTorch)
-endif()
-if(GUDA_WITH_TESTS)
-  find_package(doctest REQUIRED)
 endif()

@@ -1,3 +1,8 @@
+include(GudaCcache)
+include(GudaInstall)
+
+add_custom_target(guda_programs COMMENT "All programs, no tests")
+
 # One library per room: guda_library(guda_jobs) takes every .cpp of the calling folder except *_main.cpp.
 # Sources are globbed with CONFIGURE_DEPENDS so that adding an idea means adding a file.
 
@@ -26,7 +31,7 @@ function(guda_library target)
   endforeach()
   list(FILTER sources EXCLUDE REGEX "_main\\.cpp$")
   if(NOT sources)  # a room that has no file yet
-    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp "")
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp CONTENT "")
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp)
   endif()
   add_library(${target} STATIC ${sources})
@@ -42,5 +47,5 @@ function(guda_program target source)
   add_executable(${target} ${source})
   guda_settings(${target})
   target_link_libraries(${target} PRIVATE ${arg_LINK})
-  install(TARGETS ${target} RUNTIME DESTINATION bin)
+  guda_install_program(${target})
 endfunction()

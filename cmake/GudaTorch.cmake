@@ -1,14 +1,28 @@
 # LibTorch as an imported target of our own. find_package(Torch) enables the CUDA language and probes the toolkit even
 # for a CPU-only link; we need three shared objects and two include folders.
+option(GUDA_WITH_CUDA "Link the CUDA part of LibTorch (./run setup --cuda fetches it)" OFF)
 set(torch_root ${GUDA_TORCH_DIR}/torch)
-if(NOT EXISTS ${torch_root}/lib/libtorch_cpu.so)
-  message(FATAL_ERROR "LibTorch not found in ${GUDA_TORCH_DIR} (no torch/lib/libtorch_cpu.so). "
-    "Cure: ./run setup, or -DGUDA_TORCH_DIR=<site-packages of torch 2.11>, or -DGUDA_WITH_TORCH=OFF.")
+set(torch_libraries libtorch_cpu.so libc10.so)
+set(torch_cure "./run setup, or -DGUDA_TORCH_DIR=<site-packages of torch 2.11>, or -DGUDA_WITH_TORCH=OFF")
+if(GUDA_WITH_CUDA)
+  list(APPEND torch_libraries libtorch_cuda.so libc10_cuda.so)
+  set(torch_cure "./run setup --cuda, or -DGUDA_TORCH_DIR=<site-packages of torch 2.11 with CUDA>")
 endif()
+list(TRANSFORM torch_libraries PREPEND ${torch_root}/lib/)
+foreach(library ${torch_libraries})
+  if(NOT EXISTS ${library})
+    message(FATAL_ERROR "LibTorch not found: no ${library}. Cure: ${torch_cure}.")
+  endif()
+endforeach()
 file(GLOB cuda_runtime_dirs LIST_DIRECTORIES true ${GUDA_TORCH_DIR}/nvidia/*/lib)
 add_library(guda_dep_torch INTERFACE)
 target_include_directories(guda_dep_torch SYSTEM INTERFACE ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
-target_link_libraries(guda_dep_torch INTERFACE ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libc10.so)
+target_link_libraries(guda_dep_torch INTERFACE ${torch_libraries})
+if(GUDA_WITH_CUDA)  # nothing of ours calls into libtorch_cuda.so: its kernels register themselves when it is loaded
+  target_link_options(guda_dep_torch INTERFACE LINKER:--no-as-needed)
+endif()
+# LibTorch ships the headers of its own {fmt} and they come first on the include path, but it exports none of the code.
+target_compile_definitions(guda_dep_torch INTERFACE FMT_HEADER_ONLY)
 # libtorch_cpu.so needs libcudart.so.13 and libcupti.so.13 even on a CPU: they come from two small wheels.
 foreach(dir ${torch_root}/lib ${cuda_runtime_dirs})
   target_link_options(guda_dep_torch INTERFACE "LINKER:-rpath-link,${dir}")

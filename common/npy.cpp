@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "NPY data is written as it lies in memory");
 constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
-constexpr std::size_t kPrefix = 10;  // magic, version, length of the header as uint16
+constexpr std::size_t kPreamble = 10;  // magic, version, length of the header as uint16
 
 /// The text after `key` in the header, a Python dictionary literal written by NumPy.
 std::string_view entry(std::string_view header, std::string_view key, const std::string& file) {
@@ -67,19 +67,19 @@ NpyArray read_npy(const std::filesystem::path& path) {
   const std::string file = path.string();
   const std::string content = read_file(path);
   const std::string_view bytes = content;
-  if (bytes.size() < kPrefix || !bytes.starts_with(kMagic)) {
+  if (bytes.size() < kPreamble || !bytes.starts_with(kMagic)) {
     throw Error(file + ": no NPY file of version 1.0; write it with numpy.save");
   }
   const std::size_t length = static_cast<std::uint8_t>(bytes[8]) + std::size_t{256} * static_cast<std::uint8_t>(bytes[9]);
-  if (bytes.size() < kPrefix + length) throw Error(file + ": the NPY header is cut");
-  const std::string_view header = bytes.substr(kPrefix, length);
+  if (bytes.size() < kPreamble + length) throw Error(file + ": the NPY header is cut");
+  const std::string_view header = bytes.substr(kPreamble, length);
   if (!entry(header, "'fortran_order'", file).starts_with("False")) {
     throw Error(file + ": the array is in Fortran order; save numpy.ascontiguousarray(array)");
   }
   NpyArray array;
   array.shape = read_shape(entry(header, "'shape'", file), file);
   const std::string_view type = entry(header, "'descr'", file);
-  const std::string_view data = bytes.substr(kPrefix + length);
+  const std::string_view data = bytes.substr(kPreamble + length);
   if (type.starts_with("'<f4'")) {
     array.values = read_values<float>(data, array.shape, file);
   } else if (type.starts_with("'|u1'")) {
@@ -99,7 +99,7 @@ std::string encode_npy(const NpyArray& array) {
   if (held != elements) throw Bug(fmt::format("an NPY array of {} values has shape ({})", held, fmt::join(array.shape, ", ")));
   std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", is_float ? "<f4" : "|u1",
                                    fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
-  header.append(63 - (kPrefix + header.size()) % 64, ' ');  // data begins at a multiple of 64 bytes
+  header.append(63 - (kPreamble + header.size()) % 64, ' ');  // data begins at a multiple of 64 bytes
   header += '\n';
   std::string bytes(kMagic);
   bytes += static_cast<char>(header.size() & 0xff);

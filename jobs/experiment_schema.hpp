@@ -6,7 +6,9 @@
 // describe(visit, config) calls visit(Field, member) for every member, in the order people read them. `config` may be
 // const. Members are scalars, strings, paths, Json (model), lists of these or of structs, and nested structs.
 #include <concepts>
+#include <filesystem>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -35,6 +37,16 @@ struct Field {
 
 template <class T, class Config>
 concept ConfigOf = std::same_as<std::remove_const_t<T>, Config>;
+
+template <class T>
+inline constexpr bool kIsList = false;
+template <class T>
+inline constexpr bool kIsList<std::vector<T>> = true;
+
+/// Members that have a describe() of their own.
+template <class T>
+concept Section = std::is_class_v<T> && !kIsList<T> && !std::is_same_v<T, std::string> && !std::is_same_v<T, std::filesystem::path> &&
+                  !std::is_same_v<T, Json>;
 
 inline constexpr std::string_view kSetNameCharacters = "A-Za-z0-9_";
 inline constexpr std::string_view kRunNameCharacters = "A-Za-z0-9_. -";

@@ -27,6 +27,10 @@ struct QueryBlock {
 inline constexpr std::uint32_t kOracleDraws = 0;
 inline constexpr std::uint32_t kMethodDraws = 1;
 
+/// Name of the Sample jobs that draw the report's counterfactual gallery, and how many pictures each draws.
+inline constexpr const char* kPreviewSet = "preview";
+inline constexpr std::uint32_t kPreviewCount = 8;
+
 struct Plan {
   Experiment experiment;
   Digest dataset;                              ///< content digest of the data set

@@ -162,6 +162,23 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
   }
 }
 
+void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label) {
+  const Experiment& e = plan_.experiment;
+  const auto generated = std::find_if(e.queries.begin(), e.queries.end(), [](const QuerySetConfig& q) { return q.kind == "generated"; });
+  if (generated == e.queries.end()) return;  // nothing says how to sample
+  SampleSpec spec;
+  spec.from = weights;
+  spec.diffusion = e.diffusion;
+  spec.set = *generated;
+  spec.set.name = kPreviewSet;
+  spec.set.count = kPreviewCount;
+  spec.set.sampler.batch = kPreviewCount;
+  spec.seed = (SeedPath(run_seed) / kPreviewSet).value();
+  for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
+  const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
+  add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), {weights}, cost, {}, true);
+}
+
 void PlanBuilder::attribute(std::uint64_t run_seed, const MethodConfig& method) {
   const Experiment& e = plan_.experiment;
   for (std::size_t set = 0; set < e.queries.size(); ++set) {

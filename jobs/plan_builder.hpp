@@ -30,6 +30,8 @@ class PlanBuilder {
   /// Scores every query block of a run seed under `weights` on one draw set. `rows` names the data set in results.h5
   /// ("full", "full__<method>" or a method); `group` is ignored for the former two.
   void score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set);
+  /// What `weights` draw from a few noises that are the same for every model of a run seed: for the report.
+  void preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label);
   /// One Attribute job per query set and run seed.
   void attribute(std::uint64_t run_seed, const MethodConfig& method);
 

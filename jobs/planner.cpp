@@ -12,6 +12,7 @@ Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numer
     const Digest full = builder.train(seed, 0, -1);
     for (std::size_t set = 0; set < experiment.queries.size(); ++set) builder.query_set(seed, set);
     for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws}) builder.score(seed, full, "full", -1, draw_set);
+    if (seed == experiment.seeds.front()) builder.preview(seed, full, "full");
     for (const MethodConfig& method : experiment.methods) method_named(method.method).plan(builder, method, seed);
   }
   return std::move(builder).finish();

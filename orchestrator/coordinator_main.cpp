@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "common/files.hpp"
 #include "common/mpi/mpi_channel.hpp"
 #include "jobs/plan.hpp"
 #include "orchestrator/serve.hpp"

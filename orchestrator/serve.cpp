@@ -23,18 +23,6 @@ namespace {
 double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
-  std::unordered_map<Digest, std::uint32_t> index;
-  std::vector<JobNode> nodes;
-  for (const jobs::JobSpec& job : plan.jobs) {
-    JobNode node{job.cost, {}};
-    for (const Digest& input : job.inputs) node.inputs.emplace_back(index.at(input));
-    index[job.digest] = static_cast<std::uint32_t>(nodes.size());
-    nodes.push_back(std::move(node));
-  }
-  return nodes;
-}
-
 class Coordinator {
  public:
   Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
@@ -312,6 +300,18 @@ class Coordinator {
 };
 
 }  // namespace
+
+std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
+  std::unordered_map<Digest, std::uint32_t> index;
+  std::vector<JobNode> nodes;
+  for (const jobs::JobSpec& job : plan.jobs) {
+    JobNode node{job.cost, {}};
+    for (const Digest& input : job.inputs) node.inputs.emplace_back(index.at(input));
+    index[job.digest] = static_cast<std::uint32_t>(nodes.size());
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
 
 Json to_json(const Life& l) {
   return {{"epoch", l.epoch}, {"epoch_name", fmt::format("{:04}", l.epoch)}, {"token", l.token}, {"threads", l.threads},

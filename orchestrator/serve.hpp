@@ -2,6 +2,7 @@
 // The coordinator's shell: polls the channel, feeds events to the scheduler, performs its actions. One thread.
 #include <csignal>
 #include <string>
+#include <vector>
 
 #include "common/channel.hpp"
 #include "jobs/plan.hpp"
@@ -21,6 +22,9 @@ struct Life {
 };
 [[nodiscard]] Json to_json(const Life& life);
 [[nodiscard]] Life life_from_json(const Json& json);
+
+/// The plan's jobs as the scheduler sees them.
+[[nodiscard]] std::vector<JobNode> nodes_of(const jobs::Plan& plan);
 
 /// Runs the plan to its end or until `stop` is set. Returns the exit code of the run (architecture 6) and writes it into
 /// status.json. Throws IoError when the journal can't be made durable: nothing after the last sync counts.

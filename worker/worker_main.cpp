@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 
+#include "common/error.hpp"
 #include "guda_build.hpp"
 #include "worker/eval_model.hpp"
 #include "worker/serve_jobs.hpp"

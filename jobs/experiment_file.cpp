@@ -1,0 +1,47 @@
+#include "jobs/experiment_file.hpp"
+
+#include "common/config/yaml.hpp"
+#include "jobs/experiment_checks.hpp"
+#include "jobs/experiment_parse.hpp"
+#include "jobs/experiment_tree.hpp"
+
+namespace guda::jobs {
+namespace {
+
+/// The weightings of a comparison that names none: all timesteps, and the middle 80 % where the signal is.
+std::vector<WeightingConfig> default_weightings(std::uint32_t timesteps) {
+  WeightingConfig elbo, mid;
+  mid.name = "mid";
+  mid.t_min = timesteps / 10;
+  mid.t_max = static_cast<std::uint32_t>(std::uint64_t{timesteps} * 9 / 10);
+  return {elbo, mid};
+}
+
+Experiment from_tree(config::Node root, const std::filesystem::path& file, const std::vector<std::string>& overrides, config::Issues& issues) {
+  const bool readable = issues.empty() || !root.is_null();
+  if (!readable) issues.throw_if_any();
+  if (root.is_null() && overrides.empty()) {
+    issues.add(root.at, "", "is empty; start from a copy of jobs/recipes/digits.yaml");
+    issues.throw_if_any();
+  }
+  for (const std::string& override_text : overrides) apply_override(root, override_text, issues);
+  Experiment experiment = parse_experiment(root, file, issues);
+  if (root.is_map()) check_experiment(experiment, root, issues);
+  issues.throw_if_any();
+  if (experiment.comparison.weightings.empty()) experiment.comparison.weightings = default_weightings(experiment.diffusion.timesteps);
+  return experiment;
+}
+
+}  // namespace
+
+Experiment load_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  config::Issues issues;
+  return from_tree(config::load_yaml(file, issues), file, overrides, issues);
+}
+
+Experiment read_experiment(const std::string& yaml, const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  config::Issues issues;
+  return from_tree(config::parse_yaml(yaml, file.string(), issues), file, overrides, issues);
+}
+
+}  // namespace guda::jobs

@@ -1,0 +1,28 @@
+#pragma once
+// Names and one line of every unlearning operator: what the experiment file may ask for and `guda methods` prints. The
+// functions are rows of worker/unlearn's kOperators; a test keeps both lists equal.
+#include <array>
+#include <span>
+#include <string_view>
+
+namespace guda::jobs {
+
+struct OperatorInfo {
+  std::string_view name;
+  std::string_view summary;
+  std::string_view fidelity;
+};
+
+inline constexpr std::array kOperatorInfos{
+    OperatorInfo{"retrack_exact", "redirect to the retain posterior over K neighbours, correct softmax, no clip", "paper formula"},
+    OperatorInfo{"retrack_clipped", "the same with each correction's norm clipped at sqrt(2 kl_cap)", "our reconstruction"},
+    OperatorInfo{"retrack_minsnr", "retrack_exact with per-sample weight min(SNR, gamma)/SNR", "our reconstruction"},
+    OperatorInfo{"retrack_released", "as released: the target underflows to zero, so predicted noise is shrunk on forget images",
+                 "released-code parity"},
+    OperatorInfo{"finetune_retain", "ordinary training on the retain set only", "control"},
+    OperatorInfo{"ifu", "function-space influence: expected gradient of retained training, group-size weighted", "our reconstruction"},
+};
+
+[[nodiscard]] constexpr std::span<const OperatorInfo> operators() { return kOperatorInfos; }
+
+}  // namespace guda::jobs

@@ -1,0 +1,125 @@
+#include "orchestrator/attribution.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "jobs/dataset.hpp"
+#include "jobs/planner.hpp"
+#include "orchestrator/group_scores.hpp"
+#include "orchestrator/run_store.hpp"
+
+namespace guda::orchestrator {
+namespace fs = std::filesystem;
+
+namespace {
+
+const jobs::MethodConfig& chosen_method(const jobs::Experiment& e, const std::string& name) {
+  std::string usable;
+  const jobs::MethodConfig* chosen = nullptr;
+  for (const auto& m : e.methods) {
+    if (!leaves_losses(m) || has_own_full(m)) continue;
+    usable += (usable.empty() ? "" : ", ") + m.name;
+    const bool first_guda = name.empty() && m.method == "guda" && (chosen == nullptr || chosen->method != "guda");
+    if (m.name == name || first_guda || (name.empty() && chosen == nullptr)) chosen = &m;
+  }
+  if (chosen == nullptr) throw Error("the run has no method '" + name + "' with counterfactual models (it has: " + usable + ")");
+  return *chosen;
+}
+
+/// Name under which an image is kept: content first, so that equal names with other pixels are other queries.
+std::string stored_name(const fs::path& image) {
+  std::string stem;
+  for (const char c : image.stem().string()) stem += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return digest_of_file(image).hex.substr(0, 12) + "-" + stem.substr(0, 40) + image.extension().string();
+}
+
+/// Paired difference of the two best groups in standard errors of its noise draws.
+bool is_undecided(const ResultsTable& table, const jobs::Plan& plan, const std::string& method, std::size_t query, std::size_t a, std::size_t b) {
+  const std::size_t slots = plan.slots.size(), first = slots / 2;
+  const auto& losses = table.losses.at(method);
+  std::map<std::uint32_t, std::vector<double>> by_timestep;
+  for (std::size_t s = first; s < slots; ++s) {
+    const auto loss = [&](std::size_t g) { return double(losses[(g * table.queries() + query) * slots + s]); };
+    by_timestep[plan.slots[s].timestep].push_back(plan.slots[s].weight * (loss(a) - loss(b)));
+  }
+  double difference = 0, variance = 0;
+  for (const auto& [t, u] : by_timestep) {
+    const double n = double(u.size()), mean = std::accumulate(u.begin(), u.end(), 0.0) / n;
+    difference += mean * n;
+    double square = 0;
+    for (const double x : u) square += (x - mean) * (x - mean);
+    variance += n > 1 ? n * square / (n - 1) : 0;
+  }
+  return std::abs(difference) < 2 * std::sqrt(variance);
+}
+
+}  // namespace
+
+PreparedAttribution prepare_attribution(const RunLayout& parent, const AttributionRequest& request) {
+  const jobs::Plan before = load_plan(parent);
+  jobs::Experiment e = before.experiment;
+  const jobs::MethodConfig method = chosen_method(e, request.method);
+  std::string identity = method.name + " " + std::to_string(request.draws);
+  std::vector<std::string> names;
+  for (const fs::path& image : request.images) {
+    if (!fs::is_regular_file(image)) throw Error(image.string() + ": no such file");
+    names.push_back(stored_name(image));
+    identity += " " + names.back();
+  }
+  PreparedAttribution prepared{RunLayout{parent.folder / "attributions" / digest_of(identity).hex.substr(0, 12)}, {}, method.name, 0};
+  make_run_folders(prepared.run);
+  const fs::path store = prepared.run.folder / "images";
+  fs::create_directories(store);
+  jobs::QuerySetConfig set;
+  set.name = "images";
+  set.kind = "images";
+  set.count = static_cast<std::uint32_t>(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!fs::exists(store / names[i])) replace_file(store / names[i], read_file(request.images[i]), true);
+    set.images.push_back(fs::absolute(store / names[i]).lexically_normal());
+  }
+  e.name = e.name + "-attribution";
+  e.seeds.resize(1);
+  e.queries = {set};
+  e.methods = {method};
+  e.comparison.reference = method.name;
+  e.comparison.second_reference.clear();
+  e.scoring.draws = request.draws;
+  e.retention.keep = "all";
+  prepared.planned.plan = jobs::make_plan(e, jobs::load_dataset(e.dataset), before.numerics);
+
+  Json reuse = Json::array();
+  for (const auto& folder : artifact_folders(parent)) reuse.push_back(fs::absolute(folder).lexically_normal().string());
+  replace_file(prepared.run.folder / "reuse.json", reuse.dump(1), true);
+  const auto settled = settled_jobs(prepared.planned.plan, commits_of(read_journal(prepared.run.journal())), artifact_folders(prepared.run));
+  for (std::size_t i = 0; i < settled.size(); ++i) {
+    const auto& work = prepared.planned.plan.jobs[i].work;
+    const bool makes_model = std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work);
+    prepared.models_to_remake += makes_model && !settled[i] ? 1 : 0;
+  }
+  return prepared;
+}
+
+std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepared, const AttributionRequest& request) {
+  const jobs::Plan& plan = prepared.planned.plan;
+  const ResultsTable table = read_results(prepared.run.results());
+  const GroupScores scores = group_scores(table, plan, prepared.method, {"elbo", "elbo"}, jobs::kMethodDraws);
+  std::vector<ImageAttribution> result;
+  for (std::size_t q = 0; q < plan.queries.size(); ++q) {
+    if (!scores.evaluated(q)) throw Error(request.images[q].string() + " was not scored (see the log in " + prepared.run.logs().string() + ")");
+    std::vector<std::size_t> order(plan.groups.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores.row(q)[a] > scores.row(q)[b]; });
+    ImageAttribution image{request.images[q], {}, order.size() > 1 && is_undecided(table, plan, prepared.method, q, order[0], order[1])};
+    for (const std::size_t g : order) image.groups.push_back({plan.groups[g], scores.row(q)[g], scores.error[q * plan.groups.size() + g]});
+    result.push_back(std::move(image));
+  }
+  return result;
+}
+
+}  // namespace guda::orchestrator

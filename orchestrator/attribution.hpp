@@ -1,0 +1,44 @@
+#pragma once
+// `guda attribute`: new images scored with the models of a finished run. The extension lives in its own small run
+// directory inside the run (attributions/<id>), reuses the run's weights by digest, and resumes like any other run.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "jobs/plan.hpp"
+#include "orchestrator/prepare_run.hpp"
+#include "orchestrator/run_layout.hpp"
+
+namespace guda::orchestrator {
+
+struct AttributionRequest {
+  std::vector<std::filesystem::path> images;
+  std::string method;             ///< empty: the run's first guda method, else its reference
+  std::uint32_t draws = 4;        ///< noise draws per timestep
+};
+
+struct PreparedAttribution {
+  RunLayout run;                  ///< of the extension
+  PlannedExperiment planned;
+  std::string method;
+  std::size_t models_to_remake = 0;  ///< counterfactuals that retention dropped and that are made again
+};
+
+/// Plans the extension and makes its folder. Throws Error for images that can't be read or a method without models.
+[[nodiscard]] PreparedAttribution prepare_attribution(const RunLayout& parent, const AttributionRequest& request);
+
+struct GroupContribution {
+  std::string group;
+  double score = 0, standard_error = 0;
+};
+
+struct ImageAttribution {
+  std::filesystem::path image;
+  std::vector<GroupContribution> groups;  ///< descending score
+  bool undecided = false;                 ///< the two best differ by less than two standard errors of their difference
+};
+
+/// Scores of a finished extension, in the order of the images. The error of the difference is that of paired draws.
+[[nodiscard]] std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepared, const AttributionRequest& request);
+
+}  // namespace guda::orchestrator

@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "orchestrator/cli/command_line.hpp"
+#include "orchestrator/cli/commands.hpp"
+#include "orchestrator/cli/print_comparison.hpp"
+#include "orchestrator/cli/run_options.hpp"
+#include "orchestrator/prepare_run.hpp"
+#include "orchestrator/retention.hpp"
+#include "orchestrator/run_results.hpp"
+
+namespace guda::cli {
+namespace po = boost::program_options;
+using namespace guda::orchestrator;
+
+int run_command(const Arguments& arguments) {
+  po::options_description options("options");
+  options.add_options()("run-dir", po::value<std::string>(), "run directory [runs/<name of the experiment>]")(
+      "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
+      "extend", "allow an edited experiment to add jobs to an existing run directory")("json", "print the comparison as JSON at the end");
+  add_supervision_options(options);
+  const auto values = parse({"guda run EXPERIMENT [options]",
+                             "Runs an experiment file, or resumes it: type the same command again after a stop, a crash or an edit.\n"
+                             "EXPERIMENT may also be a run directory, which is resumed as it was planned.",
+                             "  guda run jobs/recipes/digits.yaml\n  guda run my.yaml --workers 4 --run-dir /scratch/me/sweep\n"
+                             "  guda run my.yaml --set training.steps=100 --set seeds=[0,1]\n"},
+                            options, {"experiment"}, arguments);
+  if (!values) return kDone;
+  const std::filesystem::path file = (*values)["experiment"].as<std::string>();
+  const auto overrides = values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
+  const PlannedExperiment planned = plan_experiment(file, overrides);
+  std::filesystem::path folder = std::filesystem::path("runs") / planned.plan.experiment.name;
+  if (values->contains("run-dir")) folder = (*values)["run-dir"].as<std::string>();
+  else if (std::filesystem::is_directory(file)) folder = file;
+  const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
+
+  make_run_folders(run);
+  RunLock lock(run.lock());
+  install_plan(run, planned, values->contains("extend"));
+  const SupervisorConfig config = supervision_from(*values, planned.plan);
+  Progress progress(stderr);
+  progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
+                            config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
+                            config.launch.threads == 1 ? "" : "s", run.folder.string()));
+  const int code = supervise(run, lock, config, progress);
+  if (code != kDone && code != kQuarantined) {
+    progress.note("the same command goes on from here: guda run " + file.string());
+    return code;
+  }
+  finalize_run(run, planned.plan);
+  if (code == kDone) {
+    if (const Freed freed = apply_retention(run, planned.plan); freed.artifacts > 0) {
+      progress.note(fmt::format("retention keeps {}: {} artifacts dropped, {:.1f} MB freed", planned.plan.experiment.retention.keep,
+                                freed.artifacts, double(freed.bytes) / 1e6));
+    }
+  }
+  print_comparison(compare_run(run, planned.plan), values->contains("json"), false);
+  progress.note("results " + run.results().string() + "\nreport  " + run.report().string());
+  return code;
+}
+
+}  // namespace guda::cli

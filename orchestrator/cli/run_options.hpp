@@ -1,0 +1,13 @@
+#pragma once
+// Options of every command that starts workers.
+#include <boost/program_options.hpp>
+
+#include "jobs/plan.hpp"
+#include "orchestrator/supervisor.hpp"
+
+namespace guda::cli {
+
+void add_supervision_options(boost::program_options::options_description& options);
+[[nodiscard]] orchestrator::SupervisorConfig supervision_from(const boost::program_options::variables_map& values, const jobs::Plan& plan);
+
+}  // namespace guda::cli

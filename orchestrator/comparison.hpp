@@ -1,0 +1,81 @@
+#pragma once
+// How well each method agrees with the LOGO oracle, from stored results only. Pure: equal input, equal numbers.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/bootstrap.hpp"
+#include "common/json.hpp"
+#include "jobs/plan.hpp"
+#include "orchestrator/results_file.hpp"
+
+namespace guda::orchestrator {
+
+/// What the comparison is told about a method beside its results.
+struct MethodFacts {
+  double device_seconds = 0;  ///< spent on everything that only this method needs
+  std::string fidelity;       ///< released-code parity | paper formula | our reconstruction
+};
+
+struct MetricAgreement {
+  Interval estimate;
+  /// One-sided paired bootstrap p-value of "the best method of this metric > this one"; 1 for the best itself.
+  double p_vs_best = 1;
+};
+
+struct MethodAgreement {
+  MethodFacts facts;
+  std::map<std::string, MetricAgreement> metrics;
+  /// Share of queries with a known group whose top group is that group; none without such queries.
+  std::optional<Interval> true_group_top1;
+};
+
+/// By metric name.
+using Yardstick = std::map<std::string, Interval>;
+
+/// What a view holds the methods against.
+enum class ReferenceKind {
+  single,  ///< one LOGO; the ceiling is the other LOGO seed against it
+  each,    ///< mean of the agreement with either LOGO; the ceiling is the mean of each against the other
+  mean     ///< agreement with the mean of both LOGO scores: has no ceiling, never compare it with one
+};
+[[nodiscard]] const char* to_string(ReferenceKind kind) noexcept;
+
+/// One query set x weighting x draws x reference.
+struct View {
+  std::string query_set, weighting;
+  std::string draws;      ///< "independent": the oracle on its own draw set; "same": on that of the methods
+  std::string reference;  ///< "logo", "logo_b", "logo+logo_b" (each), "mean(logo, logo_b)"
+  ReferenceKind kind = ReferenceKind::single;
+  std::size_t queries = 0;   ///< evaluated for everything shown
+  std::size_t left_out = 0;  ///< queries of the set that are not (yet) evaluated for everything shown
+  std::size_t groups = 0;
+  std::map<std::string, double> chance;
+  std::optional<Yardstick> ceiling;        ///< another LOGO seed in the place of a method
+  std::optional<Yardstick> repeatability;  ///< the reference itself, re-scored on the other draw set
+  std::map<std::string, MethodAgreement> methods;
+  std::vector<std::string> missing;  ///< methods without one fully evaluated query
+  std::optional<Interval> reference_true_group_top1;
+};
+
+struct Comparison {
+  std::vector<View> views;
+  std::uint32_t resamples = 0;
+  double confidence = 0.95;
+};
+
+/// All views of the experiment. Intervals are percentile bootstrap over queries, clustered by run seed when there are
+/// several; all methods of a view share the resamples. Views whose reference has no evaluated query are left out. The
+/// references are no rows of `methods`. Methods without an entry in `facts` get zero seconds and an empty fidelity.
+[[nodiscard]] Comparison compare(const ResultsTable& table, const jobs::Plan& plan,
+                                 const std::map<std::string, MethodFacts>& facts);
+
+/// Schema 1 of `guda compare --json` (docs/formats.md).
+[[nodiscard]] Json to_json(const Comparison& comparison);
+
+/// The tables for a terminal of `width` columns: columns that don't fit are dropped from the right.
+[[nodiscard]] std::string comparison_table(const Comparison& comparison, std::size_t width);
+
+}  // namespace guda::orchestrator

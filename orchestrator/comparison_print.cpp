@@ -1,0 +1,201 @@
+// The two faces of a Comparison: JSON for programs, tables for people.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/metrics.hpp"
+#include "orchestrator/comparison.hpp"
+
+namespace guda::orchestrator {
+namespace {
+
+Json json_of(const Interval& i) { return {{"value", i.value}, {"low", i.low}, {"high", i.high}}; }
+
+Json json_of(const std::optional<Interval>& i) { return i ? json_of(*i) : Json(); }
+
+Json json_of(const std::optional<Yardstick>& yardstick) {
+  if (!yardstick) return nullptr;
+  Json json = Json::object();
+  for (const auto& [metric, interval] : *yardstick) json[metric] = json_of(interval);
+  return json;
+}
+
+Json json_of(const MethodAgreement& method) {
+  Json metrics = Json::object();
+  for (const auto& [name, entry] : method.metrics) {
+    metrics[name] = json_of(entry.estimate);
+    metrics[name]["p_vs_best"] = entry.p_vs_best;
+  }
+  return {{"device_seconds", method.facts.device_seconds},
+          {"fidelity", method.facts.fidelity},
+          {"metrics", std::move(metrics)},
+          {"true_group_top1", json_of(method.true_group_top1)}};
+}
+
+Json json_of(const View& view) {
+  Json methods = Json::object();
+  for (const auto& [name, method] : view.methods) methods[name] = json_of(method);
+  return {{"query_set", view.query_set},
+          {"weighting", view.weighting},
+          {"draws", view.draws},
+          {"reference", view.reference},
+          {"reference_kind", to_string(view.kind)},
+          {"queries", view.queries},
+          {"left_out", view.left_out},
+          {"groups", view.groups},
+          {"chance", view.chance},
+          {"ceiling", json_of(view.ceiling)},
+          {"repeatability", json_of(view.repeatability)},
+          {"methods", std::move(methods)},
+          {"missing", view.missing},
+          {"reference_true_group_top1", json_of(view.reference_true_group_top1)}};
+}
+
+struct Row {
+  std::string name;
+  std::vector<std::string> cells;
+};
+
+struct ShownMetric {
+  const char* name;
+  const char* title;
+};
+constexpr ShownMetric kShown[] = {
+    {"mrr", "mrr"}, {"ndcg3_exp", "ndcg3"}, {"spearman", "spearman"}, {"pooled_r", "pooled r"}};
+
+/// Without the leading zero: .824, -.013, 1.000.
+std::string number(double v) {
+  if (!std::isfinite(v)) return "-";
+  std::string text = fmt::format("{:.3f}", v);
+  if (text.starts_with("0.")) return text.substr(1);
+  if (text.starts_with("-0.")) return "-" + text.substr(2);
+  return text;
+}
+
+std::string with_interval(const Interval& i) {
+  return number(i.value) + " [" + number(i.low) + ", " + number(i.high) + "]";
+}
+
+bool is_best(const View& view, const std::string& metric, double value) {
+  return std::all_of(view.methods.begin(), view.methods.end(),
+                     [&](const auto& m) { return !(m.second.metrics.at(metric).estimate.value > value); });
+}
+
+std::string marked(bool best, const std::string& text) { return text + (best ? "*" : " "); }
+
+Row row_of(const View& view, const std::string& name, const MethodAgreement& method) {
+  const Interval& top1 = method.metrics.at("top1").estimate;
+  Row row{name, {marked(is_best(view, "top1", top1.value), with_interval(top1))}};
+  for (const auto& shown : kShown) {
+    const double value = method.metrics.at(shown.name).estimate.value;
+    row.cells.push_back(marked(is_best(view, shown.name, value), number(value)));
+  }
+  row.cells.push_back(fmt::format("{:.1f}", method.facts.device_seconds));
+  if (view.reference_true_group_top1) {
+    row.cells.push_back(method.true_group_top1 ? number(method.true_group_top1->value) : "-");
+  }
+  return row;
+}
+
+Row row_of(const std::string& name, const Yardstick& yardstick) {
+  Row row{name, {with_interval(yardstick.at("top1")) + " "}};
+  for (const auto& shown : kShown) row.cells.push_back(number(yardstick.at(shown.name).value) + " ");
+  return row;
+}
+
+std::string against(const View& view) {
+  switch (view.kind) {
+    case ReferenceKind::single:
+      return "against " + view.reference;
+    case ReferenceKind::each:
+      return "mean of the agreements with " + view.reference;
+    case ReferenceKind::mean:
+      return "against " + view.reference + ", no ceiling";
+  }
+  return view.reference;
+}
+
+std::vector<Row> rows_of(const View& view) {
+  std::vector<std::pair<std::string, const MethodAgreement*>> methods;
+  for (const auto& [name, method] : view.methods) methods.emplace_back(name, &method);
+  std::stable_sort(methods.begin(), methods.end(), [](const auto& a, const auto& b) {
+    return a.second->metrics.at("top1").estimate.value > b.second->metrics.at("top1").estimate.value;
+  });
+  std::vector<Row> rows;
+  for (const auto& [name, method] : methods) rows.push_back(row_of(view, name, *method));
+  Row chance{"(chance)", {number(view.chance.at("top1")) + " "}};
+  for (const auto& shown : kShown) chance.cells.push_back(number(view.chance.at(shown.name)) + " ");
+  rows.push_back(std::move(chance));
+  if (view.repeatability) rows.push_back(row_of("(repeatability)", *view.repeatability));
+  if (view.ceiling) rows.push_back(row_of("(ceiling)", *view.ceiling));
+  if (view.reference_true_group_top1) {
+    Row reference{"(reference)", std::vector<std::string>(std::size(kShown) + 2, "")};
+    reference.cells.push_back(number(view.reference_true_group_top1->value));
+    rows.push_back(std::move(reference));
+  }
+  return rows;
+}
+
+std::string table_of(const View& view, const Comparison& comparison, std::size_t width) {
+  std::string text = fmt::format("{} queries, {} weights, {} draws, {}\n{} queries x {} groups", view.query_set,
+                                 view.weighting, view.draws, against(view), view.queries, view.groups);
+  if (view.left_out > 0) text += fmt::format("; {} left out: not fully evaluated", view.left_out);
+  for (std::size_t i = 0; i < view.missing.size(); ++i)
+    text += (i == 0 ? "; without results: " : ", ") + view.missing[i];
+  text += "\n";
+  if (view.queries == 0) return text + "\n";
+
+  std::vector<std::string> titles{fmt::format("top1 [{:g} %] ", 100 * comparison.confidence)};
+  for (const auto& shown : kShown) titles.push_back(std::string(shown.title) + " ");
+  titles.emplace_back("seconds");
+  if (view.reference_true_group_top1) titles.emplace_back("true group");
+  const std::vector<Row> rows = rows_of(view);
+
+  std::vector<std::size_t> widths;
+  std::size_t name_width = 6, used = 0;
+  for (const Row& row : rows) name_width = std::max(name_width, row.name.size());
+  used = name_width;
+  for (std::size_t c = 0; c < titles.size(); ++c) {
+    std::size_t cell = titles[c].size();
+    for (const Row& row : rows) cell = c < row.cells.size() ? std::max(cell, row.cells[c].size()) : cell;
+    if (c > 0 && used + cell + 2 > width) break;
+    used += cell + 2;
+    widths.push_back(cell);
+  }
+  const auto line = [&](const std::string& name, const std::vector<std::string>& cells) {
+    std::string out = fmt::format("{:<{}}", name, name_width);
+    for (std::size_t c = 0; c < std::min(widths.size(), cells.size()); ++c) {
+      out += fmt::format("  {:>{}}", cells[c], widths[c]);
+    }
+    out.erase(out.find_last_not_of(' ') + 1);
+    return out + "\n";
+  };
+  text += line("method", titles) + std::string(used, '-') + "\n";
+  for (const Row& row : rows) text += line(row.name, row.cells);
+  return text + "\n";
+}
+
+}  // namespace
+
+Json to_json(const Comparison& comparison) {
+  Json views = Json::array();
+  for (const View& view : comparison.views) views.push_back(json_of(view));
+  return {{"schema", 1},
+          {"bootstrap", comparison.resamples},
+          {"confidence", comparison.confidence},
+          {"views", std::move(views)}};
+}
+
+std::string comparison_table(const Comparison& comparison, std::size_t width) {
+  if (comparison.views.empty()) {
+    return "Nothing to compare yet: no query is evaluated for the reference method (guda status shows what runs).\n";
+  }
+  std::string text;
+  for (const View& view : comparison.views) text += table_of(view, comparison, width);
+  return text +
+         "* best value of the column. (chance): random ranking; (repeatability): the reference re-scored with other "
+         "noise;\n  (ceiling): another retraining of the reference.\n";
+}
+
+}  // namespace guda::orchestrator

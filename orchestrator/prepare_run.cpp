@@ -1,0 +1,108 @@
+#include "orchestrator/prepare_run.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <set>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "jobs/experiment_diff.hpp"
+#include "jobs/experiment_file.hpp"
+#include "jobs/experiment_json.hpp"
+#include "jobs/planner.hpp"
+#include "orchestrator/run_store.hpp"
+
+namespace guda::orchestrator {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string indented(const std::vector<std::string>& lines, std::size_t most) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(lines.size(), most); ++i) text += "\n  " + lines[i];
+  if (lines.size() > most) text += fmt::format("\n  ... and {} more", lines.size() - most);
+  return text;
+}
+
+Json numerics_json(const jobs::Numerics& n) { return {{"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}}; }
+
+}  // namespace
+
+PlannedExperiment plan_experiment(const fs::path& file, const std::vector<std::string>& overrides) {
+  if (fs::is_directory(file)) {
+    if (!overrides.empty()) throw Error("--set needs the experiment file; " + file.string() + " is a run directory, which is resumed as it was planned");
+    return {load_plan(RunLayout{file}), ""};
+  }
+  const jobs::Experiment experiment = jobs::load_experiment(file, overrides);
+  const jobs::Dataset dataset = jobs::load_dataset(experiment.dataset);
+  std::string text = read_file(file);
+  for (const std::string& o : overrides) text += "\n# --set " + o;
+  if (!overrides.empty()) text += "\n";
+  return {jobs::make_plan(experiment, dataset, jobs::numerics_of(experiment)), std::move(text)};
+}
+
+PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after) {
+  PlanChange change;
+  change.keys = jobs::experiment_diff(Json(before.experiment), Json(after.experiment));
+  for (const std::string& line : jobs::experiment_diff(numerics_json(before.numerics), numerics_json(after.numerics))) {
+    change.keys.push_back("numerics." + line);
+  }
+  if (before.dataset != after.dataset) change.keys.push_back("contents of the data set");
+  std::set<Digest> old_jobs, new_jobs;
+  for (const auto& job : before.jobs) old_jobs.insert(job.digest);
+  for (const auto& job : after.jobs) {
+    new_jobs.insert(job.digest);
+    if (!old_jobs.contains(job.digest)) {
+      change.added.push_back(job.label);
+      change.added_cost += job.cost;
+    }
+  }
+  const auto commits = commits_of(read_journal(run.journal()));
+  for (const auto& job : before.jobs) {
+    if (!new_jobs.contains(job.digest) && commits.contains(job.digest)) change.dropped.push_back(job.label);
+  }
+  return change;
+}
+
+void make_run_folders(const RunLayout& run) {
+  if (!fs::exists(run.folder)) {
+    fs::create_directories(run.folder.parent_path().empty() ? "." : run.folder.parent_path());
+    if (::mkdir(run.folder.c_str(), 0700) != 0 && !fs::exists(run.folder)) {
+      throw IoError("cannot create " + run.folder.string() + " (is the folder above it writable for you?)");
+    }
+  }
+  for (const auto& folder : {run.journal(), run.artifacts(), run.rows(), run.logs()}) fs::create_directories(folder);
+}
+
+jobs::Plan load_plan(const RunLayout& run) {
+  if (!fs::exists(run.plan())) {
+    throw Error(run.folder.string() + " is no run directory (no plan.json). Cure: name the directory that guda run made, e.g. runs/digits.");
+  }
+  return jobs::plan_from_json(Json::parse(read_file(run.plan())));
+}
+
+void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend) {
+  if (fs::exists(run.plan())) {
+    const jobs::Plan before = load_plan(run);
+    const PlanChange change = compare_plans(run, before, planned.plan);
+    if (!change.dropped.empty()) {
+      throw Error(fmt::format("{} holds {} finished jobs that this experiment would drop or alter. Changed keys:{}\nfor example:{}\n"
+                              "Cure: another --run-dir, or undo the change.",
+                              run.folder.string(), change.dropped.size(), indented(change.keys, 20), indented(change.dropped, 3)));
+    }
+    const bool started = !read_journal(run.journal()).records.empty();
+    if (started && !change.added.empty() && !extend) {
+      throw Error(fmt::format("this experiment adds {} jobs (about {:.0f} device-seconds) to {}. Changed keys:{}\nAdded, for example:{}\n"
+                              "Cure: --extend adds them; another --run-dir starts afresh.",
+                              change.added.size(), change.added_cost, run.folder.string(), indented(change.keys, 20), indented(change.added, 5)));
+    }
+  }
+  make_run_folders(run);
+  replace_file(run.plan(), jobs::to_json(planned.plan).dump(), true);
+  if (!planned.text.empty()) replace_file(run.experiment(), planned.text, true);
+}
+
+}  // namespace guda::orchestrator

@@ -1,0 +1,145 @@
+"""One worker, two workers, and a run whose every process is killed again and again: identical data in results.h5, bitwise.
+
+Also: the same command resumes, a finished run is left alone, and an edited experiment is refused or extended as documented.
+"""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
+RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smoke.yaml"
+FAST = ["--heartbeat", "0.2/1/3"]
+
+
+def run(folder, *arguments, check=True):
+    done = subprocess.run([GUDA, "run", RECIPE, "--run-dir", folder, *FAST, *arguments], capture_output=True, text=True, timeout=300)
+    if check and done.returncode != 0:
+        sys.exit(f"guda run ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def data_of(folder):
+    with h5py.File(Path(folder) / "results.h5", "r") as f:
+        return {name: f[name][()] for name in f if f[name].dtype.kind in "fui"}
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes(), f"{name} differs"
+
+
+def below(pid):
+    """Processes under `pid`, deepest last."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout.split()
+    children = {}
+    for child, parent in zip(map(int, table[::2]), map(int, table[1::2])):
+        children.setdefault(parent, []).append(child)
+    found = [pid]
+    for p in found:
+        found += children.get(p, [])
+    return found
+
+
+def orphans(folder):
+    return [p for p in subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout.split() if int(p) != os.getpid()]
+
+
+def kill_everything_and_repeat(folder, kills, rng):
+    for _ in range(kills):
+        child = subprocess.Popen([GUDA, "run", RECIPE, "--run-dir", folder, "--workers", "2", *FAST],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.5, 3.0))
+        victims = below(child.pid) if rng.random() < 0.5 else [child.pid]
+        for pid in victims:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        child.wait()
+        until = time.time() + 10
+        while orphans(folder) and time.time() < until:
+            time.sleep(0.1)
+        assert not orphans(folder), "processes survived the death of guda run"
+    run(folder, "--workers", "2")
+
+
+def kill_one_inside(folder, rng):
+    """Workers, agents, the coordinator and mpirun die one after another under a living supervisor."""
+    child = subprocess.Popen([GUDA, "run", RECIPE, "--run-dir", folder, "--workers", "2", *FAST], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    killed = 0
+    for name in ["guda-worker", "guda-agent", "guda-coordinator", "mpirun", "guda-worker"]:
+        until = time.time() + 20
+        while child.poll() is None and time.time() < until:
+            inside = [p for p in below(child.pid)[1:] if Path(f"/proc/{p}/comm").exists() and Path(f"/proc/{p}/comm").read_text().strip() == name[:15]]
+            if inside:
+                time.sleep(rng.uniform(0.2, 1.0))
+                try:
+                    os.kill(rng.choice(inside), signal.SIGKILL)
+                    killed += 1
+                except ProcessLookupError:
+                    pass
+                break
+            time.sleep(0.05)
+    code = child.wait(timeout=300)
+    assert code == 0, f"{code}: {child.stderr.read().decode()}"
+    return killed
+
+
+def main():
+    rng = random.Random(7)
+    with tempfile.TemporaryDirectory() as work:
+        one, two, killed, inside = (Path(work) / n for n in ["one", "two", "killed", "inside"])
+        start = time.time()
+        run(one, "--workers", "1")
+        print(f"one worker: {time.time() - start:.1f} s")
+        start = time.time()
+        run(two, "--workers", "2")
+        print(f"two workers: {time.time() - start:.1f} s")
+        reference = data_of(one)
+        assert np.isfinite(reference["loss_full"]).all() and np.isfinite(reference["score__logo"]).all()
+        assert (reference["loss__logo"].std(axis=0) > 0).any(), "counterfactuals do not differ"
+        same(reference, data_of(two))
+
+        kill_everything_and_repeat(killed, 4, rng)
+        same(reference, data_of(killed))
+        print("killed with everything below and repeated: identical")
+        count = kill_one_inside(inside, rng)
+        same(reference, data_of(inside))
+        print(f"{count} processes killed under a living guda run: identical")
+
+        start = time.time()
+        again = run(one, "--workers", "1")
+        print(f"the same command on a finished run: {time.time() - start:.1f} s")
+        assert "agreement" in again.stdout.lower() or "top1" in again.stdout.lower() or "Top-1" in again.stdout, again.stdout
+        same(reference, data_of(one))
+
+        refused = run(one, "--set", "training.steps=7", check=False)
+        assert refused.returncode == 2 and "training.steps" in refused.stderr, refused.stderr
+        refused = run(one, "--set", "queries.real.count=12", check=False)
+        assert refused.returncode == 2, refused.stderr
+        busy = subprocess.Popen([GUDA, "run", RECIPE, "--run-dir", Path(work) / "busy", "--workers", "1", *FAST],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(1.5)
+        second = run(Path(work) / "busy", check=False)
+        assert second.returncode == 2 and "at work" in second.stderr, second.stderr
+        busy.send_signal(signal.SIGINT)
+        assert busy.wait(timeout=60) in (0, 75)
+        status = json.loads(subprocess.run([GUDA, "status", Path(work) / "busy", "--json"], capture_output=True, text=True).stdout)
+        assert not status["alive"], status
+        run(Path(work) / "busy", "--workers", "2")
+        same(reference, data_of(Path(work) / "busy"))
+        print("interrupted with ^C and resumed: identical")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+#include "jobs/cost.hpp"
+
+#include <doctest/doctest.h>
+
+namespace guda::jobs {
+
+TEST_CASE("cost: multiply-accumulates of the paper's CIFAR UNet match the hand count of 8.38 G (methods.md 1.1)") {
+  const Json cifar = Json::parse(R"({"sample_size": 32, "in_channels": 3, "out_channels": 3, "layers_per_block": 3,
+    "block_out_channels": [128, 256, 256, 256],
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"]})");
+  CHECK(unet2d_macs(cifar) == doctest::Approx(8.38e9).epsilon(0.005));
+}
+
+TEST_CASE("cost: training an image costs three forwards") {
+  const Json config = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+    "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "add_attention": false})");
+  CHECK(training_seconds(config, 10) == doctest::Approx(3 * forward_seconds(config, 10)));
+  CHECK(unet2d_macs(config) == doctest::Approx(3.75e6).epsilon(0.05));
+}
+
+}  // namespace guda::jobs

@@ -1,0 +1,116 @@
+#include "jobs/planner.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/support/fake_plan.hpp"
+
+namespace guda::jobs {
+namespace {
+
+std::map<std::string, int> kinds(const Plan& plan) {
+  std::map<std::string, int> count;
+  for (const JobSpec& job : plan.jobs) ++count[kind_of(job.work)];
+  return count;
+}
+
+const JobSpec& labelled(const Plan& plan, const std::string& label) {
+  const auto at = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const JobSpec& j) { return j.label.starts_with(label); });
+  REQUIRE_MESSAGE(at != plan.jobs.end(), label);
+  return *at;
+}
+
+}  // namespace
+
+TEST_CASE("planner: LOGO trains once per group, GUDA unlearns once per group, everything shares the full model") {
+  const Plan plan = test::small_plan();
+  auto count = kinds(plan);
+  CHECK(count["train"] == 11);
+  CHECK(count["unlearn"] == 10);
+  // Two query blocks: the full model and LOGO on both draw sets, the operator on the methods' set only.
+  CHECK(count["score"] == 2 * (2 + 10 * 2 + 10 * 1));
+  CHECK(count["attribute"] == 1);
+}
+
+TEST_CASE("planner: inputs precede their users and every job has its own digest") {
+  const Plan plan = test::small_plan();
+  std::set<Digest> seen;
+  for (const JobSpec& job : plan.jobs) {
+    for (const Digest& input : job.inputs) CHECK_MESSAGE(seen.contains(input), job.label);
+    CHECK_MESSAGE(seen.insert(job.digest).second, job.label);
+  }
+}
+
+TEST_CASE("planner: equal experiments give equal plans") {
+  const Plan a = test::small_plan(), b = test::small_plan();
+  CHECK(a.digest == b.digest);
+  CHECK(to_json(a) == to_json(b));
+}
+
+TEST_CASE("planner: golden digests - a change of what a job computes must be a change of its semantics version") {
+  // When this fails and the computation did not change, the canonical JSON did: think before you accept new values.
+  const Plan plan = test::small_plan();
+  const std::map<std::string, std::string> golden{
+#include "golden_digests.inc"
+  };
+  for (const auto& [label, digest] : golden) CHECK_MESSAGE(labelled(plan, label).digest.hex == digest, label);
+}
+
+TEST_CASE("planner: the group order of random streams is shared, so only the removal set tells LOGO jobs apart") {
+  const Plan plan = test::small_plan();
+  const auto& a = std::get<TrainSpec>(labelled(plan, "train -0").work);
+  const auto& b = std::get<TrainSpec>(labelled(plan, "train -1").work);
+  const auto& full = std::get<TrainSpec>(labelled(plan, "train full").work);
+  CHECK(a.seed == b.seed);
+  CHECK(a.seed == full.seed);
+  CHECK(a.removal != b.removal);
+  CHECK(full.removal.empty());
+}
+
+TEST_CASE("planner: a second LOGO seed has its own full model and other streams") {
+  Experiment e = test::small_experiment();
+  MethodConfig second = e.methods[0];
+  second.name = "logo_b";
+  second.seed = 1;
+  e.methods.push_back(second);
+  const Plan plan = make_plan(e, load_dataset(e.dataset), {});
+  CHECK(kinds(plan)["train"] == 22);
+  bool own_full = false;
+  for (const JobSpec& job : plan.jobs) {
+    for (const Placement& p : job.placements) own_full = own_full || p.method == "full__logo_b";
+  }
+  CHECK(own_full);
+}
+
+TEST_CASE("planner: numerics, data set and seeds enter every digest; names of methods do not") {
+  const Experiment e = test::small_experiment();
+  const Dataset data = load_dataset(e.dataset);
+  const Plan base = make_plan(e, data, {"cpu", "avx2", "float32", 1});
+  const auto shared = [&](const Plan& other) {
+    std::set<Digest> mine;
+    for (const auto& job : base.jobs) mine.insert(job.digest);
+    return std::count_if(other.jobs.begin(), other.jobs.end(), [&](const JobSpec& job) { return mine.contains(job.digest); });
+  };
+  CHECK(shared(make_plan(e, data, {"cpu", "avx512", "float32", 1})) == 0);
+  Experiment renamed = e;
+  renamed.methods[1].name = "other_name";
+  CHECK(shared(make_plan(renamed, data, {"cpu", "avx2", "float32", 1})) == static_cast<long>(base.jobs.size()));
+  Experiment split = e;
+  split.dataset.split_seed = 1;
+  CHECK(shared(make_plan(split, load_dataset(split.dataset), {"cpu", "avx2", "float32", 1})) == 0);
+}
+
+TEST_CASE("planner: weights of slots are the ELBO's, shared by the draws") {
+  Experiment e = test::small_experiment();
+  e.scoring.draws = 2;
+  const Plan two = make_plan(e, load_dataset(e.dataset), {});
+  const Plan one = test::small_plan();
+  CHECK(two.slots.size() == 12);
+  CHECK(two.slots[0].weight * 2 == doctest::Approx(one.slots[0].weight));
+  CHECK(std::set<std::uint32_t>{two.slots[0].draw, two.slots[3].draw, two.slots[6].draw, two.slots[9].draw}.size() == 4);
+}
+
+}  // namespace guda::jobs

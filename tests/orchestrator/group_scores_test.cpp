@@ -1,0 +1,137 @@
+#include "orchestrator/group_scores.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "common/error.hpp"
+#include "tests/orchestrator/synthetic_run.hpp"
+
+using namespace guda;
+using doctest::Approx;
+using orchestrator::group_scores;
+using test::noise;
+
+namespace {
+
+const jobs::WeightingConfig kElbo{.name = "elbo", .kind = "elbo"};
+
+struct Errors {
+  double true_deviation = 0, mean_reported_variance = 0;
+};
+
+/// Brute force: thousands of queries that differ in their noise draws only. The true deviation of their scores against
+/// what is reported for each of them. `mean` and `sigma` are functions of t in [0, 1].
+Errors brute_force(std::uint32_t draws, const std::function<double(double)>& mean,
+                   const std::function<double(double)>& sigma) {
+  const auto plan = test::synthetic_plan({.groups = 1, .queries = 4000, .timesteps = 31, .draws = draws, .block = 4000},
+                                         {{"logo", "logo"}, {"exact", "guda"}});
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  test::fill_losses(table, "exact", [&](std::size_t q, std::size_t, std::size_t s) {
+    const double t = plan.slots[s].timestep / 1000.0;
+    return mean(t) + sigma(t) * noise(draws, q, s);
+  });
+  const auto scores = group_scores(table, plan, "exact", kElbo, jobs::kMethodDraws);
+  CHECK(scores.collapsed == (draws == 1));
+  double sum = 0, squares = 0;
+  Errors errors;
+  const double n = static_cast<double>(scores.queries);
+  for (std::size_t q = 0; q < scores.queries; ++q) {
+    sum += scores.score[q] / n;
+    errors.mean_reported_variance += scores.error[q] * scores.error[q] / n;
+  }
+  for (std::size_t q = 0; q < scores.queries; ++q) squares += std::pow(scores.score[q] - sum, 2) / n;
+  errors.true_deviation = std::sqrt(squares);
+  return errors;
+}
+
+}  // namespace
+
+TEST_CASE("group scores: a score is the weighted sum of loss differences on the asked draw set") {
+  const auto plan = test::synthetic_plan({.groups = 2, .queries = 3, .timesteps = 4, .draws = 2}, {{"logo", "logo"}});
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  test::fill_losses(table, "logo", [&](std::size_t q, std::size_t k, std::size_t s) {
+    return (plan.slots[s].draw < 2 ? 1.0 : -1.0) * static_cast<double>(1 + q + 10 * k);
+  });
+  const auto oracle = group_scores(table, plan, "logo", kElbo, jobs::kOracleDraws);
+  const auto other = group_scores(table, plan, "logo", kElbo, jobs::kMethodDraws);
+  CHECK(oracle.row(2)[1] == Approx(13).epsilon(1e-6));  // the weights of one draw set sum to 1
+  CHECK(other.row(2)[1] == Approx(-13).epsilon(1e-6));
+}
+
+TEST_CASE("group scores: weightings select timesteps, and flat ones count each timestep once") {
+  const auto plan = test::synthetic_plan({.groups = 1, .queries = 1, .timesteps = 10, .draws = 2}, {{"logo", "logo"}});
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  test::fill_losses(table, "logo", [](auto...) { return 1.0; });
+  const auto weightings = orchestrator::weightings_of(plan.experiment);
+  REQUIRE(weightings.size() == 2);
+  CHECK(weightings[1].name == "mid");
+  CHECK(group_scores(table, plan, "logo", weightings[1], 0).score[0] == Approx(0.8).epsilon(1e-6));  // 150 ... 850
+  const jobs::WeightingConfig flat{.name = "flat", .kind = "flat", .t_min = 250, .t_max = 450};
+  CHECK(group_scores(table, plan, "logo", flat, 0).score[0] == Approx(2).epsilon(1e-6));
+  const jobs::WeightingConfig none{.name = "none", .kind = "elbo", .t_min = 1, .t_max = 2};
+  CHECK_THROWS_AS(static_cast<void>(group_scores(table, plan, "logo", none, 0)), Error);
+}
+
+TEST_CASE("group scores: another LOGO seed is held against its own full model") {
+  const auto plan = test::synthetic_plan({.groups = 1, .queries = 1}, {{"logo", "logo"}, {"logo_b", "logo"}}, "logo_b");
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  for (float& v : table.losses.at("full__logo_b")) v -= 2;
+  for (const char* name : {"logo", "logo_b"}) test::fill_losses(table, name, [](auto...) { return 1.0; });
+  CHECK(group_scores(table, plan, "logo", kElbo, 0).score[0] == Approx(1).epsilon(1e-6));
+  CHECK(group_scores(table, plan, "logo_b", kElbo, 0).score[0] == Approx(3).epsilon(1e-6));
+}
+
+TEST_CASE("group scores: a counterfactual equal to the full model scores exactly zero with error zero") {
+  for (const std::uint32_t draws : {1U, 3U}) {
+    const auto plan =
+        test::synthetic_plan({.groups = 2, .queries = 5, .draws = draws}, {{"logo", "logo"}, {"exact", "guda"}});
+    auto table = test::empty_table(plan);
+    test::fill_fulls(table);
+    test::fill_losses(table, "exact", [](auto...) { return 0.0; });
+    const auto scores = group_scores(table, plan, "exact", kElbo, jobs::kMethodDraws);
+    for (const double v : scores.score) CHECK(v == 0);
+    for (const double v : scores.error) CHECK(v == 0);
+  }
+}
+
+TEST_CASE("group scores: a missing loss makes its query and group unknown and nothing else") {
+  const auto plan = test::synthetic_plan({.groups = 3, .queries = 4}, {{"logo", "logo"}});
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  test::fill_losses(table, "logo", [](auto...) { return 1.0; });
+  table.losses.at("logo")[(1 * 4 + 2) * table.slots() + 3] = std::nanf("");
+  const auto scores = group_scores(table, plan, "logo", kElbo, jobs::kOracleDraws);
+  for (std::size_t q = 0; q < 4; ++q) CHECK(scores.evaluated(q) == (q != 2));
+  CHECK(std::isfinite(scores.row(2)[0]));
+  CHECK(group_scores(table, plan, "logo", kElbo, jobs::kMethodDraws).evaluated(2));
+}
+
+TEST_CASE("group scores: errors from several draws match brute force whatever the timesteps do") {
+  const auto errors = brute_force(
+      3, [](double t) { return std::sin(9 * t) + 5 * t; }, [](double t) { return 0.2 + (t < 0.1 ? 3 : 0); });
+  CHECK(std::sqrt(errors.mean_reported_variance) == Approx(errors.true_deviation).epsilon(0.04));
+}
+
+TEST_CASE("group scores: collapsed errors match brute force where the mean is smooth in t") {
+  const auto errors = brute_force(1, [](double t) { return 1 + t * (1 - t); }, [](double t) { return 0.5 + t; });
+  CHECK(std::sqrt(errors.mean_reported_variance) == Approx(errors.true_deviation).epsilon(0.04));
+}
+
+TEST_CASE("group scores: collapsed errors are too large, never too small, where the mean is rough") {
+  const auto errors = brute_force(1, [](double t) { return 6 * std::sin(60 * t); }, [](double) { return 0.5; });
+  CHECK(std::sqrt(errors.mean_reported_variance) > 2 * errors.true_deviation);
+}
+
+TEST_CASE("group scores: the mean of two tables has the error of independent ones") {
+  orchestrator::GroupScores a{.queries = 1, .groups = 2, .score = {1, 2}, .error = {3, 0}, .collapsed = true};
+  orchestrator::GroupScores b{.queries = 1, .groups = 2, .score = {3, 6}, .error = {4, 0}, .collapsed = false};
+  const auto mean = orchestrator::mean_of(a, b);
+  CHECK(mean.score == std::vector<double>{2, 4});
+  CHECK(mean.error[0] == Approx(2.5));
+  CHECK(mean.collapsed);
+}

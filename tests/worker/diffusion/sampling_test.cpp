@@ -1,0 +1,160 @@
+#include "worker/diffusion/sampling.hpp"
+
+#include <doctest/doctest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "common/npy.hpp"
+#include "common/png_image.hpp"
+#include "tests/support/scratch_folder.hpp"
+#include "tests/support/tiny_study.hpp"
+
+using namespace guda;
+using namespace guda::worker;
+using test::no_progress;
+
+namespace {
+
+jobs::SampleSpec generated(std::uint32_t count) {
+  jobs::SampleSpec spec;
+  spec.diffusion = test::tiny_diffusion();
+  spec.set.sampler.steps = 5;
+  spec.set.sampler.batch = 4;
+  for (std::uint32_t i = 0; i < count; ++i) spec.names.push_back("generated/s0/" + std::to_string(i));
+  return spec;
+}
+
+torch::Tensor draw(const jobs::SampleSpec& spec) {
+  at::set_num_threads(1);
+  UNet2D model = make_unet2d(test::tiny_model(), 3);
+  model->eval();
+  return sample_images(model, spec, test::tiny_dataset(), torch::kCPU, no_progress);
+}
+
+QuerySet from_files(std::vector<std::filesystem::path> files) {
+  jobs::SampleSpec spec;
+  spec.set.kind = "images";
+  spec.set.images = files;
+  for (const auto& file : files) spec.names.push_back(file.filename().string());
+  UNet2D none{nullptr};
+  return make_query_set(none, spec, test::tiny_dataset(), torch::kCPU, no_progress);
+}
+
+}  // namespace
+
+TEST_CASE("sampling: a sample depends on its name, not on the others, their order or the padding") {
+  jobs::SampleSpec spec = generated(6);
+  const torch::Tensor all = draw(spec);
+  CHECK(all.sizes() == torch::IntArrayRef{6, 1, 8, 8});
+  jobs::SampleSpec one = generated(1);
+  one.names = {"generated/s0/5"};
+  CHECK(torch::equal(draw(one)[0], all[5]));
+  std::swap(spec.names[0], spec.names[5]);
+  const torch::Tensor swapped = draw(spec);
+  CHECK(torch::equal(swapped[0], all[5]));
+  CHECK(torch::equal(swapped[5], all[0]));
+  CHECK_FALSE(torch::equal(all[0], all[5]));
+}
+
+TEST_CASE("sampling: pixels lie on the grey levels of [-1, 1]") {
+  jobs::SampleSpec spec = generated(3);
+  const torch::Tensor levels = (draw(spec) + 1) * 8;
+  CHECK(torch::equal(levels, levels.round()));
+  CHECK(levels.min().item<float>() >= 0);
+  CHECK(levels.max().item<float>() <= 16);
+  spec.set.sampler.grey_levels = 0;
+  const torch::Tensor free = (draw(spec) + 1) * 8;
+  CHECK_FALSE(torch::equal(free, free.round()));
+  CHECK(torch::equal(free.round(), levels));
+}
+
+TEST_CASE("sampling: seed, steps, eta and clamp change the samples") {
+  const torch::Tensor base = draw(generated(3));
+  const auto differs = [&](auto&& change) {
+    jobs::SampleSpec spec = generated(3);
+    change(spec);
+    CHECK_FALSE(torch::equal(base, draw(spec)));
+  };
+  differs([](auto& s) { s.seed = 1; });
+  differs([](auto& s) { s.set.sampler.steps = 7; });
+  differs([](auto& s) { s.set.sampler.eta = 0; });
+  differs([](auto& s) { s.set.sampler.clamp = false; });
+  jobs::SampleSpec spec = generated(3);
+  spec.set.sampler.kind = "euler";
+  CHECK_THROWS_WITH_AS((void)draw(spec), doctest::Contains("euler"), Error);
+}
+
+TEST_CASE("queries: held-out ones are the first of the split with item and true class") {
+  const jobs::Dataset data = test::tiny_dataset();
+  jobs::SampleSpec spec;
+  spec.set.kind = "held_out";
+  spec.names = {"real/0", "real/1"};
+  UNet2D none{nullptr};
+  const QuerySet set = make_query_set(none, spec, data, torch::kCPU, no_progress);
+  CHECK(set.items[1] == data.held_out[1]);
+  CHECK(set.classes[1] == data.class_names[data.labels[data.held_out[1]]]);
+  CHECK(set.images[1][0][3][4].item<float>() == doctest::Approx(data.pixels[data.held_out[1] * 64 + 28] / 8.0 - 1));
+  spec.names.resize(21, "x");
+  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress), doctest::Contains("holds out 20"), Error);
+}
+
+TEST_CASE("queries: PNG and NPY files of the right size are read onto the data set's levels") {
+  const test::ScratchFolder folder;
+  PngImage png{8, 8, 1, std::vector<std::uint8_t>(64, 0)};
+  png.pixels[1] = 255;
+  png.pixels[2] = 130;  // between levels 8 (127.5) and 9: goes to 8
+  replace_file(folder / "a.png", encode_png(png));
+  std::vector<float> floats(64, -1.0F);
+  floats[1] = 0.49F;
+  replace_file(folder / "b.npy", encode_npy({{1, 8, 8}, floats}));
+  replace_file(folder / "c.npy", encode_npy({{8, 8}, png.pixels}));
+  const QuerySet set = from_files({folder / "a.png", folder / "b.npy", folder / "c.npy"});
+  CHECK(set.names == std::vector<std::string>{"a.png", "b.npy", "c.npy"});
+  const torch::Tensor expected = torch::tensor({-1.0F, 1.0F, 0.0F, -1.0F});
+  CHECK(torch::equal(set.images[0].flatten().narrow(0, 0, 4), expected));
+  CHECK(torch::equal(set.images[2], set.images[0]));
+  CHECK(set.images[1].flatten()[1].item<float>() == 0.5F);
+  CHECK_FALSE(set.items[0].has_value());
+}
+
+TEST_CASE("queries: a picture of another size, kind or range is refused with its name and what is expected") {
+  const test::ScratchFolder folder;
+  const auto refused = [&](const char* name, const std::string& bytes, const char* why) {
+    replace_file(folder / name, bytes, false);
+    CHECK_THROWS_WITH_AS((void)from_files({folder / name}), doctest::Contains(why), Error);
+    CHECK_THROWS_WITH((void)from_files({folder / name}), doctest::Contains(name));
+  };
+  refused("wide.png", encode_png({9, 8, 1, std::vector<std::uint8_t>(72)}), "1 channel(s) of 8 x 8 pixels");
+  refused("rgb.png", encode_png({8, 8, 3, std::vector<std::uint8_t>(192)}), "does not resize");
+  refused("flat.npy", encode_npy({{64}, std::vector<float>(64)}), "an array (64)");
+  refused("range.npy", encode_npy({{8, 8}, std::vector<float>(64, 1.5F)}), "[-1, 1]");
+  refused("nan.npy", encode_npy({{8, 8}, std::vector<float>(64, NAN)}), "[-1, 1]");
+  refused("x.jpg", "x", "neither");
+}
+
+TEST_CASE("queries: a set is written and read back, with a contact sheet; damage is refused") {
+  const test::ScratchFolder folder;
+  QuerySet set;
+  set.images = torch::rand({20, 1, 8, 8}) * 2 - 1;
+  for (int i = 0; i < 20; ++i) set.names.push_back("q" + std::to_string(i));
+  set.items.resize(20);
+  set.classes.resize(20);
+  set.items[3] = 17;
+  set.classes[3] = "7";
+  save_query_set(set, folder.path());
+  const QuerySet again = load_query_set(folder.path());
+  CHECK(torch::equal(again.images, set.images));
+  CHECK(again.names == set.names);
+  CHECK(again.items == set.items);
+  CHECK(again.classes == set.classes);
+  const PngImage sheet = read_png(folder / "sheet.png");
+  CHECK(sheet.width == 16 * 34 + 2);
+  CHECK(sheet.height == 2 * 34 + 2);
+  replace_file(folder / "queries.npy", encode_npy({{19, 1, 8, 8}, std::vector<float>(19 * 64)}), false);
+  CHECK_THROWS_WITH_AS((void)load_query_set(folder.path()), doctest::Contains("queries.npy"), Error);
+  replace_file(folder / "queries.json", "{}", false);
+  CHECK_THROWS_WITH_AS((void)load_query_set(folder.path()), doctest::Contains("queries.json"), Error);
+}

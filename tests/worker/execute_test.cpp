@@ -1,0 +1,177 @@
+#include "worker/execute.hpp"
+
+#include <doctest/doctest.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "tests/support/scratch_folder.hpp"
+#include "tests/support/tiny_study.hpp"
+#include "worker/diffusion/query_set.hpp"
+
+using namespace guda;
+using namespace guda::worker;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A worker with an artifact folder of its own and two groups to remove.
+struct Bench {
+  test::ScratchFolder folder;
+  jobs::Dataset data = test::tiny_dataset();
+  jobs::Plan plan;
+  std::vector<fs::path> folders{folder / "artifacts"};
+  std::uint64_t progress_calls = 0;
+
+  Bench() {
+    for (const std::uint32_t label : {0U, 1U}) {
+      const Digest digest = digest_of(std::to_string(label));
+      plan.groups.push_back(std::to_string(label));
+      plan.group_removals.push_back(digest);
+      plan.removal_sets[digest] = {"group " + std::to_string(label), test::items_of(data, label)};
+    }
+    fs::create_directories(folders[0]);
+  }
+  JobResult run(const std::string& name, jobs::Work work) {
+    jobs::JobSpec job;
+    job.digest = digest_of(name);
+    job.label = name;
+    job.work = std::move(work);
+    Context context{plan, data, folders, [this](const Progress&) { ++progress_calls; }};
+    return execute(job, context);
+  }
+  [[nodiscard]] fs::path artifact(const std::string& name) const { return folders[0] / digest_of(name).hex; }
+
+  JobResult train(const std::string& name, const Digest& removal = {}) {
+    jobs::TrainSpec spec = test::tiny_training(6);
+    spec.removal = removal;
+    return run(name, spec);
+  }
+  JobResult unlearn(const std::string& name, const std::string& op) {
+    jobs::UnlearnSpec spec;
+    spec.from = digest_of("full");
+    spec.diffusion = test::tiny_diffusion();
+    spec.unlearn.op = op;
+    spec.unlearn.steps = 2;
+    spec.removal = plan.group_removals[1];
+    return run(name, spec);
+  }
+  JobResult sample(const std::string& name, const std::string& kind) {
+    jobs::SampleSpec spec;
+    spec.diffusion = test::tiny_diffusion();
+    spec.set.kind = kind;
+    spec.set.sampler.steps = 3;
+    if (kind == "generated") spec.from = digest_of("full");
+    for (int i = 0; i < 5; ++i) spec.names.push_back(name + "/" + std::to_string(i));
+    return run(name, spec);
+  }
+  JobResult score(const std::string& weights, const std::string& queries, std::uint32_t first, std::uint32_t count) {
+    jobs::ScoreSpec spec;
+    spec.weights = digest_of(weights);
+    spec.queries = digest_of(queries);
+    spec.diffusion = test::tiny_diffusion();
+    spec.first = first;
+    spec.count = count;
+    spec.slots = {{10, 0, 1}, {50, 0, 1}, {90, 1, 1}};
+    spec.batch = 8;
+    return run("score", spec);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("execute: a study from training to scores leaves its artifacts and rows") {
+  Bench bench;
+  const JobResult full = bench.train("full");
+  CHECK(bench.progress_calls == 6);
+  CHECK(full.rows.rows == 0);
+  CHECK(full.metrics.contains("last_loss"));
+  CHECK(full.metrics.dump().size() < 1024);
+  CHECK(fs::exists(bench.artifact("full") / "diffusion_pytorch_model.safetensors"));
+  const Json provenance = Json::parse(read_file(bench.artifact("full") / "guda.json"));
+  CHECK(provenance.at("job") == digest_of("full").hex);
+  CHECK(provenance.at("kind") == "train");
+  CHECK(provenance.at("dataset") == bench.data.content.hex);
+  (void)bench.train("logo", bench.plan.group_removals[1]);
+  CHECK(digest_of_file(bench.artifact("full") / "diffusion_pytorch_model.safetensors") !=
+        digest_of_file(bench.artifact("logo") / "diffusion_pytorch_model.safetensors"));
+  (void)bench.unlearn("ifu", "ifu");
+  CHECK(Json::parse(read_file(bench.artifact("ifu") / "guda.json")).at("metrics").contains("forget_loss"));
+  CHECK(read_file(bench.artifact("ifu") / "config.json") == read_file(bench.artifact("full") / "config.json"));
+  (void)bench.sample("generated", "generated");
+  (void)bench.sample("real", "held_out");
+  CHECK(load_query_set(bench.artifact("generated")).names.size() == 5);
+  CHECK(fs::exists(bench.artifact("real") / "sheet.png"));
+
+  const JobResult rows = bench.score("ifu", "generated", 1, 3);
+  CHECK(rows.rows.rows == 3);
+  CHECK(rows.rows.columns == 3);
+  CHECK(rows.rows.losses.size() == 9);
+  CHECK(rows.rows.scores.empty());
+  CHECK(*std::min_element(rows.rows.losses.begin(), rows.rows.losses.end()) > 0);
+
+  jobs::AttributeSpec control;
+  control.method = "knn";
+  control.queries = digest_of("real");
+  control.groups = bench.plan.group_removals;
+  const JobResult scores = bench.run("knn", control);
+  CHECK(scores.rows.rows == 5);
+  CHECK(scores.rows.columns == 2);
+  CHECK(scores.rows.scores.size() == 10);
+  CHECK(scores.rows.losses.empty());
+}
+
+TEST_CASE("execute: the same jobs give the same bytes on another worker, whatever ran before") {
+  Bench one, two;
+  (void)one.train("full");
+  (void)one.unlearn("u", "retrack_exact");
+  (void)one.sample("q", "generated");
+  (void)two.train("logo", two.plan.group_removals[0]);
+  (void)two.train("full");
+  (void)two.sample("q", "generated");
+  (void)two.unlearn("other", "ifu");
+  (void)two.unlearn("u", "retrack_exact");
+  for (const char* name : {"full", "u"}) {
+    const auto file = fs::path("diffusion_pytorch_model.safetensors");
+    CHECK(read_file(one.artifact(name) / file) == read_file(two.artifact(name) / file));
+    CHECK(read_file(one.artifact(name) / "guda.json") == read_file(two.artifact(name) / "guda.json"));
+  }
+  CHECK(read_file(one.artifact("q") / "queries.npy") == read_file(two.artifact("q") / "queries.npy"));
+  const auto whole = one.score("u", "q", 0, 5).rows.losses;
+  auto parts = two.score("u", "q", 0, 2).rows.losses;
+  const auto rest = two.score("u", "q", 2, 3).rows.losses;
+  parts.insert(parts.end(), rest.begin(), rest.end());
+  CHECK(whole == parts);
+}
+
+TEST_CASE("execute: inputs are found in any artifact folder, results go to the first") {
+  Bench bench;
+  (void)bench.train("full");
+  bench.folders.insert(bench.folders.begin(), bench.folder / "second");
+  fs::create_directories(bench.folders[0]);
+  (void)bench.unlearn("u", "finetune_retain");
+  CHECK(fs::exists(bench.folder.path() / "second" / digest_of("u").hex));
+}
+
+TEST_CASE("execute: a missing input is an input-output error with its digest, an unknown removal set our bug") {
+  Bench bench;
+  CHECK_THROWS_WITH_AS((void)bench.unlearn("u", "ifu"), doctest::Contains(digest_of("full").hex.c_str()), IoError);
+  CHECK_THROWS_AS((void)bench.train("x", digest_of("nothing")), Bug);
+  (void)bench.train("full");
+  (void)bench.sample("q", "generated");
+  CHECK_THROWS_AS((void)bench.score("full", "q", 3, 3), Bug);
+}
+
+TEST_CASE("execute: a cancelled job publishes nothing") {
+  Bench bench;
+  jobs::JobSpec job;
+  job.digest = digest_of("full");
+  job.work = test::tiny_training(6);
+  Context context{bench.plan, bench.data, bench.folders, [](const Progress& p) { if (p.step == 4) throw Cancelled{}; }};
+  CHECK_THROWS_AS((void)execute(job, context), Cancelled);
+  CHECK(fs::is_empty(bench.folders[0]));
+}

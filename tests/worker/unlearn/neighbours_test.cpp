@@ -1,0 +1,51 @@
+#include "worker/unlearn/neighbours.hpp"
+
+#include <doctest/doctest.h>
+#include <torch/torch.h>
+
+using namespace guda::worker;
+
+namespace {
+
+/// By sorting all exact distances, ties by row number.
+torch::Tensor brute_force(const torch::Tensor& queries, const torch::Tensor& items, std::int64_t k) {
+  const torch::Tensor difference = queries.to(torch::kFloat64).unsqueeze(1) - items.to(torch::kFloat64).unsqueeze(0);
+  const torch::Tensor order = std::get<1>(difference.square().sum(2).sort(/*stable=*/true, 1, /*descending=*/false));
+  return order.narrow(1, 0, k);
+}
+
+}  // namespace
+
+TEST_CASE("neighbours: are those of an exhaustive search, over several blocks of queries") {
+  torch::manual_seed(1);
+  const torch::Tensor queries = torch::randn({600, 48}), items = torch::randn({900, 48});
+  const Neighbours found = nearest_neighbours(queries, items, 10);
+  CHECK(torch::equal(found.index, brute_force(queries, items, 10)));
+  const torch::Tensor expected = (queries[7] - items[found.index[7][3].item<std::int64_t>()]).to(torch::kFloat64).square().sum();
+  CHECK(found.squared_distance[7][3].item<double>() == doctest::Approx(expected.item<double>()).epsilon(1e-6));
+}
+
+TEST_CASE("neighbours: equal distances go by row number, even with more twins than candidates") {
+  torch::manual_seed(2);
+  const torch::Tensor distinct = torch::randn({4, 16});
+  const torch::Tensor items = distinct.repeat({50, 1});  // every image fifty times
+  const torch::Tensor queries = distinct + 0.01 * torch::randn({4, 16});
+  const Neighbours found = nearest_neighbours(queries, items, 5);
+  CHECK(torch::equal(found.index, brute_force(queries, items, 5)));
+  for (std::int64_t q = 0; q < 4; ++q) {
+    for (std::int64_t i = 0; i < 5; ++i) CHECK(found.index[q][i].item<std::int64_t>() == q + 4 * i);
+  }
+}
+
+TEST_CASE("neighbours: images far from the origin and close together are still ranked exactly") {
+  torch::manual_seed(3);
+  const torch::Tensor items = 100 + 1e-3 * torch::randn({300, 64}), queries = 100 + 1e-3 * torch::randn({20, 64});
+  CHECK(torch::equal(nearest_neighbours(queries, items, 8).index, brute_force(queries, items, 8)));
+}
+
+TEST_CASE("neighbours: k = 0 or more than there are means all") {
+  torch::manual_seed(4);
+  const torch::Tensor items = torch::randn({7, 5}), queries = torch::randn({3, 5});
+  CHECK(torch::equal(nearest_neighbours(queries, items, 0).index, brute_force(queries, items, 7)));
+  CHECK(torch::equal(nearest_neighbours(queries, items, 99).index, brute_force(queries, items, 7)));
+}

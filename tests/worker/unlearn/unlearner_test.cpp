@@ -1,0 +1,158 @@
+#include "worker/unlearn/unlearner.hpp"
+
+#include <doctest/doctest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <string>
+
+#include "common/error.hpp"
+#include "tests/support/tiny_study.hpp"
+#include "worker/diffusion/scoring.hpp"
+#include "worker/training/images.hpp"
+#include "worker/training/trainer.hpp"
+#include "worker/unlearn/operators.hpp"
+
+using namespace guda;
+using namespace guda::worker;
+using test::no_progress;
+
+namespace {
+
+struct Study {
+  jobs::Dataset data = test::tiny_dataset();
+  UNet2D full = train(test::tiny_training(120), data, {}, torch::kCPU, no_progress).model;
+  std::vector<std::uint32_t> removed = test::items_of(data, 0);
+
+  [[nodiscard]] static jobs::UnlearnSpec spec(const std::string& op, std::uint32_t steps = 4) {
+    jobs::UnlearnSpec spec;
+    spec.diffusion = test::tiny_diffusion();
+    spec.unlearn.op = op;
+    spec.unlearn.steps = steps;
+    spec.unlearn.retain_batch = 8;
+    return spec;
+  }
+  [[nodiscard]] UNet2D run(const jobs::UnlearnSpec& spec, std::span<const std::uint32_t> removal) const {
+    UNet2D model = copy_unet2d(full);
+    unlearn(model, full, spec, data, removal, 10, torch::kCPU, no_progress);
+    return model;
+  }
+  [[nodiscard]] UNet2D run(const jobs::UnlearnSpec& spec) const { return run(spec, removed); }
+};
+
+const Study& study() {
+  at::set_num_threads(1);
+  static const Study one;
+  return one;
+}
+
+/// Mean squared error of a model on some items over the timestep axis.
+double loss_on(UNet2D model, const std::vector<std::uint32_t>& items) {
+  std::vector<std::string> names;
+  for (const std::uint32_t item : items) names.push_back(std::to_string(item));
+  std::vector<jobs::Slot> slots;
+  for (std::uint32_t t = 5; t < 100; t += 10) slots.push_back({t, 0, 0});
+  double sum = 0;
+  const auto losses = squared_errors(model, test::tiny_diffusion(), gather_images(study().data, items), names, slots, 64, 1,
+                                     torch::kCPU, no_progress);
+  for (const float loss : losses) sum += loss;
+  return sum / static_cast<double>(losses.size());
+}
+
+}  // namespace
+
+TEST_CASE("unlearning: every operator repeats bit by bit, differs from the others and leaves the full model alone") {
+  const UNet2D before = copy_unet2d(study().full);
+  std::vector<UNet2D> models;
+  for (const OperatorEntry& entry : kOperators) {
+    CAPTURE(entry.name);
+    models.push_back(study().run(Study::spec(std::string(entry.name))));
+    CHECK(test::same_weights(models.back(), study().run(Study::spec(std::string(entry.name)))));
+    CHECK_FALSE(test::same_weights(models.back(), study().full));
+    CHECK_FALSE(models.back()->is_training());
+    for (std::size_t other = 0; other + 1 < models.size(); ++other) CHECK_FALSE(test::same_weights(models.back(), models[other]));
+  }
+  CHECK(test::same_weights(before, study().full));
+}
+
+TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before") {
+  std::vector<std::uint32_t> kept;
+  for (const std::uint32_t item : study().data.train) {
+    if (!std::binary_search(study().removed.begin(), study().removed.end(), item)) kept.push_back(item);
+  }
+  const double before_removed = loss_on(study().full, study().removed), before_kept = loss_on(study().full, kept);
+  for (const char* op : {"retrack_exact", "retrack_minsnr", "retrack_released", "ifu"}) {
+    CAPTURE(op);
+    auto spec = Study::spec(op, 60);
+    spec.unlearn.retain_batch = 32;
+    UNet2D model = study().run(spec);
+    const double rise_removed = loss_on(model, study().removed) - before_removed, rise_kept = loss_on(model, kept) - before_kept;
+    CHECK(rise_removed > 0);
+    CHECK(rise_removed > rise_kept + 0.2);
+  }
+}
+
+TEST_CASE("unlearning: the removed images do not matter to fine-tuning on the rest") {
+  jobs::Dataset damaged = study().data;
+  for (const std::uint32_t item : study().removed) damaged.pixels[item * 64 + 20] = 3;
+  UNet2D model = copy_unet2d(study().full);
+  unlearn(model, study().full, Study::spec("finetune_retain"), damaged, study().removed, 10, torch::kCPU, no_progress);
+  CHECK(test::same_weights(model, study().run(Study::spec("finetune_retain"))));
+}
+
+TEST_CASE("unlearning: every option that an operator reads changes its weights") {
+  const auto differs = [&](const char* op, const char* what, auto&& change) {
+    CAPTURE(op);
+    CAPTURE(what);
+    jobs::UnlearnSpec spec = Study::spec(op);
+    const UNet2D reference = study().run(spec);
+    change(spec);
+    CHECK_FALSE(test::same_weights(reference, study().run(spec)));
+  };
+  differs("retrack_exact", "steps", [](auto& s) { s.unlearn.steps = 5; });
+  differs("retrack_exact", "retain_batch", [](auto& s) { s.unlearn.retain_batch = 9; });
+  differs("retrack_exact", "forget_batch", [](auto& s) { s.unlearn.forget_batch = 9; });
+  differs("retrack_exact", "lr", [](auto& s) { s.unlearn.optimizer.lr = 3e-4; });
+  differs("retrack_exact", "warmup_steps", [](auto& s) { s.unlearn.warmup_steps = 2; });
+  differs("retrack_exact", "decay", [](auto& s) { s.unlearn.warmup_steps = 0; s.unlearn.decay = "constant"; });
+  differs("retrack_exact", "clip", [](auto& s) { s.unlearn.clip = 0.01; });
+  differs("retrack_exact", "forget_weight", [](auto& s) { s.unlearn.forget_weight = 0.5; });
+  differs("retrack_exact", "forget_scaling", [](auto& s) { s.unlearn.forget_scaling = "proportional"; });
+  differs("retrack_exact", "neighbours", [](auto& s) { s.unlearn.neighbours = 0; });
+  differs("retrack_exact", "preserve", [](auto& s) { s.unlearn.preserve = "distillation"; });
+  differs("retrack_exact", "seed", [](auto& s) { s.seed = 1; });
+  differs("retrack_clipped", "kl_cap", [](auto& s) { s.unlearn.kl_cap = 50; });
+  differs("retrack_minsnr", "minsnr_gamma", [](auto& s) { s.unlearn.minsnr_gamma = 1; });
+  differs("ifu", "rho", [](auto& s) { s.unlearn.rho = 0; });
+}
+
+TEST_CASE("unlearning: the forget weight is lambda, lambda n_k/n_r groups, or n_k/n_r") {
+  jobs::UnlearnConfig config;
+  CHECK(forget_weight(config, 150, 1350, 10) == 0.1);
+  config.forget_scaling = "proportional";
+  CHECK(forget_weight(config, 150, 1350, 10) == doctest::Approx(0.1 * 10.0 / 9.0));
+  CHECK(forget_weight(config, 30, 1470, 10) == doctest::Approx(0.1 * 300.0 / 1470.0));
+  jobs::UnlearnConfig ifu;
+  ifu.op = "ifu";
+  CHECK(forget_weight(ifu, 150, 1350, 10) == doctest::Approx(1.0 / 9.0));
+}
+
+TEST_CASE("unlearning: the teacher is asked for where it is needed") {
+  jobs::UnlearnConfig config;
+  CHECK_FALSE(needs_teacher(config));
+  config.preserve = "distillation";
+  CHECK(needs_teacher(config));
+  jobs::UnlearnConfig ifu;
+  ifu.op = "ifu";
+  CHECK(needs_teacher(ifu));
+  UNet2D model = copy_unet2d(study().full);
+  CHECK_THROWS_AS(unlearn(model, UNet2D{nullptr}, Study::spec("ifu"), study().data, study().removed, 10, torch::kCPU, no_progress), Bug);
+}
+
+TEST_CASE("unlearning: an empty removal and a diverging run are errors") {
+  CHECK_THROWS_AS((void)study().run(Study::spec("retrack_exact"), {}), Error);
+  auto spec = Study::spec("retrack_exact", 30);
+  spec.unlearn.optimizer.lr = 1e30;
+  spec.unlearn.warmup_steps = 0;
+  CHECK_THROWS_WITH_AS((void)study().run(spec), doctest::Contains("unlearning by retrack_exact"), DivergenceError);
+}

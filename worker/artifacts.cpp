@@ -1,0 +1,45 @@
+#include "worker/artifacts.hpp"
+
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+
+namespace guda::worker {
+namespace fs = std::filesystem;
+
+fs::path find_artifact(const std::vector<fs::path>& folders, const Digest& digest) {
+  std::string searched;
+  for (const fs::path& folder : folders) {
+    std::error_code ignored;
+    const fs::path artifact = folder / digest.hex;
+    if (!digest.empty() && fs::is_directory(artifact, ignored)) return artifact;
+    searched += (searched.empty() ? "" : ", ") + folder.string();
+  }
+  throw IoError("the artifact " + digest.hex + " is in none of: " + searched + " (was it removed? run the same command again)");
+}
+
+void publish_weights(const std::vector<fs::path>& folders, const Digest& digest, UNet2D& model, const Json& config,
+                     const Json& provenance) {
+  publish_directory(folders.at(0) / digest.hex, [&](const fs::path& partial) {
+    save_unet2d(model, config, partial);
+    replace_file(partial / "guda.json", provenance.dump(1) + "\n", false);
+  });
+}
+
+UNet2D ModelCache::get(const fs::path& folder, torch::Device device) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.folder == folder && entry.device == device; });
+  if (found != entries_.end()) {
+    entries_.splice(entries_.begin(), entries_, found);
+    return entries_.front().model;
+  }
+  UNet2D model = load_unet2d(folder);
+  model->to(device);
+  model->eval();
+  entries_.push_front({folder, device, model});
+  if (entries_.size() > capacity_) entries_.pop_back();
+  return model;
+}
+
+}  // namespace guda::worker

@@ -1,0 +1,170 @@
+#include "worker/diffusion/sampling.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "common/error.hpp"
+#include "common/npy.hpp"
+#include "common/png_image.hpp"
+#include "jobs/noise_schedule.hpp"
+#include "worker/diffusion/ddim.hpp"
+#include "worker/diffusion/noise.hpp"
+#include "worker/diffusion/prediction.hpp"
+#include "worker/training/images.hpp"
+
+namespace guda::worker {
+namespace {
+
+/// Initial noise has draw 0, the noise of a step draw 1; at timestep T the schedule has none of its own.
+constexpr std::uint32_t kInitialDraw = 0, kStepDraw = 1;
+
+/// Rounds [-1, 1] to `levels` equally spaced values, both ends among them; 0 = only clamps.
+torch::Tensor to_levels(const torch::Tensor& x, std::uint32_t levels) {
+  const torch::Tensor clamped = x.clamp(-1, 1);
+  if (levels == 0) return clamped;
+  const double half = (levels - 1) / 2.0;
+  return ((clamped + 1) * half).round() / half - 1;
+}
+
+/// Fills row i of `noise` for query first + i; padding rows keep what they hold.
+void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::uint64_t seed, std::uint32_t timestep,
+               std::uint32_t draw) {
+  const auto size = static_cast<std::size_t>(noise[0].numel());
+  for (std::size_t i = 0; i < ids.size(); ++i) fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
+}
+
+[[noreturn]] void wrong_shape(const std::string& file, const std::string& found, const jobs::Dataset& dataset) {
+  throw Error(fmt::format("{}: is {}, the data set's images are {} channel(s) of {} x {} pixels; bring it to that size "
+                          "yourself, guda does not resize", file, found, dataset.shape[0], dataset.shape[2], dataset.shape[1]));
+}
+
+torch::Tensor read_png_query(const std::filesystem::path& file, const jobs::Dataset& dataset) {
+  const PngImage image = read_png(file);
+  const auto [channels, height, width] = dataset.shape;
+  if (image.channels != channels || image.height != height || image.width != width) {
+    wrong_shape(file.string(), fmt::format("{} channel(s) of {} x {} pixels", image.channels, image.width, image.height), dataset);
+  }
+  const torch::Tensor bytes = torch::tensor(image.pixels, torch::kUInt8).view({height, width, channels});
+  return bytes.permute({2, 0, 1}).to(torch::kFloat32) / 127.5 - 1;
+}
+
+torch::Tensor read_npy_query(const std::filesystem::path& file, const jobs::Dataset& dataset) {
+  const NpyArray array = read_npy(file);
+  const auto [channels, height, width] = dataset.shape;
+  std::vector<std::uint64_t> shape = array.shape;
+  if (shape.size() == 2) shape.insert(shape.begin(), 1);  // a grey picture
+  if (shape != std::vector<std::uint64_t>{channels, height, width}) {
+    std::string sides;
+    for (const std::uint64_t side : array.shape) sides += fmt::format("{}{}", sides.empty() ? "" : ", ", side);
+    wrong_shape(file.string(), "an array (" + sides + ")", dataset);
+  }
+  if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&array.values)) {
+    return torch::tensor(*bytes, torch::kUInt8).view({channels, height, width}).to(torch::kFloat32) / 127.5 - 1;
+  }
+  const auto& values = std::get<std::vector<float>>(array.values);
+  const auto bad = std::find_if_not(values.begin(), values.end(), [](float v) { return v >= -1.0F && v <= 1.0F; });
+  if (bad != values.end()) {
+    throw Error(fmt::format("{}: holds {} at element {}; floating-point pixels lie in [-1, 1]", file.string(), *bad,
+                            bad - values.begin()));
+  }
+  return torch::tensor(values).view({channels, height, width});
+}
+
+QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
+  QuerySet set;
+  std::vector<torch::Tensor> images;
+  for (const std::filesystem::path& file : spec.set.images) {
+    std::string extension = file.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (extension != ".png" && extension != ".npy") throw Error(file.string() + ": is neither .png nor .npy");
+    images.push_back(extension == ".png" ? read_png_query(file, dataset) : read_npy_query(file, dataset));
+  }
+  // The model has seen nothing between the data set's levels.
+  set.images = to_levels(torch::stack(images), dataset.levels);
+  set.items.resize(images.size());
+  set.classes.resize(images.size());
+  return set;
+}
+
+QuerySet take_held_out(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
+  if (spec.names.size() > dataset.held_out.size()) {
+    throw Error(fmt::format("query set {}: {} held-out queries were asked for, the data set holds out {}; lower count or "
+                            "dataset.train", spec.set.name, spec.names.size(), dataset.held_out.size()));
+  }
+  QuerySet set;
+  const std::span<const std::uint32_t> items(dataset.held_out.data(), spec.names.size());
+  set.images = gather_images(dataset, items);
+  for (const std::uint32_t item : items) {
+    set.items.emplace_back(item);
+    set.classes.emplace_back(dataset.class_names.at(dataset.labels.at(item)));
+  }
+  return set;
+}
+
+}  // namespace
+
+torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset, torch::Device device,
+                            const std::function<void(const Progress&)>& progress) {
+  const jobs::SamplerConfig& sampler = spec.set.sampler;
+  if (sampler.kind != "ddim") throw Error("sampler.kind: '" + sampler.kind + "' is not known; known: ddim");
+  if (sampler.batch == 0) throw Error("sampler.batch: must be at least 1");
+  if (sampler.grey_levels == 1) throw Error("sampler.grey_levels: must be 0 (off) or at least 2");
+  const c10::InferenceMode inference;
+  const jobs::NoiseSchedule schedule(spec.diffusion);
+  const Ddim ddim(schedule, prediction_from(spec.diffusion.prediction),
+                  {.steps = sampler.steps, .eta = sampler.eta, .clip_sample = sampler.clamp});
+  const std::uint64_t seed = (SeedPath(spec.seed) / "sample").value();
+  std::vector<std::uint64_t> ids;
+  for (const std::string& name : spec.names) ids.push_back(query_id(name));
+
+  const auto [channels, height, width] = dataset.shape;
+  const std::vector<std::int64_t> shape{sampler.batch, channels, height, width};
+  const std::uint64_t batches = (ids.size() + sampler.batch - 1) / sampler.batch;
+  std::vector<torch::Tensor> samples;
+  std::uint64_t done = 0;
+  for (std::uint64_t b = 0; b < batches; ++b) {
+    const std::size_t first = b * sampler.batch;
+    const std::span<const std::uint64_t> rows(ids.data() + first, std::min<std::size_t>(sampler.batch, ids.size() - first));
+    torch::Tensor x = torch::zeros(shape), noise = torch::zeros(shape);
+    fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
+    for (const std::uint32_t t : ddim.timesteps()) {
+      const torch::Tensor at = torch::full({sampler.batch}, static_cast<std::int64_t>(t), torch::kInt64);
+      const torch::Tensor output = model->forward(x.to(device), at.to(device)).to(torch::kCPU, torch::kFloat32);
+      if (ddim.noise_std(t) > 0) fill_rows(noise, rows, seed, t, kStepDraw);
+      x = ddim.step(output, t, x, noise).contiguous();
+      progress({++done, batches * ddim.timesteps().size(), std::numeric_limits<double>::quiet_NaN()});
+    }
+    samples.push_back(x.narrow(0, 0, static_cast<std::int64_t>(rows.size())));
+  }
+  const torch::Tensor images = torch::cat(samples);
+  if (!images.isfinite().all().item<bool>()) throw DivergenceError("the model draws NaN or Inf; its training diverged");
+  return to_levels(images, sampler.grey_levels).clone();
+}
+
+QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset, torch::Device device,
+                        const std::function<void(const Progress&)>& progress) {
+  if (spec.names.empty()) throw Error("query set " + spec.set.name + ": is empty");
+  QuerySet set;
+  if (spec.set.kind == "generated") {
+    if (model.is_empty()) throw Bug("a generated query set was given no model");
+    set.images = sample_images(model, spec, dataset, device, progress);
+    set.items.resize(spec.names.size());
+    set.classes.resize(spec.names.size());
+  } else if (spec.set.kind == "held_out") {
+    set = take_held_out(spec, dataset);
+  } else if (spec.set.kind == "images") {
+    if (spec.set.images.size() != spec.names.size()) {
+      throw Bug(fmt::format("query set {}: {} images have {} names", spec.set.name, spec.set.images.size(), spec.names.size()));
+    }
+    set = read_images(spec, dataset);
+  } else {
+    throw Error("query set " + spec.set.name + ": kind '" + spec.set.kind + "' is not known; known: generated, held_out, images");
+  }
+  set.names = spec.names;
+  return set;
+}
+
+}  // namespace guda::worker

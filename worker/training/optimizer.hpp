@@ -1,0 +1,51 @@
+#pragma once
+// AdamW, gradient clipping, EMA and the learning rate over a fixed list of parameters, a few kernels a step.
+// Equations: Loshchilov & Hutter, "Decoupled weight decay regularization" (ICLR 2019), as in torch.optim.AdamW.
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "jobs/experiment.hpp"
+
+namespace guda::worker {
+
+/// Learning rate of optimizer step `step` (from 0): linear warm-up to lr over warmup_steps, then lr ("constant") or the
+/// half-cosine that ends at 0 after `steps` ("cosine"). Throws Error on another `decay`.
+[[nodiscard]] double learning_rate(double lr, std::uint64_t step, std::uint64_t steps, std::uint64_t warmup_steps,
+                                   const std::string& decay);
+
+/// Decay of the EMA after optimizer step `step` (from 0): min(max_decay, (1 + step)/(10 + step)), but 0 after the first
+/// one, as diffusers' EMAModel has it: the initial weights leave no trace.
+[[nodiscard]] double ema_decay(double max_decay, std::uint64_t step);
+
+class AdamW {
+ public:
+  /// `clip` bounds the global gradient norm; 0 = off.
+  AdamW(std::vector<torch::Tensor> parameters, const jobs::OptimizerConfig& config, double clip);
+  /// Clips, updates the parameters from their gradients and drops the gradients. A parameter without one counts as 0.
+  void step(double lr);
+
+ private:
+  std::vector<torch::Tensor> parameters_, first_moments_, second_moments_, steps_;
+  jobs::OptimizerConfig config_;
+  double clip_;
+};
+
+/// Exponential moving average of parameters.
+class Ema {
+ public:
+  Ema(std::vector<torch::Tensor> parameters, double max_decay);
+  void step();
+  [[nodiscard]] const std::vector<torch::Tensor>& averages() const noexcept { return averages_; }
+  /// Writes the averages into the parameters.
+  void copy_to_parameters();
+
+ private:
+  std::vector<torch::Tensor> parameters_, averages_;
+  double max_decay_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace guda::worker

@@ -1,0 +1,73 @@
+#include "worker/training/trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "common/error.hpp"
+#include "jobs/noise_schedule.hpp"
+#include "worker/diffusion/prediction.hpp"
+#include "worker/training/images.hpp"
+#include "worker/training/loss_guard.hpp"
+#include "worker/training/optimizer.hpp"
+#include "worker/training/streams.hpp"
+
+namespace guda::worker {
+namespace {
+
+void check_config(const jobs::TrainingConfig& config) {
+  if (config.steps == 0 || config.batch == 0) throw Error("training: steps and batch must be at least 1");
+}
+
+}  // namespace
+
+Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
+              torch::Device device, const std::function<void(const Progress&)>& progress) {
+  const jobs::TrainingConfig& config = spec.training;
+  check_config(config);
+  const SeedPath seed = SeedPath(spec.seed) / "train";
+  const jobs::NoiseSchedule schedule(spec.diffusion);
+  const Prediction prediction = prediction_from(spec.diffusion.prediction);
+
+  // Dropout masks come from the generator: the only stream that is not a function of the step.
+  torch::manual_seed((seed / "dropout").value());
+  Trained result;
+  result.model = make_unet2d(spec.model, (seed / "init").value());
+  result.model->to(device);
+  result.model->train();
+  ItemStream stream(seed / "items", dataset.train, removed);
+  AdamW optimizer(result.model->parameters(), config.optimizer, config.clip);
+  std::optional<Ema> ema;
+  if (config.ema_max_decay > 0) ema.emplace(result.model->parameters(), config.ema_max_decay);
+
+  const std::uint32_t tenth = std::max(1U, config.steps / 10);
+  for (std::uint32_t step = 0; step < config.steps; ++step) {
+    const auto items = stream.batch(step, config.batch);
+    const auto flips = config.horizontal_flip ? draw_flips(seed / "flip", step, config.batch) : std::vector<bool>{};
+    const torch::Tensor x0 = gather_images(dataset, items, flips);
+    const auto t =
+        draw_timesteps(seed / "timestep", step, config.batch, schedule.timesteps(), config.stratified_timesteps);
+    const torch::Tensor noise = draw_noise(seed / "noise", step, x0.sizes());
+    const NoiseLevels levels = noise_levels(schedule, t);
+    const torch::Tensor target = training_target(prediction, x0, noise, levels).to(device);
+
+    const torch::Tensor output = result.model->forward(add_noise(x0, noise, levels).to(device), to_tensor(t).to(device));
+    const torch::Tensor per_row = (output - target).square().mean({1, 2, 3});
+    const torch::Tensor loss = per_row.mean();
+    const double value = check_loss(loss, per_row, t, items, step, "training");
+    loss.backward();
+    optimizer.step(learning_rate(config.optimizer.lr, step, config.steps, config.warmup_steps, config.decay));
+    if (ema) ema->step();
+
+    if (step < tenth) result.first_loss += value / tenth;
+    if (step >= config.steps - tenth) result.last_loss += value / tenth;
+    progress({step + 1, config.steps, value});
+  }
+  if (ema) ema->copy_to_parameters();
+  result.model->eval();
+  return result;
+}
+
+}  // namespace guda::worker

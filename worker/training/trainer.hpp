@@ -1,0 +1,29 @@
+#pragma once
+// The Train job: a denoising model of the training set minus a removal set (Ho et al. 2020, simple loss).
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "jobs/dataset.hpp"
+#include "jobs/spec.hpp"
+#include "worker/execute.hpp"
+#include "worker/models/unet2d.hpp"
+
+namespace guda::worker {
+
+struct Trained {
+  UNet2D model{nullptr};   ///< EMA weights, or raw ones when ema_max_decay is 0
+  double first_loss = 0;   ///< mean loss of the first and of the last tenth of the steps (at least one step)
+  double last_loss = 0;
+};
+
+/// Trains on dataset.train without `removed` (sorted). Initial weights, batch order, timesteps and noise depend on
+/// spec.seed only. Deterministic for a fixed number of threads. Calls `progress` once a step.
+/// Throws Error on a bad config, DivergenceError when a loss is not finite, and whatever `progress` throws.
+[[nodiscard]] Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset,
+                            std::span<const std::uint32_t> removed, torch::Device device,
+                            const std::function<void(const Progress&)>& progress);
+
+}  // namespace guda::worker

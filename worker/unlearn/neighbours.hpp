@@ -1,0 +1,19 @@
+#pragma once
+// Exact nearest neighbours in pixel space.
+#include <torch/torch.h>
+
+#include <cstdint>
+
+namespace guda::worker {
+
+struct Neighbours {
+  torch::Tensor index;             ///< int64 [queries, k] rows of `items`, nearest first, equal distances by row number
+  torch::Tensor squared_distance;  ///< float64 [queries, k]
+};
+
+/// The k nearest rows of `items` [n, d] to every row of `queries` [m, d] (float32, CPU), by Euclidean distance; all n
+/// of them when k is 0 or larger. Candidates come from a blocked matrix product, distances of candidates are computed
+/// again from differences in float64, and a row whose candidates can't be proven complete is searched in full.
+[[nodiscard]] Neighbours nearest_neighbours(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t k);
+
+}  // namespace guda::worker

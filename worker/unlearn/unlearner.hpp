@@ -1,0 +1,37 @@
+#pragma once
+// The Unlearn job: from the weights of the full model to those of a model that has not seen the removed images.
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "jobs/dataset.hpp"
+#include "jobs/spec.hpp"
+#include "worker/execute.hpp"
+#include "worker/models/unet2d.hpp"
+
+namespace guda::worker {
+
+struct Unlearned {
+  double retain_loss = 0;   ///< mean over the last tenth of the steps (at least one)
+  double forget_loss = 0;   ///< the operator's, before its weight; 0 where there is none
+};
+
+/// Changes `model` in place; it starts from the full model's weights and ends with the raw weights of the last step.
+/// `teacher`: another copy of the full model, not changed; may be empty for operators that need none (needs_teacher).
+/// `removed` sorted, not empty. `groups`: number of groups of the experiment, for proportional forget scaling.
+/// Batch order, timesteps and noise depend on spec.seed only (the forget images on the removal, of course).
+/// Throws Error on a bad config, DivergenceError, and whatever `progress` (called once a step) throws.
+Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+                  std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
+                  const std::function<void(const Progress&)>& progress);
+
+/// Whether unlearn() reads its teacher under this config. Throws as find_operator.
+[[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);
+
+/// Weight of the mean forget loss: forget_weight, times n_k/n_r * groups when proportional; n_k/n_r where derived so.
+[[nodiscard]] double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained,
+                                   std::size_t groups);
+
+}  // namespace guda::worker
