@@ -5,6 +5,7 @@
 
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
+#include "orchestrator/cli/print_comparison.hpp"
 #include "orchestrator/export_csv.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/run_results.hpp"
@@ -15,15 +16,14 @@ using namespace guda::orchestrator;
 
 int compare_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("json", "schema 1 of docs/formats.md: every metric with interval and p-value in every view");
-  const auto values = parse({"guda compare RUN [--json]", "How well each method agrees with the LOGO oracle, with intervals, chance, repeatability and ceiling.",
+  options.add_options()("json", "schema 1 of docs/formats.md: every metric with interval and p-value in every view")(
+      "all", "every view: also the same-draw ones of the papers' protocol and the other references");
+  const auto values = parse({"guda compare RUN [--all] [--json]", "How well each method agrees with the LOGO oracle, with intervals, chance, repeatability and ceiling.",
                              "  guda compare runs/digits\n  guda compare runs/digits --json > agreement.json\n"},
                             options, {"run"}, arguments);
   if (!values) return kDone;
   const RunLayout run{(*values)["run"].as<std::string>()};
-  const Comparison comparison = compare_run(run, load_plan(run));
-  if (values->contains("json")) std::cout << to_json(comparison).dump(2) << "\n";
-  else std::cout << comparison_table(comparison, static_cast<std::size_t>(terminal_columns()));
+  print_comparison(compare_run(run, load_plan(run)), values->contains("json"), values->contains("all"));
   return kDone;
 }
 

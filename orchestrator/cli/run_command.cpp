@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
+#include "orchestrator/cli/print_comparison.hpp"
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
@@ -55,9 +55,7 @@ int run_command(const Arguments& arguments) {
                                 freed.artifacts, double(freed.bytes) / 1e6));
     }
   }
-  const Comparison comparison = compare_run(run, planned.plan);
-  if (values->contains("json")) std::cout << to_json(comparison).dump(2) << "\n";
-  else std::cout << comparison_table(comparison, static_cast<std::size_t>(terminal_columns()));
+  print_comparison(compare_run(run, planned.plan), values->contains("json"), false);
   progress.note("results " + run.results().string() + "\nreport  " + run.report().string());
   return code;
 }

@@ -1,4 +1,4 @@
-// Writes a results.h5 for open_results.py: half of it, then waits for a line on stdin with the file open, then the
+// Writes a results.h5 for results_h5.py: half of it, then waits for a line on stdin with the file open, then the
 // rest.
 #include <cstdio>
 #include <cstdlib>

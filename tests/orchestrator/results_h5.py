@@ -1,8 +1,9 @@
 """Opens results.h5 as a user would, with xarray and h5py, while it is being written and afterwards.
 
-usage: open_results.py PATH_TO_guda_write_results. Exit 77: xarray, h5netcdf or h5py is not installed (a visible skip).
+Runs guda_write_results of GUDA_BIN_DIR. Exit 77: xarray, h5netcdf or h5py is not installed (a visible skip).
 """
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ try:
     import numpy as np
     import xarray as xr
 except ImportError as missing:
-    print(f"skipped: {missing}; cure: pip install xarray h5netcdf h5py, then -DGUDA_PYTHON=<that python>")
+    print(f"skipped: {missing}; cure: pip install xarray h5netcdf h5py for this Python: {sys.executable}")
     sys.exit(77)
 
 
@@ -71,7 +72,8 @@ def check_after(path):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.h5"
-        with subprocess.Popen([sys.argv[1], str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        command = [str(Path(os.environ["GUDA_BIN_DIR"]) / "guda_write_results"), str(path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout.readline() == "half\n"
             check_during(path)
             writer.stdin.write("go on\n")

@@ -1,0 +1,207 @@
+#include "orchestrator/serve.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <set>
+#include <thread>
+
+#include "common/row_segment.hpp"
+#include "orchestrator/prepare_run.hpp"
+#include "orchestrator/run_status.hpp"
+#include "orchestrator/run_store.hpp"
+#include "tests/support/fake_plan.hpp"
+#include "tests/support/loopback.hpp"
+#include "tests/support/scratch_folder.hpp"
+
+namespace guda::orchestrator {
+namespace {
+
+using test::LoopbackNetwork;
+
+/// An agent and worker in one thread that "computes" a function of the job's digest.
+class FakeAgent {
+ public:
+  FakeAgent(LoopbackNetwork& network, std::uint32_t rank, const RunLayout& run, const jobs::Plan& plan, std::string token)
+      : channel_(network, rank), run_(run), plan_(plan), segment_(run.rows() / ("0001-" + std::to_string(rank) + ".seg")) {
+    channel_.send(0, encode(message::Hello{std::move(token), "elsewhere", "elsewhere/cpu" + std::to_string(rank), 1}));
+  }
+
+  /// Works until dismissed or `limit` jobs are done.
+  void work(std::size_t limit = 1'000'000) {
+    while (done < limit) {
+      const auto envelope = channel_.receive();
+      if (!envelope) {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        continue;
+      }
+      const Message m = decode(envelope->bytes);
+      if (std::holds_alternative<message::Dismiss>(m)) return;
+      if (const auto* assign = std::get_if<message::Assign>(&m)) compute(assign->lease);
+      if (const auto* cancel = std::get_if<message::Cancel>(&m)) channel_.send(0, encode(message::Returned{cancel->lease}));
+    }
+  }
+
+  std::size_t done = 0;
+  std::string fail_label;  ///< jobs whose label starts so diverge
+
+ private:
+  void compute(const Lease& lease) {
+    const jobs::JobSpec& job = plan_.jobs.at(lease.job);
+    if (!fail_label.empty() && job.label.starts_with(fail_label)) {
+      channel_.send(0, encode(message::Failed{lease, ErrorClass::divergence, "NaN at step 3"}));
+      return;
+    }
+    message::Done result{lease, 0.5, {}, Json::object()};
+    const auto value = [&](std::size_t i) { return static_cast<float>((query_id(job.digest.hex) % 1000) + i); };
+    if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
+      std::vector<float> rows(score->count * score->slots.size());
+      for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = value(i);
+      result.rows = segment_.append(job.digest, score->count, static_cast<std::uint32_t>(score->slots.size()), rows);
+    } else if (std::holds_alternative<jobs::AttributeSpec>(job.work)) {
+      std::vector<double> rows(plan_.queries.size() * plan_.groups.size());
+      for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = value(i);
+      result.rows = segment_.append(job.digest, static_cast<std::uint32_t>(plan_.queries.size()),
+                                    static_cast<std::uint32_t>(plan_.groups.size()), rows);
+    } else {
+      std::filesystem::create_directories(run_.artifacts() / job.digest.hex);
+    }
+    ++done;
+    channel_.send(0, encode(result));
+  }
+
+  LoopbackNetwork::Endpoint channel_;
+  const RunLayout& run_;
+  const jobs::Plan& plan_;
+  RowSegmentWriter segment_;
+};
+
+struct Bench {
+  Bench() : plan(test::small_plan()), run{scratch.path() / "run"} {
+    make_run_folders(run);
+    replace_file(run.plan(), jobs::to_json(plan).dump());
+    life.epoch = 1;
+    life.token = "token";
+    life.beat_every = 0.05;
+    life.visible_within = 0.3;
+  }
+  int serve_one_life() {
+    LoopbackNetwork::Endpoint channel(network, 0);
+    return serve(channel, run, plan, life, stop);
+  }
+
+  test::ScratchFolder scratch;
+  jobs::Plan plan;
+  RunLayout run;
+  Life life;
+  LoopbackNetwork network{3};
+  volatile std::sig_atomic_t stop = 0;
+};
+
+}  // namespace
+
+TEST_CASE("serve: a plan runs to its end; the journal holds every job once and results.h5 every row") {
+  Bench b;
+  std::jthread first([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(); });
+  std::jthread second([&] { FakeAgent(b.network, 2, b.run, b.plan, "token").work(); });
+  CHECK(b.serve_one_life() == 0);
+  const auto journal = read_journal(b.run.journal());
+  CHECK(journal.damage.empty());
+  CHECK(commits_of(journal).size() == b.plan.jobs.size());
+  std::size_t commits = 0;
+  for (const auto& record : journal.records) commits += record.type == RecordType::commit ? 1 : 0;
+  CHECK(commits == b.plan.jobs.size());
+  const ResultsTable table = read_results(b.run.results());
+  for (const auto& [name, status] : table.status) {
+    for (const auto s : status) CHECK_MESSAGE(s == kDone, name);
+  }
+  const auto status = read_status(b.run.status());
+  REQUIRE(status);
+  CHECK(status->state == "ended");
+  CHECK(status->exit_code == 0);
+  CHECK(status->done == b.plan.jobs.size());
+}
+
+TEST_CASE("serve: rebuilt from journal and segments, results.h5 has the very same losses") {
+  Bench b;
+  std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(); });
+  CHECK(b.serve_one_life() == 0);
+  const ResultsTable live = read_results(b.run.results());
+  std::filesystem::remove(b.run.results());
+  CHECK(rebuild_results(b.run, b.plan, commits_of(read_journal(b.run.journal()))).empty());
+  const ResultsTable rebuilt = read_results(b.run.results());
+  REQUIRE(live.losses.size() == rebuilt.losses.size());
+  for (const auto& [name, values] : live.losses) {
+    const auto& other = rebuilt.losses.at(name);
+    REQUIRE(values.size() == other.size());
+    for (std::size_t i = 0; i < values.size(); ++i) CHECK((values[i] == other[i] || (std::isnan(values[i]) && std::isnan(other[i]))));
+  }
+  CHECK(live.status == rebuilt.status);
+}
+
+TEST_CASE("serve: a stop ends the life with 75, and the next life does only what is left") {
+  Bench b;
+  std::size_t first_life = 0;
+  {
+    std::jthread agent([&] {
+      FakeAgent fake(b.network, 1, b.run, b.plan, "token");
+      fake.work(5);
+      first_life = fake.done;
+      b.stop = 1;
+      fake.work();
+    });
+    CHECK(b.serve_one_life() == 75);
+  }
+  const std::size_t before = commits_of(read_journal(b.run.journal())).size();
+  CHECK(before >= first_life);
+  CHECK(before < b.plan.jobs.size());
+  b.stop = 0;
+  b.life.epoch = 2;
+  LoopbackNetwork fresh{3};
+  std::size_t second_life = 0;
+  std::jthread agent([&] {
+    FakeAgent fake(fresh, 1, b.run, b.plan, "token");
+    fake.work();
+    second_life = fake.done;
+  });
+  LoopbackNetwork::Endpoint channel(fresh, 0);
+  CHECK(serve(channel, b.run, b.plan, b.life, b.stop) == 0);
+  agent.join();
+  CHECK(second_life == b.plan.jobs.size() - before);
+}
+
+TEST_CASE("serve: a diverging job is quarantined and named, everything else is done, exit 10") {
+  Bench b;
+  std::jthread agent([&] {
+    FakeAgent fake(b.network, 1, b.run, b.plan, "token");
+    fake.fail_label = "unlearn retrack_exact -3";
+    fake.work();
+  });
+  CHECK(b.serve_one_life() == 10);
+  bool named = false;
+  for (const auto& record : read_journal(b.run.journal()).records) {
+    named = named || (record.type == RecordType::failure && record.body.at("quarantined") == true && record.body.at("text") == "NaN at step 3");
+  }
+  CHECK(named);
+  const auto status = read_status(b.run.status());
+  CHECK(status->quarantined == 1);
+  CHECK(status->blocked == 2);  // its two score blocks
+}
+
+TEST_CASE("serve: a hello with a foreign token gets no work") {
+  Bench b;
+  b.life.scheduler.lost_after = 0.5;
+  LoopbackNetwork::Endpoint stranger(b.network, 2);
+  stranger.send(0, encode(message::Hello{"another life", "n", "n/cpu", 1}));
+  CHECK_THROWS_WITH(static_cast<void>(b.serve_one_life()), doctest::Contains("no worker"));
+  while (const auto e = stranger.receive()) CHECK_FALSE(std::holds_alternative<message::Assign>(decode(e->bytes)));
+}
+
+TEST_CASE("serve: a newer owner in the lock makes this life leave before it commits more") {
+  Bench b;
+  replace_file(b.run.lock(), R"({"epoch": 9, "host": "h", "boot": "b", "user": "u", "pid": 1, "pid_start": 1, "slurm_job": "", "slurm_restarts": "", "nonce": "x"})");
+  std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(3); });
+  CHECK_THROWS_WITH(static_cast<void>(b.serve_one_life()), doctest::Contains("taken over"));
+}
+
+}  // namespace guda::orchestrator
