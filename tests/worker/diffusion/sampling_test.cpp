@@ -148,8 +148,8 @@ TEST_CASE("queries: a set is written and read back, with a contact sheet; damage
   const QuerySet again = load_query_set(folder.path());
   CHECK(torch::equal(again.images, set.images));
   CHECK(again.names == set.names);
-  CHECK(again.items == set.items);
-  CHECK(again.classes == set.classes);
+  CHECK((again.items == set.items));
+  CHECK((again.classes == set.classes));
   const PngImage sheet = read_png(folder / "sheet.png");
   CHECK(sheet.width == 16 * 34 + 2);
   CHECK(sheet.height == 2 * 34 + 2);
