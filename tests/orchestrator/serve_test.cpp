@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
 #include <set>
 #include <thread>
@@ -27,10 +28,12 @@ class FakeAgent {
     channel_.send(0, encode(message::Hello{std::move(token), "elsewhere", "elsewhere/cpu" + std::to_string(rank), 1}));
   }
 
-  /// Works until dismissed or `limit` jobs are done.
+  /// Works until dismissed, until `limit` jobs are done, or until nobody has spoken for five seconds.
   void work(std::size_t limit = 1'000'000) {
-    while (done < limit) {
+    auto heard = std::chrono::steady_clock::now();
+    while (done < limit && std::chrono::steady_clock::now() - heard < std::chrono::seconds(5)) {
       const auto envelope = channel_.receive();
+      if (envelope) heard = std::chrono::steady_clock::now();
       if (!envelope) {
         std::this_thread::sleep_for(std::chrono::microseconds(200));
         continue;
