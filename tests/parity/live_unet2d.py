@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Live comparison of guda-worker eval-model with diffusers' UNet2DModel on random configurations.
 
-    live_unet2d.py GUDA_WORKER [--configs N] [--seed S]
+    live_unet2d.py [GUDA_WORKER] [--configs N] [--seed S]      # default: $GUDA_BIN_DIR/guda-worker
 
 Each configuration is saved by diffusers, evaluated by both, written back by guda-worker, loaded by diffusers again and
-evaluated once more. Run with an interpreter that has torch, diffusers and safetensors, or name one in GUDA_PARITY_PYTHON.
+evaluated once more; its weights must be the same bits. Run with an interpreter that has torch, diffusers and safetensors, or name one in GUDA_PARITY_PYTHON.
 Exit code 0: all within 1e-5 relative; 1: a difference; 77: skipped, because the packages are not there.
 """
 import argparse
@@ -82,10 +82,16 @@ def difference(got, reference):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("guda_worker", type=pathlib.Path)
+    parser.add_argument("guda_worker", type=pathlib.Path, nargs="?",
+                        default=pathlib.Path(os.environ.get("GUDA_BIN_DIR", "build/bin")) / "guda-worker")
     parser.add_argument("--configs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if not args.guda_worker.exists():
+        if os.environ.get("GUDA_WITH_TORCH") == "0":
+            print("SKIPPED: this build has no guda-worker (GUDA_WITH_TORCH=OFF)")
+            return 77
+        parser.error(f"{args.guda_worker} does not exist; build it or name another")
     print(f"guda-worker against diffusers {diffusers.__version__}, torch {torch.__version__}")
     torch.set_num_threads(1)
     rng = random.Random(args.seed)
@@ -110,7 +116,9 @@ def main():
             forward = difference(load_file(folder / "out.safetensors")["out"], reference)
             again = UNet2DModel.from_pretrained(folder / "ours", use_safetensors=True, low_cpu_mem_usage=False).eval()
             returned = difference(again(**tensors).sample, reference)
-        good = forward <= TOLERANCE and returned == 0
+            theirs, ours = model.state_dict(), again.state_dict()
+            same_weights = theirs.keys() == ours.keys() and all(torch.equal(theirs[k], ours[k]) for k in theirs)
+        good = forward <= TOLERANCE and returned <= TOLERANCE and same_weights
         failures += not good
         print(f"config {number}: forward {forward:.1e}, written back {returned:.1e}{'' if good else '  FAILED ' + json.dumps(config)}")
     print(f"{args.configs - failures} of {args.configs} configurations agree within {TOLERANCE}")
