@@ -124,16 +124,16 @@ GUDA_CLONES void group_norm_forward(const GroupNormShape& s, const float* x, con
       rstd[n * s.groups + g] = r;
       for (std::int64_t i = g * per_group; i < (g + 1) * per_group; ++i) {
         scale[i] = gamma[i] * r;
-        shift[i] = beta[i] - shift[i] * scale[i];
       }
     }
     over_channels(channels, [&]<class V>(V, std::int64_t c) __attribute__((always_inline)) {
-      V a, b, v, q;
+      V a, b, centre, v, q;
       load(a, scale + c);
-      load(b, shift + c);
+      load(b, beta + c);
+      load(centre, shift + c);
       for (std::int64_t p = 0; p < pixels; ++p) {
         load(v, image + p * channels + c);
-        v = v * a + b;
+        v = (v - centre) * a + b;  // centred first: folding the mean into b would cancel
         if (s.silu) {
           sigmoid(q, v);
           v *= q;

@@ -17,7 +17,7 @@ struct Case {
 
 TEST_CASE("group norm: the fused kernel equals LibTorch's GroupNorm and SiLU, forward and every gradient") {
   torch::manual_seed(3);
-  for (const Case& c : {Case{4, 16, 8, 8}, Case{3, 48, 4, 8}, Case{2, 6, 5, 3}, Case{1, 32, 1, 32}, Case{5, 7, 3, 1}}) {
+  for (const Case& c : {Case{4, 16, 8, 8}, Case{3, 48, 4, 8}, Case{2, 6, 5, 3}, Case{1, 32, 1, 8}, Case{5, 7, 3, 1}}) {
     for (const bool silu : {true, false}) {
       // A mean far from zero shows cancellation in the variance.
       const at::Tensor base = at::randn({c.batch, c.channels, c.size, c.size}) * 2 + 5;
@@ -35,7 +35,7 @@ TEST_CASE("group norm: the fused kernel equals LibTorch's GroupNorm and SiLU, fo
       y2.backward(up);
       CHECK(relative(g1.grad(), g2.grad()) < 2e-5);
       CHECK(relative(b1.grad(), b2.grad()) < 2e-5);
-      if (c.size > 1) CHECK(relative(x1.grad(), x2.grad()) < 2e-5);
+      CHECK(relative(x1.grad(), x2.grad()) < 2e-5);
     }
   }
 }
