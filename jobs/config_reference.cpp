@@ -29,30 +29,43 @@ This page is made by `guda config-reference` from the schema in `jobs/experiment
 
 template <class T>
 std::string type_of(const Field& field) {
-  if constexpr (std::is_same_v<T, bool>) return "bool";
-  else if constexpr (std::is_integral_v<T>) return "integer";
-  else if constexpr (std::is_floating_point_v<T>) return "number";
-  else if constexpr (std::is_same_v<T, std::filesystem::path>) return "path";
-  else if constexpr (std::is_same_v<T, std::string>) return field.choices.empty() ? field.name_rule.empty() ? "text" : "name" : "choice";
-  else if constexpr (kIsList<T>) return Section<typename T::value_type> ? "list" : "list of " + type_of<typename T::value_type>(field) + "s";
-  else return "section";
+  if constexpr (std::is_same_v<T, bool>)
+    return "bool";
+  else if constexpr (std::is_integral_v<T>)
+    return "integer";
+  else if constexpr (std::is_floating_point_v<T>)
+    return "number";
+  else if constexpr (std::is_same_v<T, std::filesystem::path>)
+    return "path";
+  else if constexpr (std::is_same_v<T, std::string>)
+    return field.choices.empty() ? field.name_rule.empty() ? "text" : "name" : "choice";
+  else if constexpr (kIsList<T>)
+    return Section<typename T::value_type> ? "list" : "list of " + type_of<typename T::value_type>(field) + "s";
+  else
+    return "section";
 }
 
 template <class T>
 std::string default_of(const Field& field, const T& value) {
   if (!field.by_default.empty()) return std::string(field.by_default);
-  if constexpr (std::is_same_v<T, bool>) return value ? "`true`" : "`false`";
-  else if constexpr (std::is_arithmetic_v<T>) return fmt::format("`{}`", value);
-  else if constexpr (std::is_same_v<T, std::string>) return fmt::format("`{}`", value);
-  else if constexpr (std::is_same_v<T, std::vector<std::uint64_t>>) return fmt::format("`[{}]`", value.at(0));
-  else return "-";
+  if constexpr (std::is_same_v<T, bool>)
+    return value ? "`true`" : "`false`";
+  else if constexpr (std::is_arithmetic_v<T>)
+    return fmt::format("`{}`", value);
+  else if constexpr (std::is_same_v<T, std::string>)
+    return fmt::format("`{}`", value);
+  else if constexpr (std::is_same_v<T, std::vector<std::uint64_t>>)
+    return fmt::format("`[{}]`", value.at(0));
+  else
+    return "-";
 }
 
 template <class T>
 std::string allowed(const Field& field) {
   std::string text;
   if (!field.choices.empty()) {
-    for (const std::string& choice : config::split(field.choices, '|')) text += fmt::format("{}`{}`", text.empty() ? "" : ", ", choice);
+    for (const std::string& choice : config::split(field.choices, '|'))
+      text += fmt::format("{}`{}`", text.empty() ? "" : ", ", choice);
   } else if (!field.name_rule.empty()) {
     text = name_rule_text(field);
   } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
@@ -64,7 +77,7 @@ std::string allowed(const Field& field) {
 
 /// Writes the table of one section; sections and lists of sections below it follow as tables of their own.
 struct Table {
-  std::string path;     ///< "training."; entries of a list are written "methods[]."
+  std::string path;  ///< "training."; entries of a list are written "methods[]."
   std::string rows;
   std::string below;
 
@@ -74,8 +87,10 @@ struct Table {
     if constexpr (Section<T>) {
       section(field, key, member, "");
     } else if constexpr (kIsList<T>) {
-      if constexpr (Section<typename T::value_type>) section(field, key, typename T::value_type{}, "[]");
-      else row(field, member);
+      if constexpr (Section<typename T::value_type>)
+        section(field, key, typename T::value_type{}, "[]");
+      else
+        row(field, member);
     } else if constexpr (std::is_same_v<T, Json>) {
       model(field, key);
     } else {
@@ -87,17 +102,21 @@ struct Table {
   void row(const Field& field, const T& member) {
     std::string meaning(field.meaning);
     if (!field.only_key.empty()) {
-      meaning += fmt::format("; only with `{}:` {}", field.only_key, config::or_list(config::split(field.only_values, '|')));
+      meaning +=
+          fmt::format("; only with `{}:` {}", field.only_key, config::or_list(config::split(field.only_values, '|')));
     }
     if (!field.example.empty()) meaning += fmt::format("; example: `{}`", field.example);
-    rows += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.key, type_of<T>(field), default_of(field, member), allowed<T>(field), meaning);
+    rows += fmt::format("| `{}` | {} | {} | {} | {} |\n", field.key, type_of<T>(field), default_of(field, member),
+                        allowed<T>(field), meaning);
   }
 
   template <class T>
   void section(const Field& field, const std::string& key, const T& value, std::string_view suffix) {
     Table table{key + std::string(suffix) + ".", "", ""};
     describe(table, value);
-    std::string about = fmt::format("{}{}.", static_cast<char>(std::toupper(static_cast<unsigned char>(field.meaning[0]))), field.meaning.substr(1));
+    std::string about =
+        fmt::format("{}{}.", static_cast<char>(std::toupper(static_cast<unsigned char>(field.meaning[0]))),
+                    field.meaning.substr(1));
     if (!field.only_key.empty()) about += fmt::format(" Only with `{}: {}`.", field.only_key, field.only_values);
     if (!field.by_default.empty()) about += fmt::format(" Default: {}.", field.by_default);
     below += fmt::format("\n## {}{}\n\n{}\n", key, suffix, about);
@@ -105,8 +124,10 @@ struct Table {
   }
 
   void model(const Field& field, const std::string& key) {
-    below += fmt::format("\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`.\n\n| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n", key,
-                         field.meaning);
+    below += fmt::format(
+        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`.\n\n| key | type | default | allowed | "
+        "meaning |\n|---|---|---|---|---|\n",
+        key, field.meaning);
     for (const UnetKey& unet : kUnetKeys) {
       Field choices{.key = unet.key};
       choices.choices = unet.choices;

@@ -15,13 +15,14 @@ namespace {
 using config::Node;
 using Path = std::vector<std::string>;
 
-constexpr std::uint32_t kDigits = 1797;           // items of the data set that guda ships
-constexpr std::uint64_t kMostSlots = 1'000'000;   // (timestep, draw) pairs of one draw set
+constexpr std::uint32_t kDigits = 1797;          // items of the data set that guda ships
+constexpr std::uint64_t kMostSlots = 1'000'000;  // (timestep, draw) pairs of one draw set
 constexpr std::uint32_t kNoLimit = WeightingConfig{}.t_max;
 
 class Checks {
  public:
-  Checks(const Experiment& experiment, const Node& root, config::Issues& issues) : e_(experiment), root_(root), issues_(issues), by_itself_(issues) {}
+  Checks(const Experiment& experiment, const Node& root, config::Issues& issues)
+      : e_(experiment), root_(root), issues_(issues), by_itself_(issues) {}
 
   void all() {
     seeds();
@@ -37,7 +38,8 @@ class Checks {
 
  private:
   /// Adds an issue at `path` when `broken`, unless a key that the rule reads is wrong by itself.
-  void rule(bool broken, const Path& path, const std::function<std::string()>& what, const std::vector<Path>& reads = {}) {
+  void rule(bool broken, const Path& path, const std::function<std::string()>& what,
+            const std::vector<Path>& reads = {}) {
     if (!broken) return;
     const Located place = locate(root_, path);
     if (by_itself_.concern(place.key)) return;
@@ -50,7 +52,9 @@ class Checks {
   [[nodiscard]] bool written(const Path& path) const {
     const Node* node = &root_;
     for (const std::string& key : path) {
-      node = node->is_map() ? node->find(key) : node->is_list() && std::stoul(key) < node->items.size() ? &node->items[std::stoul(key)] : nullptr;
+      node = node->is_map()                                            ? node->find(key)
+             : node->is_list() && std::stoul(key) < node->items.size() ? &node->items[std::stoul(key)]
+                                                                       : nullptr;
       if (node == nullptr) return false;
     }
     return true;
@@ -64,8 +68,10 @@ class Checks {
     std::map<std::string, std::size_t> first;
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const auto [known, added] = first.emplace(entries[i].name, i);
-      rule(!added, {list, std::to_string(i), "name"},
-           [&, known = known] { return fmt::format("'{}' is already the name of entry {}; give this one its own `name`", entries[i].name, known->second + 1); });
+      rule(!added, {list, std::to_string(i), "name"}, [&, known = known] {
+        return fmt::format("'{}' is already the name of entry {}; give this one its own `name`", entries[i].name,
+                           known->second + 1);
+      });
     }
   }
 
@@ -79,60 +85,82 @@ class Checks {
 
   void data() {
     const auto& path = e_.dataset.path;
-    rule(!path.empty() && !exists(path), {"dataset", "path"}, [&] { return fmt::format("there is no {}", path.string()); });
-    rule(e_.dataset.train >= kDigits && path.empty(), {"dataset", "train"},
-         [&] { return fmt::format("{} of the {} digits leave none to hold out; use 1500", e_.dataset.train, kDigits); });
+    rule(!path.empty() && !exists(path), {"dataset", "path"},
+         [&] { return fmt::format("there is no {}", path.string()); });
+    rule(e_.dataset.train >= kDigits && path.empty(), {"dataset", "train"}, [&] {
+      return fmt::format("{} of the {} digits leave none to hold out; use 1500", e_.dataset.train, kDigits);
+    });
     const bool by_manifest = e_.groups.by == "manifest";
     const auto& manifest = e_.groups.manifest;
-    rule(by_manifest && manifest.empty(), {"groups", "manifest"}, [] { return "wants a CSV or JSON file, because groups.by is manifest"; }, {{"groups", "by"}});
-    rule(by_manifest && !manifest.empty() && !is_file(manifest), {"groups", "manifest"}, [&] { return fmt::format("there is no file {}", manifest.string()); });
+    rule(by_manifest && manifest.empty(), {"groups", "manifest"},
+         [] { return "wants a CSV or JSON file, because groups.by is manifest"; }, {{"groups", "by"}});
+    rule(by_manifest && !manifest.empty() && !is_file(manifest), {"groups", "manifest"},
+         [&] { return fmt::format("there is no file {}", manifest.string()); });
   }
 
   void model() {
-    rule(e_.model.empty(), {"model"}, [] { return "wants the model: a mapping with the keys of a UNet2DModel's config.json, as in jobs/recipes/digits.yaml"; });
+    rule(e_.model.empty(), {"model"}, [] {
+      return "wants the model: a mapping with the keys of a UNet2DModel's config.json, as in jobs/recipes/digits.yaml";
+    });
     if (e_.model.empty() || e_.dataset.kind != "digits" || !e_.dataset.path.empty()) return;
     const auto channels = e_.model.value("in_channels", std::int64_t{3});
-    rule(channels != 1, {"model", "in_channels"}, [&] { return fmt::format("is {}{}, but digits have 1 channel", channels, by_default({"model", "in_channels"})); });
+    rule(channels != 1, {"model", "in_channels"}, [&] {
+      return fmt::format("is {}{}, but digits have 1 channel", channels, by_default({"model", "in_channels"}));
+    });
     const Json size = e_.model.value("sample_size", Json());
     const bool fits = size.is_null() || size == 8 || size == Json{8, 8};
     rule(!fits, {"model", "sample_size"}, [&] { return fmt::format("is {}, but digits are 8 x 8", size.dump()); });
     const auto blocks = e_.model.contains("block_out_channels") ? e_.model["block_out_channels"].size() : 4;
-    rule(blocks > 4, {"model", "block_out_channels"}, [&] { return fmt::format("has {} entries, but 8 x 8 images can be halved 3 times: at most 4", blocks); });
+    rule(blocks > 4, {"model", "block_out_channels"},
+         [&] { return fmt::format("has {} entries, but 8 x 8 images can be halved 3 times: at most 4", blocks); });
   }
 
   void diffusion() {
     const auto& d = e_.diffusion;
     const bool linear = d.schedule != "squaredcos_cap_v2";
     rule(linear && d.beta_start >= d.beta_end, {"diffusion", "beta_end"},
-         [&] { return fmt::format("{} must be more than beta_start, {}", d.beta_end, d.beta_start); }, {{"diffusion", "beta_start"}});
+         [&] { return fmt::format("{} must be more than beta_start, {}", d.beta_end, d.beta_start); },
+         {{"diffusion", "beta_start"}});
   }
 
   void training() {
     const auto& t = e_.training;
     rule(t.warmup_steps > t.steps, {"training", "warmup_steps"},
-         [&] { return fmt::format("{}{} is more than training.steps, {}", t.warmup_steps, by_default({"training", "warmup_steps"}), t.steps); },
+         [&] {
+           return fmt::format("{}{} is more than training.steps, {}", t.warmup_steps,
+                              by_default({"training", "warmup_steps"}), t.steps);
+         },
          {{"training", "steps"}});
     at_most_training_items({"training", "batch"}, t.batch);
   }
 
   void at_most_training_items(const Path& path, std::uint32_t value) {
     rule(value > e_.dataset.train, path,
-         [&] { return fmt::format("{}{} is more than the {} training items", value, by_default(path), e_.dataset.train); }, {{"dataset", "train"}});
+         [&] {
+           return fmt::format("{}{} is more than the {} training items", value, by_default(path), e_.dataset.train);
+         },
+         {{"dataset", "train"}});
   }
 
   void queries() {
-    rule(e_.queries.empty(), {"queries"}, [] { return "wants at least one query set, for example [{kind: generated}]"; });
+    rule(e_.queries.empty(), {"queries"},
+         [] { return "wants at least one query set, for example [{kind: generated}]"; });
     unique_names("queries", e_.queries);
     for (std::size_t i = 0; i < e_.queries.size(); ++i) {
       const auto& q = e_.queries[i];
       const Path here{"queries", std::to_string(i)};
       const auto at = [&](Path below) { return below.insert(below.begin(), here.begin(), here.end()), below; };
       rule(q.kind == "generated" && q.sampler.steps > e_.diffusion.timesteps, at({"sampler", "steps"}),
-           [&] { return fmt::format("{}{} is more than diffusion.timesteps, {}", q.sampler.steps, by_default(at({"sampler", "steps"})), e_.diffusion.timesteps); },
+           [&] {
+             return fmt::format("{}{} is more than diffusion.timesteps, {}", q.sampler.steps,
+                                by_default(at({"sampler", "steps"})), e_.diffusion.timesteps);
+           },
            {{"diffusion", "timesteps"}});
-      rule(q.kind == "images" && q.images.empty(), at({"images"}), [] { return "wants a list of PNG files, because the kind is images"; }, {at({"kind"})});
+      rule(q.kind == "images" && q.images.empty(), at({"images"}),
+           [] { return "wants a list of PNG files, because the kind is images"; }, {at({"kind"})});
       for (std::size_t k = 0; q.kind == "images" && k < q.images.size(); ++k) {
-        rule(!is_file(q.images[k]), at({"images", std::to_string(k)}), [&] { return fmt::format("there is no file {}", q.images[k].string()); });
+        rule(!is_file(q.images[k]), at({"images", std::to_string(k)}),
+             [&] { return fmt::format("there is no file {}", q.images[k].string()); });
       }
     }
   }
@@ -141,37 +169,54 @@ class Checks {
     const auto& s = e_.scoring;
     const Path first{"scoring", "first_timestep"}, last{"scoring", "last_timestep"}, length{"diffusion", "timesteps"};
     rule(s.last_timestep >= e_.diffusion.timesteps, last,
-         [&] { return fmt::format("{}{} must be less than diffusion.timesteps, {}", s.last_timestep, by_default(last), e_.diffusion.timesteps); }, {length});
+         [&] {
+           return fmt::format("{}{} must be less than diffusion.timesteps, {}", s.last_timestep, by_default(last),
+                              e_.diffusion.timesteps);
+         },
+         {length});
     rule(s.first_timestep > s.last_timestep, first,
-         [&] { return fmt::format("{}{} is more than last_timestep, {}", s.first_timestep, by_default(first), s.last_timestep); }, {last});
+         [&] {
+           return fmt::format("{}{} is more than last_timestep, {}", s.first_timestep, by_default(first),
+                              s.last_timestep);
+         },
+         {last});
     if (s.first_timestep > s.last_timestep || s.stride == 0) return;
     const std::uint64_t slots = ((s.last_timestep - s.first_timestep) / s.stride + std::uint64_t{1}) * s.draws;
-    rule(slots > kMostSlots, {"scoring", "draws"}, [&] { return fmt::format("gives {} slots, more than {}: fewer draws or a larger stride", slots, kMostSlots); },
+    rule(slots > kMostSlots, {"scoring", "draws"},
+         [&] { return fmt::format("gives {} slots, more than {}: fewer draws or a larger stride", slots, kMostSlots); },
          {first, last, {"scoring", "stride"}});
   }
 
   void methods() {
-    rule(e_.methods.size() < 2, {"methods"}, [] { return "wants at least two methods: the oracle (method: logo) and one to compare with it"; });
+    rule(e_.methods.size() < 2, {"methods"},
+         [] { return "wants at least two methods: the oracle (method: logo) and one to compare with it"; });
     unique_names("methods", e_.methods);
     for (std::size_t i = 0; i < e_.methods.size(); ++i) {
       const auto& m = e_.methods[i];
       const Path here{"methods", std::to_string(i)};
       const auto at = [&](Path below) { return below.insert(below.begin(), here.begin(), here.end()), below; };
-      rule(!written(at({"method"})), at({"method"}), [] { return "wants the method: logo, guda, random, pixel_cosine or knn"; });
+      rule(!written(at({"method"})), at({"method"}),
+           [] { return "wants the method: logo, guda, random, pixel_cosine or knn"; });
       rule(m.name == "full", at({"name"}), [] { return "'full' is the name of the full model; choose another"; });
       if (m.method == "knn") at_most_training_items(at({"k"}), m.k);
       if (m.method != "guda") continue;
       rule(m.unlearn.warmup_steps > m.unlearn.steps, at({"unlearn", "warmup_steps"}),
-           [&] { return fmt::format("{}{} is more than unlearn.steps, {}", m.unlearn.warmup_steps, by_default(at({"unlearn", "warmup_steps"})), m.unlearn.steps); },
+           [&] {
+             return fmt::format("{}{} is more than unlearn.steps, {}", m.unlearn.warmup_steps,
+                                by_default(at({"unlearn", "warmup_steps"})), m.unlearn.steps);
+           },
            {at({"unlearn", "steps"})});
-      for (const auto& [key, value] : {std::pair{"retain_batch", m.unlearn.retain_batch}, {"forget_batch", m.unlearn.forget_batch}, {"neighbours", m.unlearn.neighbours}}) {
+      for (const auto& [key, value] : {std::pair{"retain_batch", m.unlearn.retain_batch},
+                                       {"forget_batch", m.unlearn.forget_batch},
+                                       {"neighbours", m.unlearn.neighbours}}) {
         at_most_training_items(at({"unlearn", key}), value);
       }
     }
   }
 
   [[nodiscard]] const MethodConfig* method_named(const std::string& name) const {
-    const auto found = std::find_if(e_.methods.begin(), e_.methods.end(), [&](const auto& m) { return m.name == name; });
+    const auto found =
+        std::find_if(e_.methods.begin(), e_.methods.end(), [&](const auto& m) { return m.name == name; });
     return found == e_.methods.end() ? nullptr : &*found;
   }
 
@@ -183,11 +228,17 @@ class Checks {
     }
     const MethodConfig* found = method_named(name);
     const bool oracle = found != nullptr && found->method == "logo";
-    const std::string there_are = oracles.empty() ? "there is none; add {method: logo}" : "there are " + config::or_list(oracles);
-    rule(!oracle, path, [&] {
-      return found == nullptr ? fmt::format("'{}'{} names no method of the list{} (logo methods: {})", name, by_default(path), config::did_you_mean(name, oracles), there_are)
-                              : fmt::format("'{}' is method {}, but only retraining (method: logo) is an oracle: {}", name, found->method, there_are);
-    }, {{"methods"}});
+    const std::string there_are =
+        oracles.empty() ? "there is none; add {method: logo}" : "there are " + config::or_list(oracles);
+    rule(!oracle, path,
+         [&] {
+           return found == nullptr
+                      ? fmt::format("'{}'{} names no method of the list{} (logo methods: {})", name, by_default(path),
+                                    config::did_you_mean(name, oracles), there_are)
+                      : fmt::format("'{}' is method {}, but only retraining (method: logo) is an oracle: {}", name,
+                                    found->method, there_are);
+         },
+         {{"methods"}});
     return oracle ? found : nullptr;
   }
 
@@ -197,9 +248,13 @@ class Checks {
     const MethodConfig* first = logo_named(c.reference, {"comparison", "reference"});
     if (!c.second_reference.empty()) {
       const MethodConfig* second = logo_named(c.second_reference, second_path);
-      rule(first != nullptr && first == second, second_path, [] { return "is the reference itself; name another logo method with another seed"; });
+      rule(first != nullptr && first == second, second_path,
+           [] { return "is the reference itself; name another logo method with another seed"; });
       rule(first != nullptr && second != nullptr && first != second && first->seed == second->seed, second_path,
-           [&] { return fmt::format("'{}' and '{}' have the same seed, {}: they are the same models; give one another seed", first->name, second->name, first->seed); },
+           [&] {
+             return fmt::format("'{}' and '{}' have the same seed, {}: they are the same models; give one another seed",
+                                first->name, second->name, first->seed);
+           },
            {{"methods"}});
     }
     weightings();
@@ -213,12 +268,19 @@ class Checks {
       const Path here{"comparison", "weightings", std::to_string(i)};
       const auto at = [&](const char* key) { return Path{here[0], here[1], here[2], key}; };
       const auto [known, added] = first.emplace(w.name, i);
-      rule(!added, at("name"), [&, known = known] { return fmt::format("'{}' is already the name of entry {}", w.name, known->second + 1); });
-      rule(w.t_min >= w.t_max, at("t_max"), [&] { return fmt::format("{} must be more than t_min, {}", w.t_max, w.t_min); }, {at("t_min")});
+      rule(!added, at("name"), [&, known = known] {
+        return fmt::format("'{}' is already the name of entry {}", w.name, known->second + 1);
+      });
+      rule(w.t_min >= w.t_max, at("t_max"),
+           [&] { return fmt::format("{} must be more than t_min, {}", w.t_max, w.t_min); }, {at("t_min")});
       rule(w.t_max != kNoLimit && w.t_max > e_.diffusion.timesteps, at("t_max"),
-           [&] { return fmt::format("{} is more than diffusion.timesteps, {}", w.t_max, e_.diffusion.timesteps); }, {{"diffusion", "timesteps"}});
+           [&] { return fmt::format("{} is more than diffusion.timesteps, {}", w.t_max, e_.diffusion.timesteps); },
+           {{"diffusion", "timesteps"}});
       rule(w.t_min < w.t_max && !scores_within(w), at("t_min"),
-           [&] { return fmt::format("no scored timestep is in [{}, {})", w.t_min, w.t_max == kNoLimit ? e_.diffusion.timesteps : w.t_max); },
+           [&] {
+             return fmt::format("no scored timestep is in [{}, {})", w.t_min,
+                                w.t_max == kNoLimit ? e_.diffusion.timesteps : w.t_max);
+           },
            {at("t_max"), {"scoring"}, {"diffusion", "timesteps"}});
     }
   }
@@ -226,7 +288,8 @@ class Checks {
   [[nodiscard]] bool scores_within(const WeightingConfig& w) const {
     const auto& s = e_.scoring;
     if (w.t_min <= s.first_timestep) return s.first_timestep < w.t_max;
-    const std::uint64_t next = s.first_timestep + (std::uint64_t{w.t_min} - s.first_timestep + s.stride - 1) / s.stride * s.stride;
+    const std::uint64_t next =
+        s.first_timestep + (std::uint64_t{w.t_min} - s.first_timestep + s.stride - 1) / s.stride * s.stride;
     return next < w.t_max && next <= s.last_timestep;
   }
 
@@ -247,6 +310,8 @@ class Checks {
 
 }  // namespace
 
-void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues) { Checks(experiment, root, issues).all(); }
+void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues) {
+  Checks(experiment, root, issues).all();
+}
 
 }  // namespace guda::jobs

@@ -17,7 +17,8 @@ std::vector<WeightingConfig> default_weightings(std::uint32_t timesteps) {
   return {elbo, mid};
 }
 
-Experiment from_tree(config::Node root, const std::filesystem::path& file, const std::vector<std::string>& overrides, config::Issues& issues) {
+Experiment from_tree(config::Node root, const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                     config::Issues& issues) {
   const bool readable = issues.empty() || !root.is_null();
   if (!readable) issues.throw_if_any();
   if (root.is_null() && overrides.empty()) {
@@ -28,7 +29,8 @@ Experiment from_tree(config::Node root, const std::filesystem::path& file, const
   Experiment experiment = parse_experiment(root, file, issues);
   if (root.is_map()) check_experiment(experiment, root, issues);
   issues.throw_if_any();
-  if (experiment.comparison.weightings.empty()) experiment.comparison.weightings = default_weightings(experiment.diffusion.timesteps);
+  if (experiment.comparison.weightings.empty())
+    experiment.comparison.weightings = default_weightings(experiment.diffusion.timesteps);
   return experiment;
 }
 
@@ -39,7 +41,8 @@ Experiment load_experiment(const std::filesystem::path& file, const std::vector<
   return from_tree(config::load_yaml(file, issues), file, overrides, issues);
 }
 
-Experiment read_experiment(const std::string& yaml, const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+Experiment read_experiment(const std::string& yaml, const std::filesystem::path& file,
+                           const std::vector<std::string>& overrides) {
   config::Issues issues;
   return from_tree(config::parse_yaml(yaml, file.string(), issues), file, overrides, issues);
 }

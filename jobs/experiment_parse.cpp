@@ -43,7 +43,8 @@ void parse(const Field& field, const Node& node, const std::string& at, T& value
 /// Parses the members of one struct, then judges keys that are unknown or have no meaning here.
 class Members {
  public:
-  Members(const Node& map, const std::string& prefix, const Context& context) : map_(map), prefix_(prefix), context_(context) {}
+  Members(const Node& map, const std::string& prefix, const Context& context)
+      : map_(map), prefix_(prefix), context_(context) {}
 
   template <class T>
   void operator()(const Field& field, T& member) {
@@ -66,14 +67,19 @@ class Members {
     for (const Field& field : conditional_) {
       const std::string condition(field.only_key);
       const auto wanted = config::split(field.only_values, '|');
-      if (context_.issues.concern(path(condition)) || std::find(wanted.begin(), wanted.end(), texts_[condition]) != wanted.end()) continue;
+      if (context_.issues.concern(path(condition)) ||
+          std::find(wanted.begin(), wanted.end(), texts_[condition]) != wanted.end())
+        continue;
       context_.issues.add(map_.find(field.key)->at, path(field.key),
-                          fmt::format("has no effect with {}: {}; it goes with {}", condition, texts_[condition], config::or_list(wanted)));
+                          fmt::format("has no effect with {}: {}; it goes with {}", condition, texts_[condition],
+                                      config::or_list(wanted)));
     }
   }
 
  private:
-  [[nodiscard]] std::string path(std::string_view key) const { return prefix_.empty() ? std::string(key) : fmt::format("{}.{}", prefix_, key); }
+  [[nodiscard]] std::string path(std::string_view key) const {
+    return prefix_.empty() ? std::string(key) : fmt::format("{}.{}", prefix_, key);
+  }
 
   static std::string hint(const std::string& key, const Keys& keys) {
     for (const std::string& nested : keys.nested) {
@@ -96,7 +102,9 @@ void parse_struct(const Node& node, const std::string& at, T& value, const Conte
   describe(keys, std::as_const(value));
   if (node.is_null()) return;  // "training:" with every line below it commented out
   if (!node.is_map()) {
-    context.issues.add(node.at, at, fmt::format("wants a mapping with the keys {}, not {}", config::or_list(keys.own), node.kind_name()));
+    context.issues.add(
+        node.at, at,
+        fmt::format("wants a mapping with the keys {}, not {}", config::or_list(keys.own), node.kind_name()));
     return;
   }
   Members members(node, at, context);
@@ -105,18 +113,22 @@ void parse_struct(const Node& node, const std::string& at, T& value, const Conte
   members.refuse_meaningless();
 }
 
-void parse_text(const Field& field, const Node& node, const std::string& at, std::string& value, const Context& context) {
+void parse_text(const Field& field, const Node& node, const std::string& at, std::string& value,
+                const Context& context) {
   const auto read = config::read_text(node);
   if (!read) return context.issues.add(node.at, at, read.wrong);
   if (!field.choices.empty()) {
     const auto choices = config::split(field.choices, '|');
     if (std::find(choices.begin(), choices.end(), read.value) == choices.end()) {
-      return context.issues.add(node.at, at, fmt::format("'{}' is not {}{}", read.value, config::or_list(choices), config::did_you_mean(read.value, choices)));
+      return context.issues.add(node.at, at,
+                                fmt::format("'{}' is not {}{}", read.value, config::or_list(choices),
+                                            config::did_you_mean(read.value, choices)));
     }
   }
   const bool may_be_empty = read.value.empty() && value.empty();
   if (!field.name_rule.empty() && !may_be_empty && !follows_name_rule(field, read.value)) {
-    return context.issues.add(node.at, at, fmt::format("'{}' is not a name: {}", read.value.substr(0, 100), name_rule_text(field)));
+    return context.issues.add(node.at, at,
+                              fmt::format("'{}' is not a name: {}", read.value.substr(0, 100), name_rule_text(field)));
   }
   value = read.value;
 }
@@ -126,28 +138,39 @@ void parse_path(const Node& node, const std::string& at, fs::path& value, const 
   if (!read) return context.issues.add(node.at, at, read.wrong);
   if (read.value.empty()) return value.clear();
   const bool in_file = *node.at.source == context.file.string();
-  value = (in_file ? fs::absolute(context.file).parent_path() / read.value : fs::absolute(read.value)).lexically_normal();
+  value =
+      (in_file ? fs::absolute(context.file).parent_path() / read.value : fs::absolute(read.value)).lexically_normal();
 }
 
 template <class T>
 void parse_number(const Field& field, const Node& node, const std::string& at, T& value, const Context& context) {
   const auto read = [&] {
-    if constexpr (std::is_floating_point_v<T>) return config::read_double(node);
-    else return config::read_unsigned(node);
+    if constexpr (std::is_floating_point_v<T>)
+      return config::read_double(node);
+    else
+      return config::read_unsigned(node);
   }();
   if (!read) return context.issues.add(node.at, at, read.wrong);
   const auto number = static_cast<double>(read.value);
-  const bool inside = field.open ? number > field.min && number < field.max : number >= field.min && number <= field.max;
+  const bool inside =
+      field.open ? number > field.min && number < field.max : number >= field.min && number <= field.max;
   const bool fits = std::is_floating_point_v<T> || number <= static_cast<double>(std::numeric_limits<T>::max());
-  if (!inside) return context.issues.add(node.at, at, fmt::format("{} is out of range: it must be {}", node.text, range_text(field)));
-  if (!fits) return context.issues.add(node.at, at, fmt::format("{} is out of range: it must be at most {}", node.text, std::numeric_limits<T>::max()));
+  if (!inside)
+    return context.issues.add(node.at, at,
+                              fmt::format("{} is out of range: it must be {}", node.text, range_text(field)));
+  if (!fits)
+    return context.issues.add(
+        node.at, at,
+        fmt::format("{} is out of range: it must be at most {}", node.text, std::numeric_limits<T>::max()));
   value = static_cast<T>(read.value);
 }
 
 template <class T>
-void parse_list(const Field& field, const Node& node, const std::string& at, std::vector<T>& list, const Context& context) {
+void parse_list(const Field& field, const Node& node, const std::string& at, std::vector<T>& list,
+                const Context& context) {
   if (!node.is_list()) {
-    const std::string example = field.example.empty() ? "start each entry with '- '" : fmt::format("for example {}", field.example);
+    const std::string example =
+        field.example.empty() ? "start each entry with '- '" : fmt::format("for example {}", field.example);
     return context.issues.add(node.at, at, fmt::format("wants a list, not {}: {}", node.kind_name(), example));
   }
   list.assign(node.items.size(), T{});
@@ -173,8 +196,10 @@ void parse(const Field& field, const Node& node, const std::string& at, T& value
     value = read_unet_config(node, at, context.issues);
   } else if constexpr (std::is_same_v<T, bool>) {
     const auto read = config::read_bool(node);
-    if (read) value = read.value;
-    else context.issues.add(node.at, at, read.wrong);
+    if (read)
+      value = read.value;
+    else
+      context.issues.add(node.at, at, read.wrong);
   } else if constexpr (std::is_arithmetic_v<T>) {
     parse_number(field, node, at, value, context);
   } else if constexpr (std::is_same_v<T, std::string>) {
@@ -199,7 +224,9 @@ Experiment parse_experiment(const Node& root, const fs::path& file, config::Issu
 
 std::string range_text(const Field& field) {
   const bool above = field.max < std::numeric_limits<double>::infinity();
-  if (field.open) return above ? fmt::format("more than {} and less than {}", field.min, field.max) : fmt::format("more than {}", field.min);
+  if (field.open)
+    return above ? fmt::format("more than {} and less than {}", field.min, field.max)
+                 : fmt::format("more than {}", field.min);
   return above ? fmt::format("{} to {}", field.min, field.max) : fmt::format("at least {}", field.min);
 }
 
@@ -208,13 +235,17 @@ bool follows_name_rule(const Field& field, const std::string& name) {
   const auto alnum = [](unsigned char c) { return c < 128 && std::isalnum(c) != 0; };
   const std::string_view extra = field.name_rule == kRunNameCharacters ? "_. -" : "_";
   if (name.empty() || name.size() > field.name_length) return false;
-  if (field.starts_with_letter ? !letter(static_cast<unsigned char>(name[0])) : !alnum(static_cast<unsigned char>(name[0]))) return false;
-  return std::all_of(name.begin(), name.end(),
-                     [&](char c) { return alnum(static_cast<unsigned char>(c)) || extra.find(c) != std::string_view::npos; });
+  if (field.starts_with_letter ? !letter(static_cast<unsigned char>(name[0]))
+                               : !alnum(static_cast<unsigned char>(name[0])))
+    return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) {
+    return alnum(static_cast<unsigned char>(c)) || extra.find(c) != std::string_view::npos;
+  });
 }
 
 std::string name_rule_text(const Field& field) {
-  return fmt::format("a {}, then up to {} of {}", field.starts_with_letter ? "letter" : "letter or digit", field.name_length - 1, field.name_rule);
+  return fmt::format("a {}, then up to {} of {}", field.starts_with_letter ? "letter" : "letter or digit",
+                     field.name_length - 1, field.name_rule);
 }
 
 }  // namespace guda::jobs

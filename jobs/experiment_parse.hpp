@@ -1,6 +1,6 @@
 #pragma once
-// YAML tree -> Experiment, driven by the schema. Judges every key by itself; jobs/experiment_checks.hpp judges what keys
-// say together.
+// YAML tree -> Experiment, driven by the schema. Judges every key by itself; jobs/experiment_checks.hpp judges what
+// keys say together.
 #include <filesystem>
 #include <string>
 
@@ -12,7 +12,8 @@ namespace guda::jobs {
 
 /// Fields that are wrong keep their default, and an issue is added. Relative paths that stand in `file` are taken from
 /// its folder, those of --set from the current one.
-[[nodiscard]] Experiment parse_experiment(const config::Node& root, const std::filesystem::path& file, config::Issues& issues);
+[[nodiscard]] Experiment parse_experiment(const config::Node& root, const std::filesystem::path& file,
+                                          config::Issues& issues);
 
 /// What a number may be: "1 to 1000", "at least 1", "more than 0"; "" = anything.
 [[nodiscard]] std::string range_text(const Field& field);

@@ -20,19 +20,19 @@ namespace guda::jobs {
 /// What a key means and what it may hold. Strings are literals.
 struct Field {
   std::string_view key;
-  std::string_view meaning = {};                              ///< one sentence for people
-  double min = 0;                                             ///< numbers: smallest value...
-  double max = std::numeric_limits<double>::infinity();       ///< ...and largest; integers also end with their type
-  bool open = false;                                          ///< numbers: min and max themselves are not allowed
-  std::string_view choices = {};                              ///< strings: "cosine|constant"
-  std::string_view name_rule = {};                            ///< strings: characters allowed after the first one
-  std::size_t name_length = 0;                                ///< strings: longest name
-  bool starts_with_letter = false;                            ///< strings: names that become HDF5 and C identifiers
+  std::string_view meaning = {};                         ///< one sentence for people
+  double min = 0;                                        ///< numbers: smallest value...
+  double max = std::numeric_limits<double>::infinity();  ///< ...and largest; integers also end with their type
+  bool open = false;                                     ///< numbers: min and max themselves are not allowed
+  std::string_view choices = {};                         ///< strings: "cosine|constant"
+  std::string_view name_rule = {};                       ///< strings: characters allowed after the first one
+  std::size_t name_length = 0;                           ///< strings: longest name
+  bool starts_with_letter = false;                       ///< strings: names that become HDF5 and C identifiers
   std::string_view unit = {};
   std::string_view example = {};
-  std::string_view by_default = {};                           ///< says the default where the field's value does not
-  std::string_view only_key = {};                             ///< the key means something only when this sibling key...
-  std::string_view only_values = {};                          ///< ...has one of these values ("logo|random")
+  std::string_view by_default = {};   ///< says the default where the field's value does not
+  std::string_view only_key = {};     ///< the key means something only when this sibling key...
+  std::string_view only_values = {};  ///< ...has one of these values ("logo|random")
 };
 
 template <class T, class Config>
@@ -45,8 +45,8 @@ inline constexpr bool kIsList<std::vector<T>> = true;
 
 /// Members that have a describe() of their own.
 template <class T>
-concept Section = std::is_class_v<T> && !kIsList<T> && !std::is_same_v<T, std::string> && !std::is_same_v<T, std::filesystem::path> &&
-                  !std::is_same_v<T, Json>;
+concept Section = std::is_class_v<T> && !kIsList<T> && !std::is_same_v<T, std::string> &&
+                  !std::is_same_v<T, std::filesystem::path> && !std::is_same_v<T, Json>;
 
 inline constexpr std::string_view kSetNameCharacters = "A-Za-z0-9_";
 inline constexpr std::string_view kRunNameCharacters = "A-Za-z0-9_. -";
@@ -55,31 +55,51 @@ template <class Visit>
 void describe(Visit& visit, ConfigOf<DatasetConfig> auto& c) {
   visit(Field{.key = "kind", .meaning = "what the data set is", .choices = "digits"}, c.kind);
   visit(Field{.key = "path", .meaning = "where it is", .by_default = "the data set shipped with guda"}, c.path);
-  visit(Field{.key = "train", .meaning = "training items, taken from a seeded permutation; the rest is held out", .min = 2,
-              .unit = "items"}, c.train);
+  visit(Field{.key = "train",
+              .meaning = "training items, taken from a seeded permutation; the rest is held out",
+              .min = 2,
+              .unit = "items"},
+        c.train);
   visit(Field{.key = "split_seed", .meaning = "seed of that permutation"}, c.split_seed);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
-  visit(Field{.key = "by", .meaning = "what makes a group: the items of one class, or the lists of a manifest",
-              .choices = "class|manifest"}, c.by);
+  visit(Field{.key = "by",
+              .meaning = "what makes a group: the items of one class, or the lists of a manifest",
+              .choices = "class|manifest"},
+        c.by);
   visit(Field{.key = "manifest",
               .meaning = "CSV file with the header item,group or JSON file {\"group\": [items]}; an item may be in "
                          "several groups",
-              .example = "groups.csv", .only_key = "by", .only_values = "manifest"}, c.manifest);
+              .example = "groups.csv",
+              .only_key = "by",
+              .only_values = "manifest"},
+        c.manifest);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<DiffusionConfig> auto& c) {
   visit(Field{.key = "timesteps", .meaning = "length T of the diffusion", .min = 2, .max = 100000, .unit = "timesteps"},
         c.timesteps);
-  visit(Field{.key = "schedule", .meaning = "noise schedule, as named by diffusers",
-              .choices = "linear|scaled_linear|squaredcos_cap_v2"}, c.schedule);
-  visit(Field{.key = "beta_start", .meaning = "noise variance of the first timestep", .max = 1, .open = true,
-              .only_key = "schedule", .only_values = "linear|scaled_linear"}, c.beta_start);
-  visit(Field{.key = "beta_end", .meaning = "noise variance of the last timestep", .max = 1, .open = true,
-              .only_key = "schedule", .only_values = "linear|scaled_linear"}, c.beta_end);
+  visit(Field{.key = "schedule",
+              .meaning = "noise schedule, as named by diffusers",
+              .choices = "linear|scaled_linear|squaredcos_cap_v2"},
+        c.schedule);
+  visit(Field{.key = "beta_start",
+              .meaning = "noise variance of the first timestep",
+              .max = 1,
+              .open = true,
+              .only_key = "schedule",
+              .only_values = "linear|scaled_linear"},
+        c.beta_start);
+  visit(Field{.key = "beta_end",
+              .meaning = "noise variance of the last timestep",
+              .max = 1,
+              .open = true,
+              .only_key = "schedule",
+              .only_values = "linear|scaled_linear"},
+        c.beta_end);
   visit(Field{.key = "prediction", .meaning = "what the model predicts", .choices = "epsilon|v_prediction|sample"},
         c.prediction);
 }
@@ -95,18 +115,27 @@ void describe(Visit& visit, ConfigOf<OptimizerConfig> auto& c) {
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<TrainingConfig> auto& c) {
-  visit(Field{.key = "steps", .meaning = "optimizer steps of the full model and of every LOGO model", .min = 1,
-              .max = 100000000, .unit = "steps"}, c.steps);
+  visit(Field{.key = "steps",
+              .meaning = "optimizer steps of the full model and of every LOGO model",
+              .min = 1,
+              .max = 100000000,
+              .unit = "steps"},
+        c.steps);
   visit(Field{.key = "batch", .meaning = "images per step", .min = 1, .max = 1000000, .unit = "images"}, c.batch);
   visit(Field{.key = "optimizer", .meaning = "AdamW of training"}, c.optimizer);
-  visit(Field{.key = "warmup_steps", .meaning = "steps of linear warm-up", .max = 100000000, .unit = "steps"}, c.warmup_steps);
-  visit(Field{.key = "decay", .meaning = "learning rate after warm-up: half-cosine to 0 at the last step, or constant",
-              .choices = "cosine|constant"}, c.decay);
+  visit(Field{.key = "warmup_steps", .meaning = "steps of linear warm-up", .max = 100000000, .unit = "steps"},
+        c.warmup_steps);
+  visit(Field{.key = "decay",
+              .meaning = "learning rate after warm-up: half-cosine to 0 at the last step, or constant",
+              .choices = "cosine|constant"},
+        c.decay);
   visit(Field{.key = "clip", .meaning = "largest global gradient norm; 0 = off", .max = 1e9}, c.clip);
   visit(Field{.key = "ema_max_decay",
               .meaning = "decay of the averaged weights is min(this, (1+n)/(10+n)) at step n; 0 = raw weights are used",
-              .max = 0.9999999}, c.ema_max_decay);
-  visit(Field{.key = "stratified_timesteps", .meaning = "one timestep per stratum of the batch instead of independent draws"},
+              .max = 0.9999999},
+        c.ema_max_decay);
+  visit(Field{.key = "stratified_timesteps",
+              .meaning = "one timestep per stratum of the batch instead of independent draws"},
         c.stratified_timesteps);
   visit(Field{.key = "horizontal_flip", .meaning = "mirror half of the training images at random"}, c.horizontal_flip);
 }
@@ -114,120 +143,254 @@ void describe(Visit& visit, ConfigOf<TrainingConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<SamplerConfig> auto& c) {
   visit(Field{.key = "kind", .meaning = "sampler", .choices = "ddim"}, c.kind);
-  visit(Field{.key = "steps", .meaning = "sampling steps, at most diffusion.timesteps", .min = 1, .max = 100000,
-              .unit = "steps"}, c.steps);
+  visit(Field{.key = "steps",
+              .meaning = "sampling steps, at most diffusion.timesteps",
+              .min = 1,
+              .max = 100000,
+              .unit = "steps"},
+        c.steps);
   visit(Field{.key = "eta", .meaning = "noise of DDIM: 0 = deterministic, 1 = ancestral", .max = 1}, c.eta);
   visit(Field{.key = "clamp", .meaning = "clamp the predicted image to [-1, 1] at every step"}, c.clamp);
-  visit(Field{.key = "grey_levels", .meaning = "round samples to this many levels of [-1, 1]; 0 = off", .max = 65536,
-              .unit = "levels"}, c.grey_levels);
-  visit(Field{.key = "batch", .meaning = "images sampled together", .min = 1, .max = 1000000, .unit = "images"}, c.batch);
+  visit(Field{.key = "grey_levels",
+              .meaning = "round samples to this many levels of [-1, 1]; 0 = off",
+              .max = 65536,
+              .unit = "levels"},
+        c.grey_levels);
+  visit(Field{.key = "batch", .meaning = "images sampled together", .min = 1, .max = 1000000, .unit = "images"},
+        c.batch);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
-  visit(Field{.key = "name", .meaning = "name of the set, in tables and in results.h5", .name_rule = kSetNameCharacters,
-              .name_length = 64, .example = "real", .by_default = "the kind"}, c.name);
-  visit(Field{.key = "kind", .meaning = "images drawn from the full model, held-out real images, or image files",
-              .choices = "generated|held_out|images"}, c.kind);
-  visit(Field{.key = "count", .meaning = "images per run seed: exactly this many generated, at most this many held out",
-              .min = 1, .max = 10000000, .unit = "images", .only_key = "kind", .only_values = "generated|held_out"},
+  visit(Field{.key = "name",
+              .meaning = "name of the set, in tables and in results.h5",
+              .name_rule = kSetNameCharacters,
+              .name_length = 64,
+              .example = "real",
+              .by_default = "the kind"},
+        c.name);
+  visit(Field{.key = "kind",
+              .meaning = "images drawn from the full model, held-out real images, or image files",
+              .choices = "generated|held_out|images"},
+        c.kind);
+  visit(Field{.key = "count",
+              .meaning = "images per run seed: exactly this many generated, at most this many held out",
+              .min = 1,
+              .max = 10000000,
+              .unit = "images",
+              .only_key = "kind",
+              .only_values = "generated|held_out"},
         c.count);
-  visit(Field{.key = "sampler", .meaning = "how images are drawn from the full model", .only_key = "kind",
-              .only_values = "generated"}, c.sampler);
-  visit(Field{.key = "images", .meaning = "PNG files of the data set's shape", .example = "[mine.png, yours.png]",
-              .only_key = "kind", .only_values = "images"}, c.images);
+  visit(Field{.key = "sampler",
+              .meaning = "how images are drawn from the full model",
+              .only_key = "kind",
+              .only_values = "generated"},
+        c.sampler);
+  visit(Field{.key = "images",
+              .meaning = "PNG files of the data set's shape",
+              .example = "[mine.png, yours.png]",
+              .only_key = "kind",
+              .only_values = "images"},
+        c.images);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
-  visit(Field{.key = "first_timestep", .meaning = "first timestep that is scored (the ELBO weight of t = 0 is undefined)",
-              .min = 1, .max = 100000, .unit = "timestep"}, c.first_timestep);
-  visit(Field{.key = "last_timestep", .meaning = "no timestep beyond this one is scored; below diffusion.timesteps",
-              .min = 1, .max = 100000, .unit = "timestep"}, c.last_timestep);
-  visit(Field{.key = "stride", .meaning = "every how many timesteps", .min = 1, .max = 100000, .unit = "timesteps"}, c.stride);
-  visit(Field{.key = "draws",
-              .meaning = "independent noise draws per timestep, for the oracle and again for the methods; 2 or more give "
-                         "plain standard errors",
-              .min = 1, .max = 10000, .unit = "draws"}, c.draws);
-  visit(Field{.key = "block", .meaning = "queries per Score job: the unit of work that is lost and repeated", .min = 1,
-              .max = 10000000, .unit = "queries"}, c.block);
-  visit(Field{.key = "batch", .meaning = "rows (query, slot) per forward pass; part of the numerics", .min = 1,
-              .max = 1000000, .unit = "rows"}, c.batch);
+  visit(Field{.key = "first_timestep",
+              .meaning = "first timestep that is scored (the ELBO weight of t = 0 is undefined)",
+              .min = 1,
+              .max = 100000,
+              .unit = "timestep"},
+        c.first_timestep);
+  visit(Field{.key = "last_timestep",
+              .meaning = "no timestep beyond this one is scored; below diffusion.timesteps",
+              .min = 1,
+              .max = 100000,
+              .unit = "timestep"},
+        c.last_timestep);
+  visit(Field{.key = "stride", .meaning = "every how many timesteps", .min = 1, .max = 100000, .unit = "timesteps"},
+        c.stride);
+  visit(
+      Field{.key = "draws",
+            .meaning = "independent noise draws per timestep, for the oracle and again for the methods; 2 or more give "
+                       "plain standard errors",
+            .min = 1,
+            .max = 10000,
+            .unit = "draws"},
+      c.draws);
+  visit(Field{.key = "block",
+              .meaning = "queries per Score job: the unit of work that is lost and repeated",
+              .min = 1,
+              .max = 10000000,
+              .unit = "queries"},
+        c.block);
+  visit(Field{.key = "batch",
+              .meaning = "rows (query, slot) per forward pass; part of the numerics",
+              .min = 1,
+              .max = 1000000,
+              .unit = "rows"},
+        c.batch);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
   constexpr std::string_view kForgetting = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu";
   constexpr std::string_view kRetrack = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released";
-  visit(Field{.key = "op", .meaning = "unlearning operator (docs/methods.md)",
-              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu"}, c.op);
-  visit(Field{.key = "steps", .meaning = "optimizer steps per group", .min = 1, .max = 100000000, .unit = "steps"}, c.steps);
+  constexpr std::string_view kWithNeighbours = "retrack_exact|retrack_clipped|retrack_minsnr";
+  visit(Field{.key = "op",
+              .meaning = "unlearning operator (docs/methods.md)",
+              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu"},
+        c.op);
+  visit(Field{.key = "steps", .meaning = "optimizer steps per group", .min = 1, .max = 100000000, .unit = "steps"},
+        c.steps);
   visit(Field{.key = "retain_batch", .meaning = "retained images per step", .min = 1, .max = 1000000, .unit = "images"},
         c.retain_batch);
-  visit(Field{.key = "forget_batch", .meaning = "images of the group per step", .min = 1, .max = 1000000, .unit = "images",
-              .only_key = "op", .only_values = kForgetting}, c.forget_batch);
+  visit(Field{.key = "forget_batch",
+              .meaning = "images of the group per step",
+              .min = 1,
+              .max = 1000000,
+              .unit = "images",
+              .only_key = "op",
+              .only_values = kForgetting},
+        c.forget_batch);
   visit(Field{.key = "optimizer", .meaning = "AdamW of unlearning, started afresh"}, c.optimizer);
-  visit(Field{.key = "warmup_steps", .meaning = "steps of linear warm-up", .max = 100000000, .unit = "steps"}, c.warmup_steps);
-  visit(Field{.key = "decay", .meaning = "learning rate after warm-up: half-cosine to 0 at the last step, or constant",
-              .choices = "cosine|constant"}, c.decay);
+  visit(Field{.key = "warmup_steps", .meaning = "steps of linear warm-up", .max = 100000000, .unit = "steps"},
+        c.warmup_steps);
+  visit(Field{.key = "decay",
+              .meaning = "learning rate after warm-up: half-cosine to 0 at the last step, or constant",
+              .choices = "cosine|constant"},
+        c.decay);
   visit(Field{.key = "clip", .meaning = "largest global gradient norm; 0 = off", .max = 1e9}, c.clip);
-  visit(Field{.key = "forget_weight", .meaning = "lambda in MSE_retain + lambda MSE_forget", .max = 1e6, .only_key = "op",
-              .only_values = kRetrack}, c.forget_weight);
+  visit(Field{.key = "forget_weight",
+              .meaning = "lambda in MSE_retain + lambda MSE_forget",
+              .max = 1e6,
+              .only_key = "op",
+              .only_values = kRetrack},
+        c.forget_weight);
   visit(Field{.key = "forget_scaling",
-              .meaning = "lambda for every group alike, or times n_k/n_r times the number of groups: use it for groups of "
-                         "unequal size",
-              .choices = "constant|proportional", .only_key = "op", .only_values = kRetrack}, c.forget_scaling);
-  visit(Field{.key = "neighbours", .meaning = "retained images K that a forget image is redirected to; 0 = all",
-              .max = 100000000, .unit = "images", .only_key = "op", .only_values = kRetrack}, c.neighbours);
-  visit(Field{.key = "kl_cap", .meaning = "the correction's norm is at most sqrt(2 kl_cap)", .max = 1e12, .open = true,
-              .unit = "nats", .only_key = "op", .only_values = "retrack_clipped"}, c.kl_cap);
-  visit(Field{.key = "minsnr_gamma", .meaning = "forget loss weight is min(SNR, gamma)/SNR", .max = 1e12, .open = true,
-              .only_key = "op", .only_values = "retrack_minsnr"}, c.minsnr_gamma);
-  visit(Field{.key = "preserve", .meaning = "retained images are fitted by denoising, or to the full model's predictions",
-              .choices = "standard|distillation", .only_key = "op",
-              .only_values = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain"}, c.preserve);
-  visit(Field{.key = "rho", .meaning = "weight of the quadratic term on forget images; 0 = unbounded below", .max = 1e6,
-              .only_key = "op", .only_values = "ifu"}, c.rho);
+              .meaning =
+                  "lambda for every group alike, or times n_k/n_r times the number of groups: use it for groups of "
+                  "unequal size",
+              .choices = "constant|proportional",
+              .only_key = "op",
+              .only_values = kRetrack},
+        c.forget_scaling);
+  visit(Field{.key = "neighbours",
+              .meaning = "retained images K that a forget image is redirected to; 0 = all",
+              .max = 100000000,
+              .unit = "images",
+              .only_key = "op",
+              .only_values = kWithNeighbours},
+        c.neighbours);
+  visit(Field{.key = "kl_cap",
+              .meaning = "the correction's norm is at most sqrt(2 kl_cap)",
+              .max = 1e12,
+              .open = true,
+              .unit = "nats",
+              .only_key = "op",
+              .only_values = "retrack_clipped"},
+        c.kl_cap);
+  visit(Field{.key = "minsnr_gamma",
+              .meaning = "forget loss weight is min(SNR, gamma)/SNR",
+              .max = 1e12,
+              .open = true,
+              .only_key = "op",
+              .only_values = "retrack_minsnr"},
+        c.minsnr_gamma);
+  visit(Field{.key = "preserve",
+              .meaning = "retained images are fitted by denoising, or to the full model's predictions",
+              .choices = "standard|distillation",
+              .only_key = "op",
+              .only_values = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain"},
+        c.preserve);
+  visit(Field{.key = "rho",
+              .meaning = "weight of the quadratic term on forget images; 0 = unbounded below",
+              .max = 1e6,
+              .only_key = "op",
+              .only_values = "ifu"},
+        c.rho);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<MethodConfig> auto& c) {
-  visit(Field{.key = "name", .meaning = "name in tables; loss__NAME and score__NAME in results.h5", .name_rule = kSetNameCharacters,
-              .name_length = 48, .starts_with_letter = true, .example = "logo_b",
-              .by_default = "the method; the operator for guda"}, c.name);
+  visit(Field{.key = "name",
+              .meaning = "name in tables; loss__NAME and score__NAME in results.h5",
+              .name_rule = kSetNameCharacters,
+              .name_length = 48,
+              .starts_with_letter = true,
+              .example = "logo_b",
+              .by_default = "the method; the operator for guda"},
+        c.name);
   visit(Field{.key = "method",
               .meaning = "retraining without each group (the oracle), unlearning, or a control: random scores, cosine "
                          "between pixels, k nearest neighbours",
-              .choices = "logo|guda|random|pixel_cosine|knn"}, c.method);
-  visit(Field{.key = "seed", .meaning = "logo: 0 = the run's own random streams, another number = another retraining; random: its draw",
-              .only_key = "method", .only_values = "logo|random"}, c.seed);
-  visit(Field{.key = "unlearn", .meaning = "the unlearning operator and its settings", .only_key = "method", .only_values = "guda"},
+              .choices = "logo|guda|random|pixel_cosine|knn"},
+        c.method);
+  visit(
+      Field{.key = "seed",
+            .meaning = "logo: 0 = the run's own random streams, another number = another retraining; random: its draw",
+            .only_key = "method",
+            .only_values = "logo|random"},
+      c.seed);
+  visit(Field{.key = "unlearn",
+              .meaning = "the unlearning operator and its settings",
+              .only_key = "method",
+              .only_values = "guda"},
         c.unlearn);
-  visit(Field{.key = "k", .meaning = "nearest neighbours", .min = 1, .max = 1000000, .only_key = "method", .only_values = "knn"},
+  visit(Field{.key = "k",
+              .meaning = "nearest neighbours",
+              .min = 1,
+              .max = 1000000,
+              .only_key = "method",
+              .only_values = "knn"},
         c.k);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<WeightingConfig> auto& c) {
-  visit(Field{.key = "name", .meaning = "name in tables", .name_rule = kSetNameCharacters, .name_length = 64,
-              .by_default = "the kind"}, c.name);
-  visit(Field{.key = "kind", .meaning = "weight of a timestep: that of the ELBO, or 1", .choices = "elbo|flat"}, c.kind);
+  visit(Field{.key = "name",
+              .meaning = "name in tables",
+              .name_rule = kSetNameCharacters,
+              .name_length = 64,
+              .by_default = "the kind"},
+        c.name);
+  visit(Field{.key = "kind", .meaning = "weight of a timestep: that of the ELBO, or 1", .choices = "elbo|flat"},
+        c.kind);
   visit(Field{.key = "t_min", .meaning = "timesteps below this one weigh nothing", .unit = "timestep"}, c.t_min);
-  visit(Field{.key = "t_max", .meaning = "this timestep and those above weigh nothing", .min = 1, .unit = "timestep",
-              .by_default = "no limit"}, c.t_max);
+  visit(Field{.key = "t_max",
+              .meaning = "this timestep and those above weigh nothing",
+              .min = 1,
+              .unit = "timestep",
+              .by_default = "no limit"},
+        c.t_max);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<ComparisonConfig> auto& c) {
-  visit(Field{.key = "reference", .meaning = "name of the logo method that all others are compared with",
-              .name_rule = kSetNameCharacters, .name_length = 48, .starts_with_letter = true}, c.reference);
-  visit(Field{.key = "second_reference",
-              .meaning = "name of another logo method with another seed; its agreement with the reference is the ceiling",
-              .name_rule = kSetNameCharacters, .name_length = 48, .starts_with_letter = true, .example = "logo_b",
-              .by_default = "none"}, c.second_reference);
-  visit(Field{.key = "weightings", .meaning = "how timesteps are weighed, each a view of its own",
-              .by_default = "elbo, and mid = elbo for T/10 <= t < 9T/10"}, c.weightings);
-  visit(Field{.key = "bootstrap", .meaning = "resamples behind every interval", .min = 10, .max = 1000000, .unit = "resamples"},
+  visit(Field{.key = "reference",
+              .meaning = "name of the logo method that all others are compared with",
+              .name_rule = kSetNameCharacters,
+              .name_length = 48,
+              .starts_with_letter = true},
+        c.reference);
+  visit(
+      Field{.key = "second_reference",
+            .meaning = "name of another logo method with another seed; its agreement with the reference is the ceiling",
+            .name_rule = kSetNameCharacters,
+            .name_length = 48,
+            .starts_with_letter = true,
+            .example = "logo_b",
+            .by_default = "none"},
+      c.second_reference);
+  visit(Field{.key = "weightings",
+              .meaning = "how timesteps are weighed, each a view of its own",
+              .by_default = "elbo, and mid = elbo for T/10 <= t < 9T/10"},
+        c.weightings);
+  visit(Field{.key = "bootstrap",
+              .meaning = "resamples behind every interval",
+              .min = 10,
+              .max = 1000000,
+              .unit = "resamples"},
         c.bootstrap);
   visit(Field{.key = "confidence", .meaning = "of the intervals", .max = 1, .open = true}, c.confidence);
   visit(Field{.key = "seed", .meaning = "seed of the bootstrap"}, c.seed);
@@ -235,35 +398,49 @@ void describe(Visit& visit, ConfigOf<ComparisonConfig> auto& c) {
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
-  visit(Field{.key = "workers", .meaning = "worker processes; 0 = one per GPU, or per CPU core divided by threads", .max = 65536},
+  visit(Field{.key = "workers",
+              .meaning = "worker processes; 0 = one per GPU, or per CPU core divided by threads",
+              .max = 65536},
         c.workers);
-  visit(Field{.key = "threads", .meaning = "compute threads per worker; part of the numerics", .min = 1, .max = 1024}, c.threads);
+  visit(Field{.key = "threads", .meaning = "compute threads per worker; part of the numerics", .min = 1, .max = 1024},
+        c.threads);
   visit(Field{.key = "device", .meaning = "where models run", .choices = "cpu|cuda"}, c.device);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<RetentionConfig> auto& c) {
-  visit(Field{.key = "keep",
-              .meaning = "what stays on disk when the run is done; weights = scores, queries, full and LOGO models (guda "
-                         "attribute needs models)",
-              .choices = "scores|queries+scores|weights|all"}, c.keep);
+  visit(
+      Field{.key = "keep",
+            .meaning = "what stays on disk when the run is done; weights = scores, queries, full and LOGO models (guda "
+                       "attribute needs models)",
+            .choices = "scores|queries+scores|weights|all"},
+      c.keep);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
-  visit(Field{.key = "name", .meaning = "name of the experiment; the run directory is runs/NAME", .name_rule = kRunNameCharacters,
-              .name_length = 64, .example = "digits"}, c.name);
-  visit(Field{.key = "seeds", .meaning = "run seeds; each has its own full model, queries and counterfactual models",
-              .example = "[0, 1, 2]"}, c.seeds);
+  visit(Field{.key = "name",
+              .meaning = "name of the experiment; the run directory is runs/NAME",
+              .name_rule = kRunNameCharacters,
+              .name_length = 64,
+              .example = "digits"},
+        c.name);
+  visit(Field{.key = "seeds",
+              .meaning = "run seeds; each has its own full model, queries and counterfactual models",
+              .example = "[0, 1, 2]"},
+        c.seeds);
   visit(Field{.key = "dataset", .meaning = "the training data"}, c.dataset);
   visit(Field{.key = "groups", .meaning = "the groups whose contribution is measured"}, c.groups);
   visit(Field{.key = "model", .meaning = "UNet2DModel with the keys of its config.json in diffusers 0.31"}, c.model);
   visit(Field{.key = "diffusion", .meaning = "the forward process"}, c.diffusion);
   visit(Field{.key = "training", .meaning = "of the full model and of every LOGO model"}, c.training);
   visit(Field{.key = "queries", .meaning = "the images to explain: a list of query sets"}, c.queries);
-  visit(Field{.key = "scoring", .meaning = "the timesteps and noise draws on which ELBO differences are measured"}, c.scoring);
-  visit(Field{.key = "methods", .meaning = "what is computed and compared: a list; a method may appear several times under "
-                                           "several names"}, c.methods);
+  visit(Field{.key = "scoring", .meaning = "the timesteps and noise draws on which ELBO differences are measured"},
+        c.scoring);
+  visit(Field{.key = "methods",
+              .meaning = "what is computed and compared: a list; a method may appear several times under "
+                         "several names"},
+        c.methods);
   visit(Field{.key = "comparison", .meaning = "how agreement with the oracle is measured"}, c.comparison);
   visit(Field{.key = "resources", .meaning = "where it runs"}, c.resources);
   visit(Field{.key = "retention", .meaning = "what is kept"}, c.retention);

@@ -37,7 +37,8 @@ void place_all(Node& node, const Position& at) {
 }
 
 /// The child that a segment names; nullptr after adding an issue.
-Node* child(Node& parent, const std::string& segment, const std::string& parent_path, const Position& at, config::Issues& issues) {
+Node* child(Node& parent, const std::string& segment, const std::string& parent_path, const Position& at,
+            config::Issues& issues) {
   if (parent.is_null()) parent.kind = Node::Kind::map;
   if (parent.is_map()) {
     if (Node* found = parent.find(segment)) return found;
@@ -51,8 +52,9 @@ Node* child(Node& parent, const std::string& segment, const std::string& parent_
     const auto named = std::find(names.begin(), names.end(), segment);
     if (named != names.end()) return &parent.items[static_cast<std::size_t>(named - names.begin())];
     if (const auto index = to_index(segment); index && *index < parent.items.size()) return &parent.items[*index];
-    issues.add(at, parent_path, fmt::format("has no entry '{}'{}{}", segment, config::did_you_mean(segment, names),
-                                            names.empty() ? "" : " (there are " + config::or_list(names) + ")"));
+    issues.add(at, parent_path,
+               fmt::format("has no entry '{}'{}{}", segment, config::did_you_mean(segment, names),
+                           names.empty() ? "" : " (there are " + config::or_list(names) + ")"));
     return nullptr;
   }
   issues.add(at, parent_path, fmt::format("is a single value, so it has no '{}'", segment));
@@ -74,7 +76,8 @@ std::string entry_name(const Node& entry) {
 std::string entry_segment(const Node& list, std::size_t index) {
   const std::string name = entry_name(list.items[index]);
   const bool plain = !name.empty() && name.find_first_of(". \t\n") == std::string::npos && !to_index(name);
-  const auto same = std::count_if(list.items.begin(), list.items.end(), [&](const Node& item) { return entry_name(item) == name; });
+  const auto same =
+      std::count_if(list.items.begin(), list.items.end(), [&](const Node& item) { return entry_name(item) == name; });
   return plain && same == 1 ? name : std::to_string(index);
 }
 
@@ -106,7 +109,8 @@ void apply_override(Node& root, const std::string& override_text, config::Issues
   const std::size_t equals = override_text.find('=');
   const std::string path = override_text.substr(0, equals);
   const std::vector<std::string> segments = config::split(path, '.');
-  const bool complete = !path.empty() && path.back() != '.' && std::none_of(segments.begin(), segments.end(), [](const auto& s) { return s.empty(); });
+  const bool complete = !path.empty() && path.back() != '.' &&
+                        std::none_of(segments.begin(), segments.end(), [](const auto& s) { return s.empty(); });
   if (equals == std::string::npos || !complete || segments.size() > config::kMaxDepth) {
     issues.add(at, "", "wants key.path=value, for example training.steps=10");
     return;

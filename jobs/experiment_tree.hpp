@@ -9,7 +9,8 @@
 
 namespace guda::jobs {
 
-/// Name by which people address an entry of a list: its `name`, else what the name would default to; "" if neither is written.
+/// Name by which people address an entry of a list: its `name`, else what the name would default to; "" if neither is
+/// written.
 [[nodiscard]] std::string entry_name(const config::Node& entry);
 
 /// Segment of entry `index` in a key path: its name when that is unique in the list, else the index.

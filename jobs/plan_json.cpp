@@ -87,7 +87,8 @@ Json encode_table(const std::vector<T>& list) {
 template <class T>
 std::vector<T> decode_table(const Json& json, const std::string& at) {
   const Json columns = encode_table(std::vector<T>{})["columns"];
-  if (!json.is_object() || !json.contains("rows") || json.value("columns", Json()) != columns || !json["rows"].is_array()) {
+  if (!json.is_object() || !json.contains("rows") || json.value("columns", Json()) != columns ||
+      !json["rows"].is_array()) {
     codec::refuse(at, "wants a table with columns " + columns.dump());
   }
   std::vector<T> list(json["rows"].size());
@@ -102,12 +103,9 @@ std::vector<T> decode_table(const Json& json, const std::string& at) {
 }
 
 Json encode_job(const JobSpec& job) {
-  return {{"digest", job.digest.hex},
-          {"label", job.label},
-          {"work", to_json(job.work)},
-          {"inputs", codec::encode(job.inputs)},
-          {"cost", job.cost},
-          {"placements", encode_table(job.placements)["rows"]}};
+  return {{"digest", job.digest.hex},  {"label", job.label},
+          {"work", to_json(job.work)}, {"inputs", codec::encode(job.inputs)},
+          {"cost", job.cost},          {"placements", encode_table(job.placements)["rows"]}};
 }
 
 /// The value of a key, which must be there.
@@ -136,7 +134,8 @@ JobSpec decode_job(const Json& json, const std::string& at, const Json& placemen
   }
   job.inputs = read<std::vector<Digest>>(json, at, "inputs");
   job.cost = read<double>(json, at, "cost");
-  job.placements = decode_table<Placement>({{"columns", placement_columns}, {"rows", want(json, at, "placements")}}, at + ".placements");
+  job.placements = decode_table<Placement>({{"columns", placement_columns}, {"rows", want(json, at, "placements")}},
+                                           at + ".placements");
   return job;
 }
 
@@ -162,7 +161,8 @@ Json to_json(const Plan& plan) {
 
 Plan plan_from_json(const Json& json) {
   if (const Json& format = want(json, "plan", "format"); format != kPlanFormat) {
-    codec::refuse("plan.format", fmt::format("is {}, this guda reads {}: plan again with `guda run`", format.dump(), kPlanFormat));
+    codec::refuse("plan.format",
+                  fmt::format("is {}, this guda reads {}: plan again with `guda run`", format.dump(), kPlanFormat));
   }
   Plan plan;
   plan.experiment = read<Experiment>(json, "plan", "experiment");
@@ -177,7 +177,8 @@ Plan plan_from_json(const Json& json) {
   const Json& jobs = want(json, "plan", "jobs");
   if (!jobs.is_array()) codec::refuse("plan.jobs", "wants a list");
   const Json& columns = want(json, "plan", "placement_columns");
-  for (std::size_t i = 0; i < jobs.size(); ++i) plan.jobs.push_back(decode_job(jobs[i], fmt::format("plan.jobs[{}]", i), columns));
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    plan.jobs.push_back(decode_job(jobs[i], fmt::format("plan.jobs[{}]", i), columns));
   plan.digest = read<Digest>(json, "plan", "digest");
   return plan;
 }

@@ -16,7 +16,8 @@ using config::Node;
 Json read_int(const UnetKey& key, const Node& node, std::string& wrong) {
   const auto read = config::read_integer(node);
   wrong = read.wrong;
-  if (read && (static_cast<double>(read.value) < key.min || read.value > 65536)) wrong = fmt::format("must be {} to 65536", key.min);
+  if (read && (static_cast<double>(read.value) < key.min || read.value > 65536))
+    wrong = fmt::format("must be {} to 65536", key.min);
   return read.value;
 }
 
@@ -32,7 +33,8 @@ Json read_choice(const UnetKey& key, const Node& node, std::string& wrong) {
   wrong = read.wrong;
   const auto choices = config::split(key.choices, '|');
   if (read && std::find(choices.begin(), choices.end(), read.value) == choices.end()) {
-    wrong = fmt::format("'{}' is not {}{}", read.value, config::or_list(choices), config::did_you_mean(read.value, choices));
+    wrong = fmt::format("'{}' is not {}{}", read.value, config::or_list(choices),
+                        config::did_you_mean(read.value, choices));
   }
   return read.value;
 }
@@ -52,7 +54,8 @@ Json read_list(const UnetKey& key, const Node& node, std::string& wrong) {
 Json read_value(const UnetKey& key, const Node& node, std::string& wrong) {
   if (node.is_null() && key.type.ends_with("null")) return nullptr;
   if (key.type == "int list" || key.type == "text list") return read_list(key, node, wrong);
-  if (key.type.starts_with("int, int list")) return node.is_list() ? read_list(key, node, wrong) : read_int(key, node, wrong);
+  if (key.type.starts_with("int, int list"))
+    return node.is_list() ? read_list(key, node, wrong) : read_int(key, node, wrong);
   if (key.type.starts_with("int")) return read_int(key, node, wrong);
   if (key.type == "float") return read_float(key, node, wrong);
   if (key.type == "bool") {
@@ -66,10 +69,13 @@ Json read_value(const UnetKey& key, const Node& node, std::string& wrong) {
 /// Checks across keys. `read` holds only keys that are right by themselves.
 class Fit {
  public:
-  Fit(const Json& read, const Node& node, const std::string& at, config::Issues& issues) : read_(read), node_(node), at_(at), issues_(issues) {}
+  Fit(const Json& read, const Node& node, const std::string& at, config::Issues& issues)
+      : read_(read), node_(node), at_(at), issues_(issues) {}
 
   void check() {
-    if (any_wrong({"block_out_channels", "down_block_types", "up_block_types", "norm_num_groups", "attention_head_dim"})) return;
+    if (any_wrong(
+            {"block_out_channels", "down_block_types", "up_block_types", "norm_num_groups", "attention_head_dim"}))
+      return;
     const std::size_t blocks = list_size("block_out_channels");
     for (const char* key : {"down_block_types", "up_block_types"}) {
       if (list_size(key) == blocks) continue;
@@ -78,7 +84,8 @@ class Fit {
     const std::int64_t groups = read_.value("norm_num_groups", std::int64_t{32});
     for (const Json& channels : channels_of_blocks()) {
       if (channels.get<std::int64_t>() % groups == 0) continue;
-      complain("block_out_channels", fmt::format("{} is not a multiple of norm_num_groups, {}", channels.dump(), groups));
+      complain("block_out_channels",
+               fmt::format("{} is not a multiple of norm_num_groups, {}", channels.dump(), groups));
     }
     check_heads();
     if (const auto size = read_.find("sample_size"); size != read_.end() && size->is_array() && size->size() != 2) {
@@ -98,7 +105,8 @@ class Fit {
 
   /// Keys that are written but did not get through: no judgement on what depends on them.
   [[nodiscard]] bool any_wrong(std::initializer_list<const char*> keys) const {
-    return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return node_.find(key) != nullptr && !read_.contains(key); });
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const char* key) { return node_.find(key) != nullptr && !read_.contains(key); });
   }
 
   [[nodiscard]] std::size_t list_size(const char* key) const { return read_.contains(key) ? read_[key].size() : 4; }
@@ -109,12 +117,14 @@ class Fit {
     const Json head = read_.value("attention_head_dim", Json(8));
     if (head.is_null()) return;
     const Json channels = channels_of_blocks();
-    const Json down = read_.value("down_block_types", Json{"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"});
+    const Json down =
+        read_.value("down_block_types", Json{"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"});
     for (std::size_t i = 0; i < channels.size(); ++i) {
       const bool middle = i + 1 == channels.size() && read_.value("add_attention", true);
       const bool attends = middle || (i < down.size() && down[i] == "AttnDownBlock2D");
       if (!attends || channels[i].get<std::int64_t>() % head.get<std::int64_t>() == 0) continue;
-      complain("attention_head_dim", fmt::format("{} channels with attention are not a multiple of {}", channels[i].dump(), head.dump()));
+      complain("attention_head_dim",
+               fmt::format("{} channels with attention are not a multiple of {}", channels[i].dump(), head.dump()));
     }
   }
 
@@ -129,13 +139,15 @@ class Fit {
 Json read_unet_config(const Node& node, const std::string& at, config::Issues& issues) {
   Json model = Json::object();
   if (!node.is_map()) {
-    issues.add(node.at, at, fmt::format("wants a mapping with the keys of a UNet2DModel's config.json, not {}", node.kind_name()));
+    issues.add(node.at, at,
+               fmt::format("wants a mapping with the keys of a UNet2DModel's config.json, not {}", node.kind_name()));
     return model;
   }
   std::vector<std::string> keys;
   for (const UnetKey& key : kUnetKeys) keys.emplace_back(key.key);
   for (const Node::Entry& entry : node.entries) {
-    const auto key = std::find_if(kUnetKeys.begin(), kUnetKeys.end(), [&](const UnetKey& k) { return k.key == entry.key; });
+    const auto key =
+        std::find_if(kUnetKeys.begin(), kUnetKeys.end(), [&](const UnetKey& k) { return k.key == entry.key; });
     const std::string path = at + "." + entry.key;
     if (key == kUnetKeys.end()) {
       issues.add(entry.key_at, path, "is not a key of UNet2DModel" + config::did_you_mean(entry.key, keys));

@@ -12,7 +12,8 @@ namespace guda::jobs {
 
 struct UnetKey {
   std::string_view key;
-  std::string_view type;        ///< "int", "float", "bool", "text", "int list", "text list"; "int or null", "int, int list or null"
+  std::string_view
+      type;  ///< "int", "float", "bool", "text", "int list", "text list"; "int or null", "int, int list or null"
   std::string_view by_default;  ///< of diffusers 0.31
   std::string_view choices;     ///< text and entries of text lists: "conv|resnet"; empty = any
   double min;                   ///< numbers
@@ -24,7 +25,7 @@ inline constexpr std::array kUnetKeys{
     UnetKey{"in_channels", "int", "3", "", 1, "channels of the images"},
     UnetKey{"out_channels", "int", "3", "", 1, "the same again"},
     UnetKey{"center_input_sample", "bool", "false", "", 0, "map [0, 1] to [-1, 1] first; our images are in [-1, 1]"},
-    UnetKey{"time_embedding_type", "text", "positional", "positional|fourier|learned", 0, "how a timestep is embedded"},
+    UnetKey{"time_embedding_type", "text", "positional", "positional|fourier", 0, "how a timestep is embedded"},
     UnetKey{"freq_shift", "int", "0", "", 0, "shift of the positional frequencies"},
     UnetKey{"flip_sin_to_cos", "bool", "true", "", 0, "cosines before sines in the embedding"},
     UnetKey{"down_block_types", "text list", "[DownBlock2D, AttnDownBlock2D, AttnDownBlock2D, AttnDownBlock2D]",
@@ -33,9 +34,10 @@ inline constexpr std::array kUnetKeys{
     UnetKey{"downsample_padding", "int", "1", "", 0, "of convolutions that halve the resolution"},
     UnetKey{"downsample_type", "text", "conv", "conv|resnet", 0, "how the resolution is halved"},
     UnetKey{"upsample_type", "text", "conv", "conv|resnet", 0, "how the resolution is doubled"},
-    UnetKey{"up_block_types", "text list", "[AttnUpBlock2D, AttnUpBlock2D, AttnUpBlock2D, UpBlock2D]", "UpBlock2D|AttnUpBlock2D", 0,
-            "as many as down_block_types"},
-    UnetKey{"block_out_channels", "int list", "[224, 448, 672, 896]", "", 1, "channels of each resolution, multiples of norm_num_groups"},
+    UnetKey{"up_block_types", "text list", "[AttnUpBlock2D, AttnUpBlock2D, AttnUpBlock2D, UpBlock2D]",
+            "UpBlock2D|AttnUpBlock2D", 0, "as many as down_block_types"},
+    UnetKey{"block_out_channels", "int list", "[224, 448, 672, 896]", "", 1,
+            "channels of each resolution, multiples of norm_num_groups"},
     UnetKey{"layers_per_block", "int", "2", "", 1, "residual blocks per resolution"},
     UnetKey{"dropout", "float", "0", "", 0, "of residual blocks, in training"},
     UnetKey{"act_fn", "text", "silu", "silu|swish|mish|gelu|relu", 0, "activation"},
@@ -43,7 +45,8 @@ inline constexpr std::array kUnetKeys{
     UnetKey{"norm_num_groups", "int", "32", "", 1, "groups of group norm"},
     UnetKey{"attn_norm_num_groups", "int or null", "null", "", 1, "groups of group norm in the middle attention"},
     UnetKey{"norm_eps", "float", "1e-5", "", 0, "epsilon of group norm"},
-    UnetKey{"resnet_time_scale_shift", "text", "default", "default|scale_shift", 0, "how the timestep enters residual blocks"},
+    UnetKey{"resnet_time_scale_shift", "text", "default", "default|scale_shift", 0,
+            "how the timestep enters residual blocks"},
     UnetKey{"add_attention", "bool", "true", "", 0, "attention in the middle"},
     UnetKey{"class_embed_type", "text or null", "null", "timestep|identity", 0, "class embedding"},
     UnetKey{"num_class_embeds", "int or null", "null", "", 1, "classes of a learnt class embedding"},

@@ -34,14 +34,16 @@ void Issues::add(const Position& at, std::string_view key, std::string what) {
     ++dropped_;
     return;
   }
-  found_.push_back({at.source ? *at.source : std::string("configuration"), at.line, at.column, std::string(key), std::move(what)});
+  found_.push_back(
+      {at.source ? *at.source : std::string("configuration"), at.line, at.column, std::string(key), std::move(what)});
 }
 
 bool Issues::concern(std::string_view key) const {
   const auto below = [](std::string_view path, std::string_view above) {
     return !above.empty() && path.starts_with(above) && (path.size() == above.size() || path[above.size()] == '.');
   };
-  return std::any_of(found_.begin(), found_.end(), [&](const ConfigIssue& issue) { return below(issue.key, key) || below(key, issue.key); });
+  return std::any_of(found_.begin(), found_.end(),
+                     [&](const ConfigIssue& issue) { return below(issue.key, key) || below(key, issue.key); });
 }
 
 void Issues::throw_if_any() {

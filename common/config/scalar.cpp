@@ -8,7 +8,9 @@
 namespace guda::config {
 namespace {
 
-bool all_digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
+bool all_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
 
 /// Why a node is no plain scalar; "" if it is one.
 std::string not_plain(const Node& node, const char* wanted) {
@@ -17,7 +19,9 @@ std::string not_plain(const Node& node, const char* wanted) {
   return "";
 }
 
-std::string quoted(const std::string& text) { return fmt::format("'{}'", text.size() > 80 ? text.substr(0, 77) + "..." : text); }
+std::string quoted(const std::string& text) {
+  return fmt::format("'{}'", text.size() > 80 ? text.substr(0, 77) + "..." : text);
+}
 
 /// A finite double that takes all of `text`, in decimal.
 bool to_double(const std::string& text, double& value) {
@@ -33,7 +37,8 @@ bool leading_zero(std::string_view text) {
 std::string why_no_integer(const Node& node, const char* wanted) {
   double number = 0;
   const std::string& text = node.text;
-  if (leading_zero(text)) return fmt::format("{} starts with 0, which some readers take for octal; write it without", quoted(text));
+  if (leading_zero(text))
+    return fmt::format("{} starts with 0, which some readers take for octal; write it without", quoted(text));
   if (!to_double(text, number)) return fmt::format("wants {}, not {}", wanted, quoted(text));
   if (node.quoted) return fmt::format("wants {}, not text: take {} out of its quotes", wanted, text);
   const bool integral = number == std::trunc(number) && std::abs(number) < 1e15;

@@ -10,7 +10,9 @@ namespace {
 
 /// Length of the well-formed sequence at the front of `text`; 0 if there is none (Unicode 15, table 3-7).
 std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0}; };
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0};
+  };
   const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
   const std::uint8_t b0 = byte(0), b1 = byte(1);
   if (b0 == 0) return 0;
@@ -32,7 +34,8 @@ std::size_t sequence_length(std::string_view text) {
 std::optional<int> find_bad_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = sequence_length(text.substr(i));
-    if (length == 0) return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
+    if (length == 0)
+      return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '\n'));
     i += length;
   }
   return std::nullopt;

@@ -34,22 +34,29 @@ class Builder final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { complete(make(Node::Kind::null, mark), anchor, 1, 1); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    complete(make(Node::Kind::null, mark), anchor, 1, 1);
+  }
 
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     Node node = make(Node::Kind::scalar, mark);
     node.quoted = tag == "!";
     refuse_tag(tag, node.at);
-    if (!node.quoted && (value == "null" || value == "Null" || value == "NULL" || value == "~")) node.kind = Node::Kind::null;
-    if (const auto bad = find_control_character(value)) throw Stop{node.at, fmt::format("text holds the control character {}", *bad)};
+    if (!node.quoted && (value == "null" || value == "Null" || value == "NULL" || value == "~"))
+      node.kind = Node::Kind::null;
+    if (const auto bad = find_control_character(value))
+      throw Stop{node.at, fmt::format("text holds the control character {}", *bad)};
     node.text = value;
     complete(std::move(node), anchor, 1, 1);
   }
 
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     open(make(Node::Kind::list, mark), tag, anchor);
   }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     open(make(Node::Kind::map, mark), tag, anchor);
   }
   void OnSequenceEnd() override { close(); }
@@ -94,11 +101,13 @@ class Builder final : public YAML::EventHandler {
 
   void count(std::size_t nodes, const Position& at) {
     nodes_ += nodes;
-    if (nodes_ > kMaxNodes) throw Stop{at, fmt::format("more than {} values (aliases count each time they are used)", kMaxNodes)};
+    if (nodes_ > kMaxNodes)
+      throw Stop{at, fmt::format("more than {} values (aliases count each time they are used)", kMaxNodes)};
   }
 
   static void refuse_tag(const std::string& tag, const Position& at) {
-    if (!tag.empty() && tag != "?" && tag != "!") throw Stop{at, fmt::format("the tag {} has no meaning here; leave it out", tag)};
+    if (!tag.empty() && tag != "?" && tag != "!")
+      throw Stop{at, fmt::format("the tag {} has no meaning here; leave it out", tag)};
   }
 
   void open(Node node, const std::string& tag, YAML::anchor_t anchor) {
@@ -172,11 +181,15 @@ class Builder final : public YAML::EventHandler {
 
 /// What yaml-cpp says, in words that help.
 std::string explain(const std::string& message) {
-  if (message.find("illegal map value") != std::string::npos) return "not YAML: a ':' where none can stand; quote text that holds ': '";
-  if (message.find("end of map not found") != std::string::npos) return "not YAML: this line's indentation fits no mapping above it";
-  if (message.find("end of sequence") != std::string::npos) return "not YAML: a list is not closed, or a '-' is indented differently";
+  if (message.find("illegal map value") != std::string::npos)
+    return "not YAML: a ':' where none can stand; quote text that holds ': '";
+  if (message.find("end of map not found") != std::string::npos)
+    return "not YAML: this line's indentation fits no mapping above it";
+  if (message.find("end of sequence") != std::string::npos)
+    return "not YAML: a list is not closed, or a '-' is indented differently";
   if (message.find("unknown token") != std::string::npos) return "not YAML: quote values that start with @, ` or %";
-  if (message.find("unknown anchor") != std::string::npos || message.find("the referenced anchor") != std::string::npos) {
+  if (message.find("unknown anchor") != std::string::npos ||
+      message.find("the referenced anchor") != std::string::npos) {
     return "not YAML: an alias (*name) without its anchor (&name); quote text that starts with *";
   }
   return "not YAML: " + message;
@@ -190,7 +203,8 @@ std::optional<Position> find_tab(std::string_view text, const Source& source) {
     const std::string_view row = text.substr(start, end - start);
     const std::size_t content = row.find_first_not_of(" \t\r");
     const std::size_t tab = row.find('\t');
-    if (tab < content && content != std::string_view::npos && row[content] != '#') return Position{source, line, static_cast<int>(tab) + 1};
+    if (tab < content && content != std::string_view::npos && row[content] != '#')
+      return Position{source, line, static_cast<int>(tab) + 1};
     start = end + 1;
   }
   return std::nullopt;
@@ -207,10 +221,14 @@ Node* Node::find(std::string_view key) { return const_cast<Node*>(std::as_const(
 
 const char* Node::kind_name() const noexcept {
   switch (kind) {
-    case Kind::null: return "nothing";
-    case Kind::scalar: return "a single value";
-    case Kind::list: return "a list";
-    case Kind::map: return "a mapping";
+    case Kind::null:
+      return "nothing";
+    case Kind::scalar:
+      return "a single value";
+    case Kind::list:
+      return "a list";
+    case Kind::map:
+      return "a mapping";
   }
   return "?";
 }

@@ -13,7 +13,7 @@
 namespace guda::config {
 
 inline constexpr int kMaxDepth = 64;
-inline constexpr std::size_t kMaxNodes = 100000;       ///< after the expansion of aliases
+inline constexpr std::size_t kMaxNodes = 100000;  ///< after the expansion of aliases
 inline constexpr std::size_t kMaxBytes = 1U << 20U;
 
 /// Entries and items own their children; a Node is a value.

@@ -20,7 +20,8 @@ TEST_CASE("scalars: integers are plain decimal digits") {
   CHECK(read_unsigned(scalar("0")).value == 0);
   CHECK(read_unsigned(scalar("18446744073709551615")).value == 18446744073709551615ULL);
   CHECK(read_integer(scalar("-7")).value == -7);
-  for (const char* text : {"010", "-010", "1e3", "1.0", "+1", "0x1F", "0o17", "1_000", "", " 1", "18446744073709551616", "1,000", "٣"}) {
+  for (const char* text :
+       {"010", "-010", "1e3", "1.0", "+1", "0x1F", "0o17", "1_000", "", " 1", "18446744073709551616", "1,000", "٣"}) {
     CAPTURE(std::string(text));
     CHECK_FALSE(read_unsigned(scalar(text)));
     CHECK_FALSE(read_integer(scalar(text)));

@@ -63,7 +63,8 @@ TEST_CASE("yaml: aliases count towards the limits of size and depth") {
   CHECK(refusal(text + "x]\n").find("more than 100000 values") != std::string::npos);
   const std::string half = std::string(40, '[') + std::string(40, ']');
   CHECK(refusal("a: &a " + half) == "accepted");
-  CHECK(refusal("a: &a " + half + "\nb: " + std::string(40, '[') + "*a" + std::string(40, ']')).find("nested deeper than 64") != std::string::npos);
+  CHECK(refusal("a: &a " + half + "\nb: " + std::string(40, '[') + "*a" + std::string(40, ']'))
+            .find("nested deeper than 64") != std::string::npos);
 }
 
 TEST_CASE("yaml: exactly 64 levels are read") {
@@ -80,7 +81,9 @@ TEST_CASE("yaml: duplicate keys are found at every depth and do not hide other f
 }
 
 TEST_CASE("yaml: Windows line ends and a byte order mark are harmless") {
-  const Node root = parse("\xef\xbb\xbf" "a: 1\r\nb: x\r\n");
+  const Node root = parse(
+      "\xef\xbb\xbf"
+      "a: 1\r\nb: x\r\n");
   CHECK(root.find("a")->text == "1");
   CHECK(root.find("b")->text == "x");
 }

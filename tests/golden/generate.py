@@ -6,6 +6,7 @@
 Weights are not stored: `weight_values` below and tests/worker/models/golden_weights.hpp compute the same ones.
 """
 import json
+import math
 import pathlib
 
 import diffusers
@@ -65,7 +66,7 @@ CONFIGS = {
     "class_identity": dict(class_embed_type="identity", center_input_sample=True, act_fn="swish", dropout=0.3,
                            block_out_channels=[8, 8]),
     "fourier": dict(time_embedding_type="fourier", block_out_channels=[4, 8]),
-    "three_levels": dict(block_out_channels=[4, 8, 8], attention_head_dim=3, sample_size=[8, 12],
+    "three_levels": dict(block_out_channels=[4, 8, 8], attention_head_dim=3, sample_size=[8, 12], norm_num_groups=2,
                          down_block_types=["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"],
                          up_block_types=["UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D"]),
 }
@@ -145,6 +146,22 @@ DDIM = {
 }
 
 
+def in_double(s):
+    """The scheduler with its tables recomputed in float64: diffusers keeps 1 - A_t, 2.5e-5 at t = 0, to three digits only."""
+    n, config = s.config.num_train_timesteps, s.config
+    if config.beta_schedule == "squaredcos_cap_v2":
+        def f(u):
+            return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+        betas = np.array([min(1 - f((t + 1) / n) / f(t / n), 0.999) for t in range(n)])
+    elif config.beta_schedule == "scaled_linear":
+        betas = np.linspace(config.beta_start**0.5, config.beta_end**0.5, n) ** 2
+    else:
+        betas = np.linspace(config.beta_start, config.beta_end, n)
+    s.alphas_cumprod = torch.from_numpy(np.cumprod(1 - betas))
+    s.final_alpha_cumprod = torch.tensor(1.0) if config.set_alpha_to_one else s.alphas_cumprod[0]
+    return s
+
+
 def ddim():
     tensors, options_of = {}, {}
     for number, (name, given) in enumerate(DDIM.items()):
@@ -153,19 +170,22 @@ def ddim():
         options = dict(options)
         steps, eta = options.pop("steps"), options.pop("eta")
         reuse = options.pop("use_clipped_model_output", False)
-        s = scheduler(**options)
-        s.set_timesteps(steps)
+        exact, as_released = in_double(scheduler(**options)), scheduler(**options)
+        exact.set_timesteps(steps)
+        as_released.set_timesteps(steps)
         x = 2 * torch.from_numpy(uniform(7000 + 10 * number, 32)).reshape(2, 1, 4, 4)
         outputs = torch.from_numpy(uniform(7001 + 10 * number, 32 * steps)).reshape(steps, 2, 1, 4, 4)
         noises = 1.5 * torch.from_numpy(uniform(7002 + 10 * number, 32 * steps)).reshape(steps, 2, 1, 4, 4)
-        results = []
+        results, released = [], []
         tensors[f"{name}.sample"] = x
-        for i, t in enumerate(s.timesteps):
-            x = s.step(outputs[i], int(t), x, eta=eta, variance_noise=noises[i],
-                       use_clipped_model_output=reuse).prev_sample
+        for i, t in enumerate(exact.timesteps):
+            given = dict(eta=eta, variance_noise=noises[i], use_clipped_model_output=reuse)
+            released.append(as_released.step(outputs[i], int(t), x, **given).prev_sample)
+            x = exact.step(outputs[i], int(t), x, **given).prev_sample.float()
             results.append(x)
-        tensors.update({f"{name}.timesteps": s.timesteps.to(torch.int64), f"{name}.outputs": outputs,
-                        f"{name}.noises": noises, f"{name}.results": torch.stack(results)})
+        tensors.update({f"{name}.timesteps": exact.timesteps.to(torch.int64), f"{name}.outputs": outputs,
+                        f"{name}.noises": noises, f"{name}.results": torch.stack(results),
+                        f"{name}.released": torch.stack(released)})
     save_file({k: v.contiguous() for k, v in tensors.items()}, HERE / "ddim.safetensors",
               metadata={"options": json.dumps(options_of)})
 
@@ -176,3 +196,5 @@ if __name__ == "__main__":
     unets()
     schedules()
     ddim()
+    for file in HERE.glob("*.safetensors"):
+        file.chmod(0o644)

@@ -14,13 +14,16 @@ namespace {
 
 /// A good file; `{}` of a row replaces whole sections by key.
 const char* const kModel =
-    "model: {in_channels: 1, out_channels: 1, sample_size: 8, block_out_channels: [16, 32], norm_num_groups: 8, add_attention: false,\n"
+    "model: {in_channels: 1, out_channels: 1, sample_size: 8, block_out_channels: [16, 32], norm_num_groups: 8, "
+    "add_attention: false,\n"
     "        down_block_types: [DownBlock2D, DownBlock2D], up_block_types: [UpBlock2D, UpBlock2D]}\n";
 const char* const kQueries = "queries: [{kind: generated}]\n";
 const char* const kMethods = "methods: [{method: logo}, {method: random}]\n";
 
 std::string whole(const std::string& part) {
-  const auto has = [&](const char* key) { return part.starts_with(key) || part.find(std::string("\n") + key) != std::string::npos; };
+  const auto has = [&](const char* key) {
+    return part.starts_with(key) || part.find(std::string("\n") + key) != std::string::npos;
+  };
   std::string text = part + "\n";
   if (!has("model:")) text += kModel;
   if (!has("queries:")) text += kQueries;
@@ -38,8 +41,8 @@ std::string message_of(const std::string& yaml, const std::vector<std::string>& 
 }
 
 struct Bad {
-  const char* yaml;      ///< completed with what it leaves out
-  const char* message;   ///< must be contained in the report
+  const char* yaml;     ///< completed with what it leaves out
+  const char* message;  ///< must be contained in the report
 };
 
 const Bad kBad[] = {
@@ -65,7 +68,8 @@ const Bad kBad[] = {
     {"training: {steps: 0}", "training.steps: 0 is out of range: it must be 1 to 100000000"},
     {"training: {steps: 99999999999999999999}", "training.steps: '99999999999999999999' is too large"},
     {"dataset: {train: 5000000000}", "dataset.train: 5000000000 is out of range: it must be at most 4294967295"},
-    {"training: {optimizer: {lr: 0}}", "training.optimizer.lr: 0 is out of range: it must be more than 0 and less than 10"},
+    {"training: {optimizer: {lr: 0}}",
+     "training.optimizer.lr: 0 is out of range: it must be more than 0 and less than 10"},
     {"training: {optimizer: {lr: .inf}}", "training.optimizer.lr: wants a finite decimal number, not '.inf'"},
     {"training: {optimizer: {lr: nan}}", "training.optimizer.lr: wants a finite decimal number, not 'nan'"},
     {"training: {optimizer: {lr: 1,5}}", "training.optimizer"},
@@ -73,7 +77,8 @@ const Bad kBad[] = {
     {"training: {horizontal_flip: 1}", "training.horizontal_flip: wants true or false, not '1'"},
     // choices and shapes
     {"training: {decay: cosinus}", "training.decay: 'cosinus' is not cosine or constant; did you mean 'cosine'?"},
-    {"diffusion: {schedule: linaer}", "'linaer' is not linear, scaled_linear or squaredcos_cap_v2; did you mean 'linear'?"},
+    {"diffusion: {schedule: linaer}",
+     "'linaer' is not linear, scaled_linear or squaredcos_cap_v2; did you mean 'linear'?"},
     {"training: 600", "exp.yaml:1:11: training: wants a mapping with the keys steps, batch, optimizer"},
     {"seeds: 0", "exp.yaml:1:8: seeds: wants a list, not a single value: for example [0, 1, 2]"},
     {"queries: {generated: {count: 3}}", "queries: wants a list, not a mapping: start each entry with '- '"},
@@ -92,66 +97,103 @@ const Bad kBad[] = {
     // model
     {"model: {}", "model: wants the model: a mapping with the keys of a UNet2DModel's config.json"},
     {"model: [1]", "model: wants a mapping with the keys of a UNet2DModel's config.json, not a list"},
-    {"model: {in_channel: 1}", "exp.yaml:1:9: model.in_channel: is not a key of UNet2DModel; did you mean 'in_channels'?"},
+    {"model: {in_channel: 1}",
+     "exp.yaml:1:9: model.in_channel: is not a key of UNet2DModel; did you mean 'in_channels'?"},
     {"model: {in_channels: 3, out_channels: 3}", "model.in_channels: is 3, but digits have 1 channel"},
     {"model: {out_channels: 1}", "model.out_channels: must equal in_channels"},
     {"model: {in_channels: 1, out_channels: 1, sample_size: 32}", "model.sample_size: is 32, but digits are 8 x 8"},
-    {"model: {in_channels: 1, out_channels: 1, dropout: high}", "model.dropout: wants a finite decimal number, not 'high'"},
+    {"model: {in_channels: 1, out_channels: 1, dropout: high}",
+     "model.dropout: wants a finite decimal number, not 'high'"},
     {"model: {down_block_types: [DownBlock2D, AtnDownBlock2D]}",
-     "model.down_block_types: entry 2: 'AtnDownBlock2D' is not DownBlock2D or AttnDownBlock2D; did you mean 'AttnDownBlock2D'?"},
+     "model.down_block_types: entry 2: 'AtnDownBlock2D' is not DownBlock2D or AttnDownBlock2D; did you mean "
+     "'AttnDownBlock2D'?"},
     {"model: {down_block_types: [DownBlock2D], block_out_channels: [32, 64], up_block_types: [UpBlock2D, UpBlock2D]}",
      "model.down_block_types: has 1 entries, but block_out_channels has 2"},
-    {"model: {block_out_channels: [16, 20, 32, 64], norm_num_groups: 8}", "model.block_out_channels: 20 is not a multiple of norm_num_groups, 8"},
-    {"model: {block_out_channels: [16, 32, 64, 20], norm_num_groups: 4}", "model.attention_head_dim: 20 channels with attention are not a multiple of 8"},
+    {"model: {block_out_channels: [16, 20, 32, 64], norm_num_groups: 8}",
+     "model.block_out_channels: 20 is not a multiple of norm_num_groups, 8"},
+    {"model: {block_out_channels: [16, 32, 64, 20], norm_num_groups: 4}",
+     "model.attention_head_dim: 20 channels with attention are not a multiple of 8"},
     {"model: {add_attention: 0}", "model.add_attention: wants true or false, not '0'"},
     // diffusion and training
-    {"diffusion: {beta_start: 0.001}", "diffusion.beta_start: has no effect with schedule: squaredcos_cap_v2; it goes with linear or scaled_linear"},
+    {"diffusion: {beta_start: 0.001}",
+     "diffusion.beta_start: has no effect with schedule: squaredcos_cap_v2; it goes with linear or scaled_linear"},
     {"diffusion: {schedule: linear, beta_start: 0.03}", "diffusion.beta_end: 0.02 must be more than beta_start, 0.03"},
     {"training: {steps: 10}", "training.warmup_steps: 50 (the default) is more than training.steps, 10"},
     {"training: {batch: 2000}", "training.batch: 2000 is more than the 1500 training items"},
     // queries
     {"queries: []", "queries: wants at least one query set"},
     {"queries: [{kind: generated}, {kind: generated}]", "queries.1.name: 'generated' is already the name of entry 1"},
-    {"queries: [{kind: generated, name: a-b}]", "name: 'a-b' is not a name: a letter or digit, then up to 63 of A-Za-z0-9_"},
+    {"queries: [{kind: generated, name: a-b}]",
+     "name: 'a-b' is not a name: a letter or digit, then up to 63 of A-Za-z0-9_"},
     {"queries: [{kind: generated, count: 0}]", "queries.generated.count: 0 is out of range: it must be 1 to 10000000"},
     {"queries: [{kind: images}]", "queries.images.images: wants a list of PNG files, because the kind is images"},
     {"queries: [{kind: images, images: [none.png]}]", "queries.images.images.0: there is no file /"},
-    {"queries: [{kind: held_out, sampler: {steps: 5}}]", "queries.held_out.sampler: has no effect with kind: held_out; it goes with generated"},
-    {"queries: [{kind: generated, sampler: {steps: 1001}}]", "queries.generated.sampler.steps: 1001 is more than diffusion.timesteps, 1000"},
+    {"queries: [{kind: held_out, sampler: {steps: 5}}]",
+     "queries.held_out.sampler: has no effect with kind: held_out; it goes with generated"},
+    {"queries: [{kind: generated, sampler: {steps: 1001}}]",
+     "queries.generated.sampler.steps: 1001 is more than diffusion.timesteps, 1000"},
     // scoring
     {"scoring: {first_timestep: 0}", "scoring.first_timestep: 0 is out of range: it must be 1 to 100000"},
     {"scoring: {last_timestep: 1000}", "scoring.last_timestep: 1000 must be less than diffusion.timesteps, 1000"},
-    {"diffusion: {timesteps: 100}\nscoring: {stride: 5}", "scoring.last_timestep: 990 (the default) must be less than diffusion.timesteps, 100"},
-    {"scoring: {first_timestep: 500, last_timestep: 100}", "scoring.first_timestep: 500 is more than last_timestep, 100"},
+    {"diffusion: {timesteps: 100}\nscoring: {stride: 5}",
+     "scoring.last_timestep: 990 (the default) must be less than diffusion.timesteps, 100"},
+    {"scoring: {first_timestep: 500, last_timestep: 100}",
+     "scoring.first_timestep: 500 is more than last_timestep, 100"},
     {"scoring: {stride: 0}", "scoring.stride: 0 is out of range"},
     {"scoring: {stride: 1, draws: 10000}", "scoring.draws: gives 9810000 slots, more than 1000000"},
     // methods
     {"methods: [{method: logo}]", "methods: wants at least two methods"},
-    {"methods: [{method: logo}, {method: logo}]", "methods.1.name: 'logo' is already the name of entry 1; give this one its own `name`"},
-    {"methods: [{method: logo}, {method: goda}]", "'goda' is not logo, guda, random, pixel_cosine or knn; did you mean 'guda'?"},
-    {"methods: [{method: logo}, {name: x}]", "methods.x.method: wants the method: logo, guda, random, pixel_cosine or knn"},
-    {"methods: [{method: logo}, {method: random, name: full}]", "methods.full.name: 'full' is the name of the full model"},
-    {"methods: [{method: logo}, {method: random, name: 7up}]", "name: '7up' is not a name: a letter, then up to 47 of A-Za-z0-9_"},
-    {"methods: [{method: logo, unlearn: {steps: 5}}, {method: random}]", "methods.logo.unlearn: has no effect with method: logo; it goes with guda"},
-    {"methods: [{method: logo, k: 5}, {method: random}]", "methods.logo.k: has no effect with method: logo; it goes with knn"},
-    {"methods: [{method: logo}, {method: knn, seed: 5}]", "methods.knn.seed: has no effect with method: knn; it goes with logo or random"},
-    {"methods: [{method: logo}, {method: guda, unlearn: {op: retrack}}]", "unlearn.op: 'retrack' is not retrack_exact, retrack_clipped"},
-    {"methods: [{method: logo}, {method: guda, unlearn: {op: ifu, kl_cap: 2}}]", "methods.ifu.unlearn.kl_cap: has no effect with op: ifu; it goes with retrack_clipped"},
-    {"methods: [{method: logo}, {method: guda, unlearn: {op: finetune_retain, forget_batch: 2}}]", "forget_batch: has no effect with op: finetune_retain"},
-    {"methods: [{method: logo}, {method: guda, unlearn: {steps: 3}}]", "methods.retrack_exact.unlearn.warmup_steps: 5 (the default) is more than unlearn.steps, 3"},
-    {"methods: [{method: logo}, {method: guda, unlearn: {retain_batch: 5000}}]", "unlearn.retain_batch: 5000 is more than the 1500 training items"},
-    {"methods: [logo, random]", "methods.0: wants a mapping with the keys name, method, seed, unlearn or k, not a single value"},
+    {"methods: [{method: logo}, {method: logo}]",
+     "methods.1.name: 'logo' is already the name of entry 1; give this one its own `name`"},
+    {"methods: [{method: logo}, {method: goda}]",
+     "'goda' is not logo, guda, random, pixel_cosine or knn; did you mean 'guda'?"},
+    {"methods: [{method: logo}, {name: x}]",
+     "methods.x.method: wants the method: logo, guda, random, pixel_cosine or knn"},
+    {"methods: [{method: logo}, {method: random, name: full}]",
+     "methods.full.name: 'full' is the name of the full model"},
+    {"methods: [{method: logo}, {method: random, name: 7up}]",
+     "name: '7up' is not a name: a letter, then up to 47 of A-Za-z0-9_"},
+    {"methods: [{method: logo, unlearn: {steps: 5}}, {method: random}]",
+     "methods.logo.unlearn: has no effect with method: logo; it goes with guda"},
+    {"methods: [{method: logo, k: 5}, {method: random}]",
+     "methods.logo.k: has no effect with method: logo; it goes with knn"},
+    {"methods: [{method: logo}, {method: knn, seed: 5}]",
+     "methods.knn.seed: has no effect with method: knn; it goes with logo or random"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {op: retrack}}]",
+     "unlearn.op: 'retrack' is not retrack_exact, retrack_clipped"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {op: ifu, kl_cap: 2}}]",
+     "methods.ifu.unlearn.kl_cap: has no effect with op: ifu; it goes with retrack_clipped"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {op: finetune_retain, forget_batch: 2}}]",
+     "forget_batch: has no effect with op: finetune_retain"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {steps: 3}}]",
+     "methods.retrack_exact.unlearn.warmup_steps: 5 (the default) is more than unlearn.steps, 3"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {retain_batch: 5000}}]",
+     "unlearn.retain_batch: 5000 is more than the 1500 training items"},
+    {"methods: [logo, random]",
+     "methods.0: wants a mapping with the keys name, method, seed, unlearn or k, not a single value"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {op: retrack_released, neighbours: 2}}]",
+     "neighbours: has no effect with op: retrack_released"},
     // comparison
-    {"comparison: {reference: log}", "comparison.reference: 'log' names no method of the list; did you mean 'logo'? (logo methods: there are logo)"},
-    {"comparison: {reference: random}", "comparison.reference: 'random' is method random, but only retraining (method: logo) is an oracle: there are logo"},
-    {"methods: [{method: knn}, {method: random}]", "comparison.reference: 'logo' (the default) names no method of the list"},
+    {"comparison: {reference: log}",
+     "comparison.reference: 'log' names no method of the list; did you mean 'logo'? (logo methods: there are logo)"},
+    {"comparison: {reference: random}",
+     "comparison.reference: 'random' is method random, but only retraining (method: logo) is an oracle: there are "
+     "logo"},
+    {"methods: [{method: knn}, {method: random}]",
+     "comparison.reference: 'logo' (the default) names no method of the list"},
     {"comparison: {second_reference: logo}", "comparison.second_reference: is the reference itself"},
-    {"methods: [{method: logo}, {method: logo, name: b}]\ncomparison: {second_reference: b}", "second_reference: 'logo' and 'b' have the same seed, 0"},
-    {"comparison: {confidence: 95}", "comparison.confidence: 95 is out of range: it must be more than 0 and less than 1"},
-    {"comparison: {weightings: [{kind: elbo}, {kind: elbo}]}", "comparison.weightings.1.name: 'elbo' is already the name of entry 1"},
-    {"comparison: {weightings: [{kind: flat, t_min: 500, t_max: 400}]}", "comparison.weightings.flat.t_max: 400 must be more than t_min, 500"},
-    {"comparison: {weightings: [{kind: flat, t_min: 11, t_max: 30}]}", "comparison.weightings.flat.t_min: no scored timestep is in [11, 30)"},
-    {"comparison: {weightings: [{kind: flat, t_max: 5000}]}", "comparison.weightings.flat.t_max: 5000 is more than diffusion.timesteps, 1000"},
+    {"methods: [{method: logo}, {method: logo, name: b}]\ncomparison: {second_reference: b}",
+     "second_reference: 'logo' and 'b' have the same seed, 0"},
+    {"comparison: {confidence: 95}",
+     "comparison.confidence: 95 is out of range: it must be more than 0 and less than 1"},
+    {"comparison: {weightings: [{kind: elbo}, {kind: elbo}]}",
+     "comparison.weightings.1.name: 'elbo' is already the name of entry 1"},
+    {"comparison: {weightings: [{kind: flat, t_min: 500, t_max: 400}]}",
+     "comparison.weightings.flat.t_max: 400 must be more than t_min, 500"},
+    {"comparison: {weightings: [{kind: flat, t_min: 11, t_max: 30}]}",
+     "comparison.weightings.flat.t_min: no scored timestep is in [11, 30)"},
+    {"comparison: {weightings: [{kind: flat, t_max: 5000}]}",
+     "comparison.weightings.flat.t_max: 5000 is more than diffusion.timesteps, 1000"},
     {"resources: {device: gpu}", "resources.device: 'gpu' is not cpu or cuda"},
     {"resources: {threads: 0}", "resources.threads: 0 is out of range: it must be 1 to 1024"},
     {"retention: {keep: everything}", "retention.keep: 'everything' is not scores, queries+scores, weights or all"},
@@ -174,16 +216,19 @@ TEST_CASE("bad experiment files: each is refused with its place, its key and a c
   for (const Bad& bad : kBad) {
     CAPTURE(std::string(bad.yaml));
     const std::string message = message_of(whole(bad.yaml));
-    CHECK_MESSAGE(message.find(bad.message) != std::string::npos, "said: ", message, "\n  wanted: ", std::string(bad.message));
+    CHECK_MESSAGE(message.find(bad.message) != std::string::npos, "said: ", message,
+                  "\n  wanted: ", std::string(bad.message));
   }
 }
 
 TEST_CASE("bad experiment files: all faults are reported at once, in the order of the file") {
   const std::string message = message_of(
-      "seeds: []\ntraining: {steps: 010, batch: 9999}\nmodel: {in_channel: 1}\nqueries: [{kind: held_out, sampler: {}}]\n"
+      "seeds: []\ntraining: {steps: 010, batch: 9999}\nmodel: {in_channel: 1}\nqueries: [{kind: held_out, sampler: "
+      "{}}]\n"
       "methods: [{method: logo}, {method: logo}]\nsteps: 4\n");
   std::size_t last = 0;
-  for (const char* expected : {"exp.yaml:1:8: seeds:", "exp.yaml:2:19: training.steps:", "exp.yaml:2:31: training.batch:", "exp.yaml:3:9: model.in_channel:",
+  for (const char* expected : {"exp.yaml:1:8: seeds:", "exp.yaml:2:19: training.steps:",
+                               "exp.yaml:2:31: training.batch:", "exp.yaml:3:9: model.in_channel:",
                                "exp.yaml:4:37: queries.held_out.sampler:", "methods.1.name:", "exp.yaml:6:1: steps:"}) {
     CAPTURE(message);
     const std::size_t at = message.find(expected);
@@ -197,8 +242,10 @@ TEST_CASE("bad experiment files: an empty file, a list and a missing file say wh
   CHECK(message_of("").find("exp.yaml: is empty; start from a copy of") != std::string::npos);
   CHECK(message_of("# only words\n").find("is empty") != std::string::npos);
   CHECK(message_of("- 1").find("wants a mapping with the keys name, seeds") != std::string::npos);
-  CHECK_THROWS_WITH_AS((void)load_experiment("/no/such/file.yaml", {}), "/no/such/file.yaml: there is no such file", config::ConfigError);
-  CHECK_THROWS_WITH_AS((void)load_experiment("/", {}), "/: is a folder; name the experiment file in it", config::ConfigError);
+  CHECK_THROWS_WITH_AS((void)load_experiment("/no/such/file.yaml", {}), "/no/such/file.yaml: there is no such file",
+                       config::ConfigError);
+  CHECK_THROWS_WITH_AS((void)load_experiment("/", {}), "/: is a folder; name the experiment file in it",
+                       config::ConfigError);
 }
 
 TEST_CASE("bad experiment files: bombs are cheap") {
@@ -208,7 +255,8 @@ TEST_CASE("bad experiment files: bombs are cheap") {
   CHECK(message_of(deep).find("nested deeper than 64 levels") != std::string::npos);
   std::string laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 12; ++i) {
-    laughs += fmt::format("a{0}: &a{0} [*a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}]\n", i, i - 1);
+    laughs +=
+        fmt::format("a{0}: &a{0} [*a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}]\n", i, i - 1);
   }
   CHECK(message_of(laughs).find("more than 100000 values") != std::string::npos);
   CHECK(message_of("a: &a [*a]").find("an alias inside of its own anchor") != std::string::npos);

@@ -14,7 +14,8 @@ Experiment unusual() {
   e.name = "unusual";
   e.seeds = {0, 18446744073709551615ULL};
   e.dataset.path = "/data/some where";
-  e.model = {{"sample_size", 8}, {"dropout", 0.5}, {"class_embed_type", nullptr}, {"down_block_types", {"DownBlock2D"}}};
+  e.model = {
+      {"sample_size", 8}, {"dropout", 0.5}, {"class_embed_type", nullptr}, {"down_block_types", {"DownBlock2D"}}};
   e.diffusion.beta_end = 0.1 + 0.2;
   e.queries.resize(2);
   e.queries[1].kind = "images";

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include "jobs/experiment_diff.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/experiment_json.hpp"
+#include "jobs/operators.hpp"
 
 using namespace guda;
 using namespace guda::jobs;
@@ -21,7 +23,8 @@ const fs::path kRecipes = fs::path(GUDA_SOURCE_DIR) / "jobs/recipes";
 
 const std::string kSmall =
     "model: {in_channels: 1, out_channels: 1, block_out_channels: [16, 32], norm_num_groups: 8, dropout: 0,\n"
-    "        down_block_types: [DownBlock2D, DownBlock2D], up_block_types: [UpBlock2D, UpBlock2D], attention_head_dim: null}\n"
+    "        down_block_types: [DownBlock2D, DownBlock2D], up_block_types: [UpBlock2D, UpBlock2D], attention_head_dim: "
+    "null}\n"
     "queries: [{kind: generated}, {kind: held_out}]\n"
     "methods: [{method: logo}, {method: guda, unlearn: {op: ifu}}, {method: guda}, {name: near, method: knn, k: 3}]\n";
 
@@ -56,8 +59,9 @@ TEST_CASE("experiment file: names default to the kind, the method or the operato
 }
 
 TEST_CASE("experiment file: weightings default to elbo and mid, which follows the length of the diffusion") {
-  const Experiment e = read_experiment(kSmall + "diffusion: {timesteps: 50}\nscoring: {first_timestep: 1, last_timestep: 49, stride: 1}\n", "s.yaml",
-                                       {"queries.generated.sampler.steps=10"});
+  const Experiment e = read_experiment(
+      kSmall + "diffusion: {timesteps: 50}\nscoring: {first_timestep: 1, last_timestep: 49, stride: 1}\n", "s.yaml",
+      {"queries.generated.sampler.steps=10"});
   REQUIRE(e.comparison.weightings.size() == 2);
   CHECK(e.comparison.weightings[0].name == "elbo");
   CHECK(e.comparison.weightings[0].t_min == 0);
@@ -76,9 +80,10 @@ TEST_CASE("experiment file: values of the model get the type of their key") {
 }
 
 TEST_CASE("experiment file: --set changes keys, entries by name or index, and whole lists") {
-  const Experiment e = read_experiment(kSmall, "small.yaml",
-                                       {"training.steps=100", "methods.ifu.unlearn.steps=50", "methods.2.unlearn.steps=60", "queries.generated.count=32",
-                                        "seeds=[3, 4]", "model.dropout=0.1", "training.optimizer={lr: 0.5}", "training.steps=110", "name=a b"});
+  const Experiment e = read_experiment(
+      kSmall, "small.yaml",
+      {"training.steps=100", "methods.ifu.unlearn.steps=50", "methods.2.unlearn.steps=60", "queries.generated.count=32",
+       "seeds=[3, 4]", "model.dropout=0.1", "training.optimizer={lr: 0.5}", "training.steps=110", "name=a b"});
   CHECK(e.training.steps == 110);
   CHECK(e.methods[1].unlearn.steps == 50);
   CHECK(e.methods[2].unlearn.steps == 60);
@@ -90,16 +95,21 @@ TEST_CASE("experiment file: --set changes keys, entries by name or index, and wh
 }
 
 TEST_CASE("experiment file: an error in --set points at --set") {
-  CHECK(refusal({"training.stpes=10"}) == "--set training.stpes=10: training.stpes: is not a known key; did you mean 'steps'?");
-  CHECK(refusal({"training.steps=1e3"}) == "--set training.steps=1e3: training.steps: wants an integer of 0 or more: write 1000 instead of 1e3");
+  CHECK(refusal({"training.stpes=10"}) ==
+        "--set training.stpes=10: training.stpes: is not a known key; did you mean 'steps'?");
+  CHECK(refusal({"training.steps=1e3"}) ==
+        "--set training.steps=1e3: training.steps: wants an integer of 0 or more: write 1000 instead of 1e3");
   CHECK(refusal({"methods.iffu.unlearn.steps=5"}) ==
-        "--set methods.iffu.unlearn.steps=5: methods: has no entry 'iffu'; did you mean 'ifu'? (there are logo, ifu, retrack_exact or near)");
+        "--set methods.iffu.unlearn.steps=5: methods: has no entry 'iffu'; did you mean 'ifu'? (there are logo, ifu, "
+        "retrack_exact or near)");
   CHECK(refusal({"training.steps"}) == "--set training.steps: wants key.path=value, for example training.steps=10");
   CHECK(refusal({"training..steps=1"}).find("wants key.path=value") != std::string::npos);
   CHECK(refusal({"seeds=[0"}).starts_with("--set seeds=[0:1:"));
-  CHECK(refusal({"training.steps.x=1", "training.steps=20", "training.steps.y=1"}).find("--set training.steps.y=1: training.steps: is a single value, so it has no 'y'") !=
+  CHECK(refusal({"training.steps.x=1", "training.steps=20", "training.steps.y=1"})
+            .find("--set training.steps.y=1: training.steps: is a single value, so it has no 'y'") !=
         std::string::npos);
-  CHECK(refusal({"training.steps=10"}) == "--set training.steps=10: training.warmup_steps: 50 (the default) is more than training.steps, 10");
+  CHECK(refusal({"training.steps=10"}) ==
+        "--set training.steps=10: training.warmup_steps: 50 (the default) is more than training.steps, 10");
 }
 
 TEST_CASE("experiment file: relative paths start at the file's folder and come back absolute") {
@@ -128,9 +138,14 @@ TEST_CASE("recipes: the digits recipe is the configuration of the published stud
 }
 
 TEST_CASE("recipes: digits-full adds the second oracle, operators and seeds, and changes nothing else") {
-  const auto lines = experiment_diff(load_experiment(kRecipes / "digits.yaml"), load_experiment(kRecipes / "digits-full.yaml"));
-  const std::vector<std::string> expected = {"comparison.second_reference: \"\" -> \"logo_b\"", "methods.finetune_retain: added", "methods.logo_b: added",
-                                             "methods.retrack_minsnr: added", "name: \"digits\" -> \"digits-full\"", "queries.generated.count: 256 -> 342",
+  const auto lines =
+      experiment_diff(load_experiment(kRecipes / "digits.yaml"), load_experiment(kRecipes / "digits-full.yaml"));
+  const std::vector<std::string> expected = {"comparison.second_reference: \"\" -> \"logo_b\"",
+                                             "methods.finetune_retain: added",
+                                             "methods.logo_b: added",
+                                             "methods.retrack_minsnr: added",
+                                             "name: \"digits\" -> \"digits-full\"",
+                                             "queries.generated.count: 256 -> 342",
                                              "seeds: [0] -> [0,1,2]"};
   CHECK(lines == expected);
 }
@@ -147,14 +162,29 @@ TEST_CASE("recipes: the smoke recipe uses every method and every operator") {
   CHECK(e.comparison.second_reference == "logo_b");
 }
 
+TEST_CASE("experiment file: it may ask for exactly the operators that guda has") {
+  for (const OperatorInfo& op : operators()) {
+    CHECK(read_experiment(kSmall, "s.yaml",
+                          {"methods.1.name=first", "methods.2.name=second",
+                           fmt::format("methods.second.unlearn={{op: {}}}", op.name)})
+              .methods[2]
+              .unlearn.op == op.name);
+  }
+  std::string names;
+  for (const OperatorInfo& op : operators()) names += fmt::format("{}`{}`", names.empty() ? "" : ", ", op.name);
+  CHECK(config_reference().find("| " + names + " |") != std::string::npos);
+}
+
 TEST_CASE("experiment diff: values, entries by name, order") {
   Json a = read_experiment(kSmall, "a.yaml");
   CHECK(experiment_diff(a, a).empty());
   const Json b = read_experiment(kSmall, "a.yaml", {"training.steps=700", "methods.near.k=4", "model.dropout=0.5"});
-  CHECK(experiment_diff(a, b) == std::vector<std::string>{"methods.near.k: 3 -> 4", "model.dropout: 0.0 -> 0.5", "training.steps: 600 -> 700"});
+  CHECK(experiment_diff(a, b) ==
+        std::vector<std::string>{"methods.near.k: 3 -> 4", "model.dropout: 0.0 -> 0.5", "training.steps: 600 -> 700"});
   Json c = a;
   std::swap(c["queries"][0], c["queries"][1]);
-  CHECK(experiment_diff(a, c) == std::vector<std::string>{R"(queries: order ["generated","held_out"] -> ["held_out","generated"])"});
+  CHECK(experiment_diff(a, c) ==
+        std::vector<std::string>{R"(queries: order ["generated","held_out"] -> ["held_out","generated"])"});
   Json d = a;
   d["methods"].erase(3);
   CHECK(experiment_diff(a, d) == std::vector<std::string>{"methods.near: removed"});
@@ -165,5 +195,6 @@ TEST_CASE("docs/config.md is what the schema says") {
   const std::string now = config_reference();
   const bool same = fs::exists(page) && read_file(page) == now;
   if (!same) replace_file(fs::path(GUDA_BINARY_DIR) / "config.md", now, false);
-  CHECK_MESSAGE(same, "docs/config.md is out of date: copy ", GUDA_BINARY_DIR, "/config.md over it (guda config-reference)");
+  CHECK_MESSAGE(same, "docs/config.md is out of date: copy ", GUDA_BINARY_DIR,
+                "/config.md over it (guda config-reference)");
 }

@@ -25,7 +25,8 @@ Plan small_plan() {
   plan.slots = {{10, 0, 0.1 + 0.2}, {10, 1, 5e-324}};
   plan.numerics = {"cpu", "avx2", "float32", 2};
   JobSpec train{digest_of(std::string_view("job")), "train full (seed 0)", TrainSpec{}, {}, 23.5, {}};
-  JobSpec score{digest_of(std::string_view("score")), "score", ScoreSpec{}, {train.digest}, 0.125, {{"full", 0, 1, 1, 0}, {"logo", 1, 0, 0, 1}}};
+  JobSpec score{digest_of(std::string_view("score")),        "score", ScoreSpec{}, {train.digest}, 0.125,
+                {{"full", 0, 1, 1, 0}, {"logo", 1, 0, 0, 1}}};
   std::get<ScoreSpec>(score.work).slots = {{10, 1, 0.5}};
   plan.jobs = {train, score};
   plan.digest = digest_of(std::string_view("plan"));
@@ -69,7 +70,8 @@ TEST_CASE("plan.json: long tables name their columns once") {
   plan.queries.assign(1000, plan.queries[0]);
   const std::string text = to_json(plan).dump();
   std::size_t mentions = 0;
-  for (std::size_t at = text.find("true_group"); at != std::string::npos; at = text.find("true_group", at + 1)) ++mentions;
+  for (std::size_t at = text.find("true_group"); at != std::string::npos; at = text.find("true_group", at + 1))
+    ++mentions;
   CHECK(mentions == 1);
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "worker/models/group_norm.hpp"
 #include "worker/models/weights.hpp"
 
 namespace guda::worker {
@@ -27,7 +28,8 @@ ResnetStyle style_of(const UNet2DConfig& c) {
           .dropout = c.dropout,
           .scale_shift = c.resnet_time_scale_shift == "scale_shift",
           .output_scale = 1,
-          .activation = activation_from(c.act_fn)};
+          .activation = activation_from(c.act_fn),
+          .silu = c.act_fn == "silu" || c.act_fn == "swish"};
 }
 
 /// Blocks without attention always resample by convolution, whatever the config says (as in diffusers).
@@ -141,11 +143,13 @@ at::Tensor UNet2DImpl::forward(const at::Tensor& sample, const at::Tensor& times
   temb = activation_from(config_.act_fn)(temb);
 
   at::Tensor x = conv_in_(config_.center_input_sample ? 2 * sample - 1 : sample);
+  // Convolutions on the CPU are fastest on channels-last activations, and every layer keeps the layout it gets.
+  if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips{x};
   for (const auto& block : *down_blocks_) x = block->as<DownBlockImpl>()->forward(x, temb, skips);
   x = mid_block_(x, temb);
   for (const auto& block : *up_blocks_) x = block->as<UpBlockImpl>()->forward(x, temb, skips);
-  x = conv_out_(at::silu(norm_out_(x)));
+  x = conv_out_(group_norm(x, norm_out_->weight, norm_out_->bias, norm_out_->options.num_groups(), norm_out_->options.eps(), true));
   return fourier_ ? x / t.to(x.scalar_type()).view({-1, 1, 1, 1}) : x;
 }
 

@@ -57,6 +57,7 @@ struct ResnetStyle {
   bool scale_shift = false;    ///< the time embedding scales and shifts after norm2 instead of being added before it
   double output_scale = 1;     ///< the sum of both branches is divided by it
   Activation activation = nullptr;
+  bool silu = false;              ///< the activation is SiLU: fused with the norm before it
 };
 
 enum class Resample { none, up, down };
@@ -67,6 +68,8 @@ class ResnetBlockImpl : public torch::nn::Module {
   at::Tensor forward(at::Tensor x, const at::Tensor& temb);
 
  private:
+  at::Tensor normed(torch::nn::GroupNorm& norm, const at::Tensor& x);
+
   ResnetStyle style_;
   Resample resample_;
   torch::nn::GroupNorm norm1_{nullptr}, norm2_{nullptr};

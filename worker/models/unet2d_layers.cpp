@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "common/error.hpp"
+#include "worker/models/group_norm.hpp"
 #include "worker/models/unet2d_blocks.hpp"
 
 namespace guda::worker {
@@ -13,8 +14,12 @@ torch::nn::Conv2d conv3x3(std::int64_t in, std::int64_t out, std::int64_t stride
   return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3).stride(stride).padding(padding));
 }
 
-torch::nn::GroupNorm group_norm(std::int64_t groups, std::int64_t channels, double eps) {
+torch::nn::GroupNorm make_norm(std::int64_t groups, std::int64_t channels, double eps) {
   return torch::nn::GroupNorm(torch::nn::GroupNormOptions(groups, channels).eps(eps));
+}
+
+at::Tensor apply_norm(torch::nn::GroupNorm& norm, const at::Tensor& x, bool silu) {
+  return group_norm(x, norm->weight, norm->bias, norm->options.num_groups(), norm->options.eps(), silu);
 }
 
 at::Tensor twice_as_large(const at::Tensor& x) {
@@ -60,11 +65,11 @@ at::Tensor TimestepMlpImpl::forward(const at::Tensor& x) { return linear_2_(at::
 
 ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const ResnetStyle& style, Resample resample)
     : style_(style), resample_(resample) {
-  norm1_ = register_module("norm1", group_norm(style.groups, in, style.eps));
+  norm1_ = register_module("norm1", make_norm(style.groups, in, style.eps));
   conv1_ = register_module("conv1", conv3x3(in, out));
   time_emb_proj_ =
       register_module("time_emb_proj", torch::nn::Linear(style.temb_channels, style.scale_shift ? 2 * out : out));
-  norm2_ = register_module("norm2", group_norm(style.groups, out, style.eps));
+  norm2_ = register_module("norm2", make_norm(style.groups, out, style.eps));
   conv2_ = register_module("conv2", conv3x3(out, out));
   if (in != out) {
     conv_shortcut_ =
@@ -72,8 +77,12 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const Resnet
   }
 }
 
+at::Tensor ResnetBlockImpl::normed(torch::nn::GroupNorm& norm, const at::Tensor& x) {
+  return style_.silu ? apply_norm(norm, x, true) : style_.activation(apply_norm(norm, x, false));
+}
+
 at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
-  at::Tensor h = style_.activation(norm1_(x));
+  at::Tensor h = normed(norm1_, x);
   if (resample_ == Resample::up) {
     x = twice_as_large(x);
     h = twice_as_large(h);
@@ -85,11 +94,10 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
   const at::Tensor time = time_emb_proj_(temb).unsqueeze(-1).unsqueeze(-1);
   if (style_.scale_shift) {
     const std::vector<at::Tensor> parts = time.chunk(2, 1);
-    h = norm2_(h) * (1 + parts[0]) + parts[1];
+    h = style_.activation(apply_norm(norm2_, h, false) * (1 + parts[0]) + parts[1]);
   } else {
-    h = norm2_(h + time);
+    h = normed(norm2_, h + time);
   }
-  h = style_.activation(h);
   if (style_.dropout > 0 && is_training()) h = at::dropout(h, style_.dropout, true);
   h = conv2_(h);
   if (conv_shortcut_) x = conv_shortcut_(x);
@@ -101,7 +109,7 @@ AttentionImpl::AttentionImpl(std::int64_t channels, std::int64_t head_dim, std::
                              double eps, double output_scale)
     : heads_(channels / head_dim), head_dim_(head_dim), output_scale_(output_scale) {
   const std::int64_t inner = heads_ * head_dim_;
-  if (groups) group_norm_ = register_module("group_norm", group_norm(*groups, channels, eps));
+  if (groups) group_norm_ = register_module("group_norm", make_norm(*groups, channels, eps));
   to_q_ = register_module("to_q", torch::nn::Linear(channels, inner));
   to_k_ = register_module("to_k", torch::nn::Linear(channels, inner));
   to_v_ = register_module("to_v", torch::nn::Linear(channels, inner));
@@ -112,7 +120,7 @@ AttentionImpl::AttentionImpl(std::int64_t channels, std::int64_t head_dim, std::
 at::Tensor AttentionImpl::forward(const at::Tensor& x) {
   const std::int64_t n = x.size(0), c = x.size(1), height = x.size(2), width = x.size(3);
   // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last.
-  const at::Tensor tokens = (group_norm_ ? group_norm_(x) : x).flatten(2).transpose(1, 2);
+  const at::Tensor tokens = (group_norm_ ? apply_norm(group_norm_, x, false) : x).flatten(2).transpose(1, 2);
   const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, head_dim_}).transpose(1, 2); };
   at::Tensor h =
       at::scaled_dot_product_attention(split(to_q_(tokens)), split(to_k_(tokens)), split(to_v_(tokens)));

@@ -59,6 +59,8 @@ TEST_CASE("DDIM: every step equals diffusers' within 1e-6 for every recorded set
       const at::Tensor next = ddim.step(recorded("outputs")[row], t, x, recorded("noises")[row]);
       const double scale = std::max(1.0, results[row].abs().max().item<double>());
       CHECK((next - results[row]).abs().max().item<double>() < 1e-6 * scale);
+      // Its own float32 tables keep only three digits of 1 - A_t near t = 0 (tests/golden/README.md).
+      CHECK((next - recorded("released")[row]).abs().max().item<double>() < 1e-5 * scale);
       x = results[row];
     }
   }

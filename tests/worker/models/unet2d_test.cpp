@@ -192,7 +192,7 @@ TEST_CASE("UNet2D: half-width and double weights are read into float32") {
     const auto params = loaded->named_parameters();
     for (const auto& p : model->named_parameters()) {
       CAPTURE(p.key());
-      CHECK(params[p.key()].scalar_type() == at::kFloat);
+      CHECK((params[p.key()].scalar_type() == at::kFloat));
       CHECK(at::equal(params[p.key()], p.value().detach().to(type).to(at::kFloat)));
     }
   }

@@ -1,0 +1,138 @@
+"""Every command on a real run: what it prints, what it writes, what it says to wrong input, and how fast it starts."""
+import csv
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+BIN = Path(os.environ["GUDA_BIN_DIR"])
+RECIPES = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes"
+METRICS = ["top1", "top3", "mrr", "ndcg3_exp", "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3", "rbo", "spearman", "kendall", "pooled_r"]
+
+
+def guda(*arguments, code=0):
+    done = subprocess.run([BIN / "guda", *arguments], capture_output=True, text=True, timeout=300)
+    if done.returncode != code:
+        sys.exit(f"guda {' '.join(map(str, arguments))} ended with {done.returncode} instead of {code}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def write_png(path, pixels):
+    """8-bit grey PNG."""
+    rows = b"".join(b"\0" + bytes(row) for row in pixels)
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBBBBB", len(pixels[0]), len(pixels), 8, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def check_results(run):
+    with xarray.open_dataset(run / "results.h5", engine="h5netcdf") as data:
+        assert data.sizes["group"] == 10
+        seven = data.sel(group="7")
+        assert np.isfinite(seven.score__logo).all() and np.isfinite(seven.score__retrack_exact).all()
+        # score = sum over slots of weight * (loss_-k - loss_full), checked by a second way
+        draws = data.slot_draw.values
+        for method, draw_set in [("logo", draws < 2), ("retrack_exact", draws >= 2)]:
+            difference = (data[f"loss__{method}"] - data.loss_full).values.astype("f8")
+            score = np.nansum(np.where(draw_set, difference * data.slot_weight.values, 0), axis=2).T
+            assert np.allclose(score, data[f"score__{method}"].values, rtol=1e-6, atol=1e-9), method
+        assert np.isnan(data.loss__retrack_exact.values[:, :, draws < 2]).all(), "methods are scored on their own draws only"
+
+
+def check_comparison(run):
+    comparison = json.loads(guda("compare", run, "--json").stdout)
+    assert comparison["schema"] == 1
+    for view in comparison["views"]:
+        assert view["weighting"] in ("elbo", "mid") and view["draws"] in ("independent", "same")
+        for method in view["methods"].values():
+            for metric in METRICS:
+                m = method["metrics"][metric]
+                assert m["low"] <= m["value"] <= m["high"] or abs(m["value"]) < 1e-12, (metric, m)
+                assert 0 <= m["p_vs_best"] <= 1
+    assert {v["query_set"] for v in comparison["views"]} == {"generated", "real"}
+    text = guda("compare", run).stdout
+    assert "retrack_exact" in text and "chance" in text and "ceiling" in text
+
+
+def check_attribution(run, work):
+    picture = work / "mine.png"
+    write_png(picture, [[min(255, 36 * abs(r - c)) for c in range(8)] for r in range(8)])
+    answer = json.loads(guda("attribute", run, picture, "--json", "--png", work / "answer.png", "--heartbeat", "0.2/1/3").stdout)
+    groups = answer["images"][0]["groups"]
+    assert len(groups) == 10 and groups == sorted(groups, key=lambda g: -g["score"])
+    assert all(g["stderr"] >= 0 for g in groups)
+    assert (work / "answer.png").read_bytes().startswith(b"\x89PNG")
+    started = time.time()
+    again = guda("attribute", run, picture, "--heartbeat", "0.2/1/3")
+    assert groups[0]["group"] in again.stdout
+    print(f"attribute again (nothing left to compute): {time.time() - started:.1f} s")
+    wide = work / "wide.png"
+    write_png(wide, [[0] * 9 for _ in range(8)])
+    failed = guda("attribute", run, wide, "--heartbeat", "0.2/1/3", code=10)
+    assert "8" in failed.stderr and "wide" in failed.stderr, failed.stderr
+    guda("attribute", run, work / "missing.png", code=2)
+    guda("attribute", run, picture, "--method", "knn", code=2)
+
+
+def check_errors(work):
+    bad = work / "bad.yaml"
+    bad.write_text((RECIPES / "digits-smoke.yaml").read_text().replace("timesteps: 1000", "timestep: 1000"))
+    started = time.time()
+    refused = guda("run", bad, code=2)
+    assert time.time() - started < 1, "refused late"
+    assert "bad.yaml:" in refused.stderr and "did you mean" in refused.stderr and "timesteps" in refused.stderr, refused.stderr
+    guda("run", work / "nothing.yaml", code=2)
+    guda("status", work, code=2)
+    guda("frobnicate", code=2)
+    guda("run", code=2)
+    guda("run", RECIPES / "digits-smoke.yaml", "--heartbeat", "5/4/3", code=2)
+
+
+def check_start():
+    for arguments in (["--help"], ["--version"], ["methods"]):
+        best = min(_timed(arguments) for _ in range(5))
+        print(f"guda {' '.join(arguments)}: {1000 * best:.0f} ms")
+    for command in ["run", "plan", "status", "compare", "report", "export", "attribute", "doctor", "methods", "config-reference"]:
+        assert "examples" in guda(command, "--help").stdout, command
+
+
+def _timed(arguments):
+    started = time.perf_counter()
+    guda(*arguments)
+    return time.perf_counter() - started
+
+
+def main():
+    check_start()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        check_errors(work)
+        plan = json.loads(guda("plan", RECIPES / "digits-smoke.yaml", "--json", "--jobs").stdout)
+        assert sum(k["jobs"] for k in plan["kinds"].values()) == len(plan["jobs"])
+        run = work / "run"
+        guda("run", RECIPES / "digits-smoke.yaml", "--run-dir", run, "--heartbeat", "0.2/1/3")
+        assert (run.stat().st_mode & 0o777) == 0o700
+        status = json.loads(guda("status", run, "--json").stdout)
+        assert status["exit_code"] == 0 and status["jobs"]["done"] == len(plan["jobs"]), status
+        check_results(run)
+        check_comparison(run)
+        guda("export", run, "--csv", work / "tables")
+        rows = list(csv.DictReader((work / "tables" / "scores_logo.csv").open()))
+        assert len(rows) == 12 * 10 and rows[0].keys() == {"query", "set", "group", "score", "stderr"}
+        guda("report", run)
+        report = (run / "report.html").read_text()
+        assert "<svg" in report and "retrack_exact" in report and "https://" not in report.split("<body")[1].split("guda-data")[0]
+        check_attribution(run, work)
+        guda("doctor", "--run-dir", work)
+
+
+if __name__ == "__main__":
+    main()
