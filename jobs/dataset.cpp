@@ -19,7 +19,7 @@ namespace guda::jobs {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kSide = 8, kDigits = 10, kLevels = 17;
+constexpr std::uint32_t kSide = 8, kDigitClasses = 10, kLevels = 17;
 constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;  // a compressed bomb ends here
 
 /// The text of a plain or gzip-compressed file.
@@ -51,7 +51,7 @@ void append_row(Dataset& data, std::string_view row, const std::string& where) {
   for (std::size_t column = 0; column < columns; ++column) {
     unsigned value = 0;
     const auto [next, error] = std::from_chars(at, end, value);
-    const unsigned limit = column + 1 < columns ? kLevels - 1 : kDigits - 1;
+    const unsigned limit = column + 1 < columns ? kLevels - 1 : kDigitClasses - 1;
     if (error != std::errc{}) {
       throw Error(fmt::format("{}: column {} of {} is no whole number; a row is 64 pixels 0..16 and a label 0..9", where,
                               column + 1, columns));
@@ -77,7 +77,7 @@ Dataset read_digits(const fs::path& file) {
   Dataset data;
   data.shape = {1, kSide, kSide};
   data.levels = kLevels;
-  for (std::uint32_t digit = 0; digit < kDigits; ++digit) data.class_names.push_back(std::to_string(digit));
+  for (std::uint32_t digit = 0; digit < kDigitClasses; ++digit) data.class_names.push_back(std::to_string(digit));
   const std::string text = read_text(file);
   std::size_t line = 0;
   for (std::string_view rest = text; !rest.empty();) {

@@ -48,7 +48,7 @@ QuerySet from_files(std::vector<std::filesystem::path> files) {
 TEST_CASE("sampling: a sample depends on its name, not on the others, their order or the padding") {
   jobs::SampleSpec spec = generated(6);
   const torch::Tensor all = draw(spec);
-  CHECK(all.sizes() == torch::IntArrayRef{6, 1, 8, 8});
+  CHECK((all.sizes() == torch::IntArrayRef{6, 1, 8, 8}));
   jobs::SampleSpec one = generated(1);
   one.names = {"generated/s0/5"};
   CHECK(torch::equal(draw(one)[0], all[5]));
@@ -112,7 +112,7 @@ TEST_CASE("queries: PNG and NPY files of the right size are read onto the data s
   replace_file(folder / "b.npy", encode_npy({{1, 8, 8}, floats}));
   replace_file(folder / "c.npy", encode_npy({{8, 8}, png.pixels}));
   const QuerySet set = from_files({folder / "a.png", folder / "b.npy", folder / "c.npy"});
-  CHECK(set.names == std::vector<std::string>{"a.png", "b.npy", "c.npy"});
+  CHECK((set.names == std::vector<std::string>{"a.png", "b.npy", "c.npy"}));
   const torch::Tensor expected = torch::tensor({-1.0F, 1.0F, 0.0F, -1.0F});
   CHECK(torch::equal(set.images[0].flatten().narrow(0, 0, 4), expected));
   CHECK(torch::equal(set.images[2], set.images[0]));

@@ -111,7 +111,7 @@ TEST_CASE("images: bytes become [-1, 1] and a flip mirrors left and right only")
   const jobs::Dataset data = test::tiny_dataset();
   const std::vector<std::uint32_t> items{3, 5};
   const auto plain = gather_images(data, items), flipped = gather_images(data, items, {true, false});
-  CHECK(plain.sizes() == torch::IntArrayRef{2, 1, 8, 8});
+  CHECK((plain.sizes() == torch::IntArrayRef{2, 1, 8, 8}));
   CHECK(plain[0][0][2][5].item<float>() == doctest::Approx(data.pixels[3 * 64 + 21] / 8.0 - 1));
   CHECK(plain.min().item<float>() == -1.0F);
   CHECK(torch::equal(flipped[0], plain[0].flip({2})));

