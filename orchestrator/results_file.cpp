@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "common/error.hpp"
+#include "jobs/methods/methods.hpp"
 #include "common/files.hpp"
 
 namespace guda::orchestrator {
@@ -224,7 +225,9 @@ void blank_pending_scores(std::vector<double>& scores, const std::vector<std::ui
 }  // namespace
 
 std::string own_full_name(const std::string& method) { return "full__" + method; }
-bool leaves_losses(const jobs::MethodConfig& method) { return method.method == "logo" || method.method == "guda"; }
+bool leaves_losses(const jobs::MethodConfig& method) {
+  return jobs::method_named(method.method).leaves == jobs::Leaves::losses;
+}
 bool has_own_full(const jobs::MethodConfig& method) { return method.method == "logo" && method.seed != 0; }
 
 ResultsShape ResultsShape::of(const jobs::Plan& plan) {
