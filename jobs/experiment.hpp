@@ -1,6 +1,6 @@
 #pragma once
 // What a person writes down: the experiment file as plain structs. The meaning and the default stand beside each field;
-// the schema in jobs/experiment_schema.cpp reads them, docs/config.md is generated from it.
+// the schema in jobs/experiment_schema.hpp reads them, docs/config.md is generated from it.
 #include <cstdint>
 #include <filesystem>
 #include <string>

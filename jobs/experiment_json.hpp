@@ -1,5 +1,5 @@
 #pragma once
-// nlohmann hooks of every config struct, generated from the one schema (jobs/experiment_schema.cpp): what the plan,
+// nlohmann hooks of every config struct, generated from the one schema (jobs/experiment_schema.hpp): what the plan,
 // the digests and the provenance are made of. Keys equal those of the experiment file; dumps hold every field.
 #include "common/json.hpp"
 #include "jobs/experiment.hpp"

@@ -20,7 +20,7 @@ VirtualRun run_virtually(const std::vector<JobNode>& jobs, const std::vector<boo
   VirtualRun result;
   double busy = 0;
   Time now = 0;
-  std::vector<Action> uncommitted;
+  std::vector<JobIndex> uncommitted;
   const auto perform = [&](std::vector<Action> actions) {
     for (const Action& a : actions) {
       if (const auto* assign = std::get_if<action::Assign>(&a)) {
@@ -28,7 +28,7 @@ VirtualRun run_virtually(const std::vector<JobNode>& jobs, const std::vector<boo
         busy += cost;
         running.push({now + cost, assign->worker, assign->lease});
       } else if (const auto* commit = std::get_if<action::Commit>(&a)) {
-        uncommitted.push_back(*commit);
+        uncommitted.emplace_back(commit->lease.job);
       }
     }
   };
@@ -39,9 +39,9 @@ VirtualRun run_virtually(const std::vector<JobNode>& jobs, const std::vector<boo
     now = next.at;
     perform(scheduler.on(event::Finished{next.worker, next.lease, jobs[next.lease.job].cost}, now));
     while (!uncommitted.empty()) {
-      const auto commit = std::get<action::Commit>(uncommitted.back());
+      const JobIndex job = uncommitted.back();
       uncommitted.pop_back();
-      perform(scheduler.on(event::Committed{JobIndex(commit.lease.job)}, now));
+      perform(scheduler.on(event::Committed{job}, now));
     }
   }
   result.makespan = now;
