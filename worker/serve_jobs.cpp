@@ -124,7 +124,7 @@ class Server {
 
 int serve_jobs(const std::filesystem::path& run_folder, const std::string& segment, int fd, int threads) {
   // Activations of small models lie just above glibc's mmap threshold: without this every one of them is mapped, faulted
-  // in and unmapped again (docs/performance.md: 15 % of training, 30 % of scoring on the digits).
+  // in and unmapped again (docs/performance.md: 17 % of training, 25 % of scoring on the digits).
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   ::mallopt(M_TOP_PAD, 64 << 20);
