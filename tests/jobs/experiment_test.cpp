@@ -146,6 +146,7 @@ TEST_CASE("recipes: digits-full adds the second oracle, operators and seeds, and
                                              "methods.retrack_minsnr: added",
                                              "name: \"digits\" -> \"digits-full\"",
                                              "queries.generated.count: 256 -> 342",
+                                             "retention.keep: \"all\" -> \"weights\"",
                                              "seeds: [0] -> [0,1,2]"};
   CHECK(lines == expected);
 }
