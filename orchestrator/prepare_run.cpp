@@ -84,10 +84,11 @@ jobs::Plan load_plan(const RunLayout& run) {
   return jobs::plan_from_json(Json::parse(read_file(run.plan())));
 }
 
-void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend) {
+PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend) {
+  PlanChange added;
   if (fs::exists(run.plan())) {
     const jobs::Plan before = load_plan(run);
-    const PlanChange change = compare_plans(run, before, planned.plan);
+    PlanChange change = compare_plans(run, before, planned.plan);
     if (!change.dropped.empty()) {
       throw Error(fmt::format("{} holds {} finished jobs that this experiment would drop or alter. Changed keys:{}\nfor example:{}\n"
                               "Cure: another --run-dir, or undo the change.",
@@ -99,10 +100,17 @@ void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool e
                               "Cure: --extend adds them; another --run-dir starts afresh.",
                               change.added.size(), change.added_cost, run.folder.string(), indented(change.keys, 20), indented(change.added, 5)));
     }
+    if (started) added = std::move(change);
   }
   make_run_folders(run);
   replace_file(run.plan(), jobs::to_json(planned.plan).dump(), true);
   if (!planned.text.empty()) replace_file(run.experiment(), planned.text, true);
+  return added;
+}
+
+std::string describe_extension(const PlanChange& change) {
+  return fmt::format("extended: {} job{} added, about {:.0f} device-seconds. Changed keys:{}\nAdded, for example:{}", change.added.size(),
+                     change.added.size() == 1 ? "" : "s", change.added_cost, indented(change.keys, 20), indented(change.added, 5));
 }
 
 }  // namespace guda::orchestrator

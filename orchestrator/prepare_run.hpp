@@ -30,8 +30,12 @@ struct PlanChange {
 
 /// Makes the run directory (mode 0700) or checks that this plan may go on in it, then writes plan.json. Needs the run's
 /// lock when the directory exists. Throws Error with the key-by-key difference when committed jobs would be dropped or
-/// altered, and with the added jobs and their cost when jobs are added without `extend`.
-void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend);
+/// altered, and with the added jobs and their cost when jobs are added without `extend`. Returns what `extend` added to a
+/// run that had begun; nothing for a new run and for one that goes on as it was planned.
+PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend);
+
+/// For people: what an extension adds, its cost and the keys that ask for it.
+[[nodiscard]] std::string describe_extension(const PlanChange& change);
 
 /// Creates the folders of a run directory.
 void make_run_folders(const RunLayout& run);
