@@ -122,3 +122,22 @@ TEST_CASE("noise schedule: timesteps outside it, and the weight of timestep 0, a
   CHECK_THROWS_AS(static_cast<void>(s.elbo_weight(1000)), guda::Error);
   CHECK_THROWS_WITH_AS(static_cast<void>(s.elbo_weight(0)), doctest::Contains("timestep 0"), guda::Error);
 }
+
+TEST_CASE("noise schedule: given tables are used as they are, and refused when they are no schedule") {
+  const NoiseSchedule exact = stable_diffusion();
+  std::vector<double> betas, products;
+  for (std::uint32_t t = 0; t < exact.timesteps(); ++t) {
+    betas.push_back(static_cast<float>(exact.beta(t)));
+    products.push_back(static_cast<float>(exact.alpha_bar(t)));
+  }
+  const NoiseSchedule rounded(betas, products);
+  CHECK(rounded.timesteps() == 1000);
+  CHECK(rounded.alpha_bar(10) == products[10]);
+  CHECK(rounded.alpha_bar(10) != exact.alpha_bar(10));
+  // Float32 tables move the weights of low timesteps, here by a few parts in ten thousand.
+  CHECK(std::abs(rounded.elbo_weight(10) / exact.elbo_weight(10) - 1) < 1e-3);
+  CHECK_THROWS_WITH_AS(NoiseSchedule(betas, {0.5}), doctest::Contains("1000 betas and 1 products"), guda::Error);
+  CHECK_THROWS_AS(NoiseSchedule({}, {}), guda::Error);
+  products[20] = products[19] + 0.001;
+  CHECK_THROWS_WITH_AS(NoiseSchedule(betas, products), doctest::Contains("at timestep 20"), guda::Error);
+}
