@@ -54,8 +54,8 @@ std::vector<double> in_panels(std::span<const double> table, std::size_t queries
   return packed;
 }
 
-/// Weighted sums of a panel's rows for two resamples: counts [2, query] -> sums [2, kPanel]. Each sum is in the order of
-/// the queries, so that it does not depend on which resamples or columns share the pass.
+/// Weighted sums of a panel's rows for two resamples: counts [2, query] -> sums [2, kPanel]. Each sum is in the order
+/// of the queries, so that it does not depend on which resamples or columns share the pass.
 void sum_two(const double* panel, std::size_t queries, const double* counts, double* sums) {
   Two a0{}, a1{}, a2{}, a3{}, b0{}, b1{}, b2{}, b3{};  // named one by one: an array would live in memory
   for (std::size_t q = 0; q < queries; ++q) {

@@ -23,8 +23,8 @@ std::vector<std::string> faults_of(const DiffusionConfig& c) {
   }
   if (c.schedule == "squaredcos_cap_v2") return faults;
   if (c.schedule != "linear" && c.schedule != "scaled_linear") {
-    faults.push_back(fmt::format("diffusion.schedule: '{}' is not one of linear, scaled_linear, squaredcos_cap_v2",
-                                 c.schedule));
+    faults.push_back(
+        fmt::format("diffusion.schedule: '{}' is not one of linear, scaled_linear, squaredcos_cap_v2", c.schedule));
   }
   for (const auto& [name, value] : {std::pair{"beta_start", c.beta_start}, std::pair{"beta_end", c.beta_end}}) {
     if (!(value > 0 && value < 1)) {

@@ -15,9 +15,10 @@ namespace guda::jobs {
 namespace {
 
 [[noreturn]] void wrong_shape(const std::filesystem::path& file, const std::string& found, const Dataset& dataset) {
-  throw Error(fmt::format("{}: is {}, the data set's images are {} channel(s) of {} x {} pixels; bring it to that size "
-                          "yourself, guda does not resize",
-                          file.string(), found, dataset.shape[0], dataset.shape[2], dataset.shape[1]));
+  throw Error(
+      fmt::format("{}: is {}, the data set's images are {} channel(s) of {} x {} pixels; bring it to that size "
+                  "yourself, guda does not resize",
+                  file.string(), found, dataset.shape[0], dataset.shape[2], dataset.shape[1]));
 }
 
 float from_byte(std::uint8_t byte) { return static_cast<float>(byte) / 127.5F - 1.0F; }
@@ -26,7 +27,8 @@ std::vector<float> from_png(const std::filesystem::path& file, const Dataset& da
   const PngImage image = read_png(file);
   const auto [channels, height, width] = dataset.shape;
   if (image.channels != channels || image.height != height || image.width != width) {
-    wrong_shape(file, fmt::format("{} channel(s) of {} x {} pixels", image.channels, image.width, image.height), dataset);
+    wrong_shape(file, fmt::format("{} channel(s) of {} x {} pixels", image.channels, image.width, image.height),
+                dataset);
   }
   std::vector<float> values(image.pixels.size());
   const std::size_t plane = std::size_t{height} * width;
@@ -62,7 +64,8 @@ std::vector<float> from_npy(const std::filesystem::path& file, const Dataset& da
 
 std::vector<float> read_query_image(const std::filesystem::path& file, const Dataset& dataset) {
   std::string extension = file.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   if (extension == ".png") return from_png(file, dataset);
   if (extension == ".npy") return from_npy(file, dataset);
   throw Error(file.string() + ": is neither .png nor .npy");

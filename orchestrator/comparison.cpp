@@ -232,7 +232,8 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   for (const Contestant& c : contestants) ranked.push_back({c.pairs[0].predicted});
   const auto shares = true_group_top1(ranked, table, queries, seed, config);
   view.reference_true_group_top1 = shares[0];
-  for (std::size_t i = 0; i < contestants.size(); ++i) view.methods[contestants[i].name].true_group_top1 = shares[i + 1];
+  for (std::size_t i = 0; i < contestants.size(); ++i)
+    view.methods[contestants[i].name].true_group_top1 = shares[i + 1];
   return view;
 }
 

@@ -24,7 +24,8 @@ void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, dou
   const auto [gold, predicted] = pair;
   const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
   for (std::size_t i = 0; i < queries.size(); ++i) {
-    const std::span<const double> g(gold->row(queries[i]), gold->groups), s(predicted->row(queries[i]), predicted->groups);
+    const std::span<const double> g(gold->row(queries[i]), gold->groups),
+        s(predicted->row(queries[i]), predicted->groups);
     double* const row = out + i * stride;
     const metrics::PerQuery values = metrics::per_query(g, s);
     std::copy(values.begin(), values.end(), row);

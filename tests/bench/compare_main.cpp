@@ -1,4 +1,5 @@
-// Seconds of compare() on synthetic results of the size of jobs/recipes/digits-full.yaml: the row `compare` of ./run bench.
+// Seconds of compare() on synthetic results of the size of jobs/recipes/digits-full.yaml: the row `compare` of ./run
+// bench.
 #include <chrono>
 #include <cstdio>
 
@@ -38,5 +39,6 @@ int main() {
   const auto started = std::chrono::steady_clock::now();
   const orchestrator::Comparison comparison = orchestrator::compare(table, plan, {});
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
-  std::printf("{\"seconds\": %.4f, \"views\": %zu, \"queries\": %zu}\n", seconds.count(), comparison.views.size(), table.queries());
+  std::printf("{\"seconds\": %.4f, \"views\": %zu, \"queries\": %zu}\n", seconds.count(), comparison.views.size(),
+              table.queries());
 }

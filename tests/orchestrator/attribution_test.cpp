@@ -37,7 +37,8 @@ class Extension {
     file.write_losses("full", 0, 0, 0, 2, slots, table.losses.at("full"));
     file.mark_done("full", 0, 0);
     for (std::uint32_t k = 0; k < blocks_done; ++k) {
-      file.write_losses("exact", k, 0, 0, 2, slots, std::span(table.losses.at("exact")).subspan(k * 2 * slots, 2 * slots));
+      file.write_losses("exact", k, 0, 0, 2, slots,
+                        std::span(table.losses.at("exact")).subspan(k * 2 * slots, 2 * slots));
       file.mark_done("exact", k, 0);
     }
     file.flush();
@@ -66,7 +67,8 @@ TEST_CASE("attribution: groups come in descending order, with standard errors, i
   CHECK(images[0].groups[0].score == doctest::Approx(4.0).epsilon(0.1));
 }
 
-TEST_CASE("attribution: undecided where the two best groups differ by less than two standard errors of their difference") {
+TEST_CASE(
+    "attribution: undecided where the two best groups differ by less than two standard errors of their difference") {
   Extension extension;
   extension.write(3);
   const auto images = read_attribution(extension.prepared, extension.request);
@@ -77,7 +79,8 @@ TEST_CASE("attribution: undecided where the two best groups differ by less than 
 TEST_CASE("attribution: noise that two groups share does not make their order undecided") {
   Extension extension;
   test::fill_losses(extension.table, "exact", [](std::size_t q, std::size_t k, std::size_t s) {
-    return 0.2 * static_cast<double>(k) + 3 * test::noise(1, q, 0, s);  // each score is much less sure than the difference
+    return 0.2 * static_cast<double>(k) +
+           3 * test::noise(1, q, 0, s);  // each score is much less sure than the difference
   });
   extension.write(3);
   const auto images = read_attribution(extension.prepared, extension.request);
@@ -89,6 +92,6 @@ TEST_CASE("attribution: noise that two groups share does not make their order un
 TEST_CASE("attribution: an image that was not scored is an error that says where to look") {
   Extension extension;
   extension.write(2);
-  CHECK_THROWS_WITH_AS(static_cast<void>(read_attribution(extension.prepared, extension.request)), doctest::Contains("clear.png was not scored"),
-                       Error);
+  CHECK_THROWS_WITH_AS(static_cast<void>(read_attribution(extension.prepared, extension.request)),
+                       doctest::Contains("clear.png was not scored"), Error);
 }

@@ -19,7 +19,8 @@ constexpr std::size_t kMetrics = metrics::kPerQuery.size() + 1;
 
 GroupScores scores_of(std::uint64_t stream, std::size_t queries, std::size_t groups) {
   GroupScores s{.queries = queries, .groups = groups, .score = {}, .error = {}, .collapsed = false};
-  for (std::size_t i = 0; i < queries * groups; ++i) s.score.push_back(test::noise(1, i, 0) + test::noise(stream, i, 1));
+  for (std::size_t i = 0; i < queries * groups; ++i)
+    s.score.push_back(test::noise(1, i, 0) + test::noise(stream, i, 1));
   return s;
 }
 
@@ -84,7 +85,8 @@ TEST_CASE("pair agreement: sample and resamples equal the plain definition over 
 }
 
 TEST_CASE("pair agreement: a pair's numbers do not depend on what is measured beside or before it") {
-  const GroupScores gold = scores_of(2, 30, 5), a = scores_of(3, 30, 5), b = scores_of(4, 30, 5), c = scores_of(5, 30, 5);
+  const GroupScores gold = scores_of(2, 30, 5), a = scores_of(3, 30, 5), b = scores_of(4, 30, 5),
+                    c = scores_of(5, 30, 5);
   std::vector<std::size_t> queries(30);
   for (std::size_t q = 0; q < 30; ++q) queries[q] = q;
   const std::vector<std::uint64_t> seeds(30, 0);
@@ -100,15 +102,17 @@ TEST_CASE("pair agreement: a pair's numbers do not depend on what is measured be
 }
 
 TEST_CASE("pair agreement: every number of every view equals the plain bootstrap of its pairs") {
-  jobs::Plan plan = test::synthetic_plan({.queries = 24, .timesteps = 10, .seeds = {0, 1}, .sets = {"generated", "real"}},
-                                         {{"logo", "logo"}, {"logo_b", "logo"}, {"exact", "guda"}, {"knn", "knn"}}, "logo_b");
+  jobs::Plan plan =
+      test::synthetic_plan({.queries = 24, .timesteps = 10, .seeds = {0, 1}, .sets = {"generated", "real"}},
+                           {{"logo", "logo"}, {"logo_b", "logo"}, {"exact", "guda"}, {"knn", "knn"}}, "logo_b");
   plan.experiment.comparison.bootstrap = 40;
   ResultsTable table = test::empty_table(plan);
   test::fill_fulls(table);
   std::uint64_t stream = 30;
   for (const char* name : {"logo", "logo_b", "exact"}) {
     ++stream;
-    test::fill_losses(table, name, [&](auto q, auto k, auto s) { return test::noise(1, q, k) + test::noise(stream, q, k, s); });
+    test::fill_losses(table, name,
+                      [&](auto q, auto k, auto s) { return test::noise(1, q, k) + test::noise(stream, q, k, s); });
   }
   for (std::size_t i = 0; i < table.scores.at("knn").size(); ++i) table.scores["knn"][i] = test::noise(40, i, 0);
   const Comparison comparison = compare(table, plan, {});
@@ -123,12 +127,15 @@ TEST_CASE("pair agreement: every number of every view equals the plain bootstrap
     }
     const auto weighting = weightings_of(plan.experiment)[view.weighting == "elbo" ? 0 : 1];
     const auto draws = view.draws == "independent" ? jobs::kOracleDraws : jobs::kMethodDraws;
-    const auto of = [&](const char* method, std::uint32_t set) { return group_scores(table, plan, method, weighting, set); };
+    const auto of = [&](const char* method, std::uint32_t set) {
+      return group_scores(table, plan, method, weighting, set);
+    };
     std::vector<GroupScores> golds;
     if (view.reference != "logo_b") golds.push_back(of("logo", draws));
     if (view.reference != "logo") golds.push_back(of("logo_b", draws));
     if (view.kind == ReferenceKind::mean) golds = {mean_of(golds[0], golds[1])};
-    const Resampler resampler(seeds, (SeedPath(plan.experiment.comparison.seed) / "comparison" / view.query_set).value());
+    const Resampler resampler(seeds,
+                              (SeedPath(plan.experiment.comparison.seed) / "comparison" / view.query_set).value());
     for (const char* method : {"exact", "knn"}) {
       const GroupScores predicted = of(method, jobs::kMethodDraws);
       std::vector<double> value(kMetrics, 0.0);
@@ -149,7 +156,8 @@ TEST_CASE("pair agreement: every number of every view equals the plain bootstrap
         const auto quantile = [&](double p) {
           const double at = p * 39;
           const auto i = static_cast<std::size_t>(at);
-          return resampled[m][i] + (at - std::floor(at)) * (resampled[m][std::min<std::size_t>(i + 1, 39)] - resampled[m][i]);
+          return resampled[m][i] +
+                 (at - std::floor(at)) * (resampled[m][std::min<std::size_t>(i + 1, 39)] - resampled[m][i]);
         };
         check_same(got.value, value[m]);
         check_same(got.low, quantile((1 - comparison.confidence) / 2));

@@ -46,7 +46,8 @@ jobs::NoiseSchedule released_tables(const jobs::DiffusionConfig& c) {
   } else if (c.schedule == "linear") {
     betas = float_linspace(static_cast<float>(c.beta_start), static_cast<float>(c.beta_end), c.timesteps);
   } else {
-    betas = float_linspace(static_cast<float>(std::sqrt(c.beta_start)), static_cast<float>(std::sqrt(c.beta_end)), c.timesteps);
+    betas = float_linspace(static_cast<float>(std::sqrt(c.beta_start)), static_cast<float>(std::sqrt(c.beta_end)),
+                           c.timesteps);
     for (float& beta : betas) beta *= beta;
   }
   std::vector<double> products(c.timesteps);
@@ -67,7 +68,8 @@ Ddim recorded_sampler(const Json& o, Tables tables) {
   options.set_alpha_to_one = o.value("set_alpha_to_one", true);
   options.spacing = o.value("timestep_spacing", "leading");
   options.steps_offset = o.value("steps_offset", 0U);
-  const jobs::NoiseSchedule schedule = tables == Tables::exact ? jobs::NoiseSchedule(diffusion) : released_tables(diffusion);
+  const jobs::NoiseSchedule schedule =
+      tables == Tables::exact ? jobs::NoiseSchedule(diffusion) : released_tables(diffusion);
   return Ddim(schedule, prediction_from(o.value("prediction_type", "epsilon")), options);
 }
 
