@@ -61,6 +61,13 @@ PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const j
     }
   }
   const auto commits = commits_of(read_journal(run.journal()));
+  const std::vector<bool> settled = settled_jobs(after, commits, artifact_folders(run));
+  for (std::size_t i = 0; i < after.jobs.size(); ++i) {
+    const jobs::JobSpec& job = after.jobs[i];
+    if (settled[i] || !old_jobs.contains(job.digest) || !commits.contains(job.digest)) continue;
+    change.remade.push_back(job.label);
+    change.added_cost += job.cost;
+  }
   for (const auto& job : before.jobs) {
     if (!new_jobs.contains(job.digest) && commits.contains(job.digest)) change.dropped.push_back(job.label);
   }
@@ -109,8 +116,10 @@ PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, 
 }
 
 std::string describe_extension(const PlanChange& change) {
-  return fmt::format("extended: {} job{} added, about {:.0f} device-seconds. Changed keys:{}\nAdded, for example:{}", change.added.size(),
-                     change.added.size() == 1 ? "" : "s", change.added_cost, indented(change.keys, 20), indented(change.added, 5));
+  const std::string again = change.remade.empty() ? "" : fmt::format(" and {} made again (retention.keep dropped them)", change.remade.size());
+  return fmt::format("extended: {} job{} added{}, about {:.0f} device-seconds. Changed keys:{}\nAdded, for example:{}",
+                     change.added.size(), change.added.size() == 1 ? "" : "s", again, change.added_cost,
+                     indented(change.keys, 20), indented(change.added, 5));
 }
 
 }  // namespace guda::orchestrator

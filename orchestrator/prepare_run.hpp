@@ -23,7 +23,8 @@ struct PlannedExperiment {
 struct PlanChange {
   std::vector<std::string> keys;           ///< "training.steps: 600 -> 700"
   std::vector<std::string> added;          ///< labels of jobs that only the new plan has
-  double added_cost = 0;                   ///< predicted device-seconds of those
+  std::vector<std::string> remade;         ///< labels of finished jobs whose artifact is gone and that the new plan reads
+  double added_cost = 0;                   ///< predicted device-seconds of those two
   std::vector<std::string> dropped;        ///< labels of *committed* jobs that only the old plan has
 };
 [[nodiscard]] PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after);

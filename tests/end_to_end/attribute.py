@@ -118,7 +118,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         recipe = RECIPE.read_text().split("methods:")[0] + (
-            "methods:\n  - method: logo\n  - {method: guda, unlearn: {op: retrack_exact, steps: 2, retain_batch: 8, forget_batch: 8}}\n"
+            "methods:\n  - method: logo\n  - {method: guda, unlearn: {op: retrack_exact, steps: 2, retain_batch: 8, forget_batch: 8, warmup_steps: 1}}\n"
             "  - method: knn\ncomparison: {reference: logo, bootstrap: 50}\nretention: {keep: all}\n")
         (work / "small.yaml").write_text(recipe)
         run = work / "run"
