@@ -46,7 +46,7 @@ struct Bench {
     Context context{plan, data, folders, [this](const Progress& p) {
                       ++progress_calls;
                       if (stop_at > 0 && p.step == stop_at) throw Cancelled{};
-                    }, rule};
+                    }, rule, "bench", {}};
     return execute(job, context);
   }
   [[nodiscard]] fs::path artifact(const std::string& name) const { return folders[0] / digest_of(name).hex; }
