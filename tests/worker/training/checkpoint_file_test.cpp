@@ -70,17 +70,21 @@ TEST_CASE("checkpoint file: equal state gives equal bytes") {
   CHECK(read_file(a.file) == read_file(b.file));
 }
 
-TEST_CASE("checkpoint file: any flipped bit and any lost byte is noticed, and the state stays as it was") {
+TEST_CASE("checkpoint file: a flipped bit or a lost byte never passes for another state, and a refused file changes nothing") {
   const Written w;
   const std::string good = read_file(w.file);
   const auto refused = [&](const std::string& bytes) {
     overwrite(w.file, bytes);
     const NamedTensors state = state_with(9);
     try {
-      (void)read_checkpoint(w.file, kJob, state);
+      const CheckpointHead head = read_checkpoint(w.file, kJob, state);
+      CHECK(same(state, w.state));
+      CHECK(head.step == 7);
+      CHECK(head.seconds == 1.5);
       return false;
     } catch (const Error&) {
-      return same(state, state_with(9));
+      CHECK(same(state, state_with(9)));
+      return true;
     }
   };
   std::uint64_t counter = 0;
@@ -92,7 +96,7 @@ TEST_CASE("checkpoint file: any flipped bit and any lost byte is noticed, and th
     bad[at / 8] = static_cast<char>(bad[at / 8] ^ (1 << (at % 8)));
     found += refused(bad) ? 1 : 0;
   }
-  CHECK(found == kFlips);
+  CHECK(found >= kFlips - 10);  // a space that pads the header may become the end of its text
   for (std::size_t length = 0; length < good.size(); length += 37) CHECK(refused(good.substr(0, length)));
   CHECK_FALSE(refused(good));
 }
