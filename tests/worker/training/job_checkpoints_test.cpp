@@ -145,7 +145,8 @@ TEST_CASE("job checkpoints: a damaged one is set aside with a log line and the o
   REQUIRE(before.size() == 2);
   flip_a_byte(bench.checkpoints / before[1]);
   const auto again = bench.attempt(32);
-  CHECK("step-" + std::string(8 - std::to_string(again.resumed_from).size(), '0') + std::to_string(again.resumed_from) + ".safetensors" == before[0]);
+  const std::string digits = std::to_string(again.resumed_from);
+  CHECK("step-" + std::string(8 - digits.size(), '0') + digits + ".safetensors" == before[0]);
   CHECK(bench.logged("is set aside as *.damaged"));
   CHECK(fs::exists(bench.checkpoints / (before[1] + ".damaged")));
   CHECK(bench.attempt().value == expected);
