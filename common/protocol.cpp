@@ -29,6 +29,7 @@ struct Writer {
     j["step"] = m.step;
     j["steps"] = m.steps;
     j["loss"] = m.loss;  // NaN becomes null
+    j["checkpoint_in"] = m.checkpoint_in;
   }
   void operator()(const message::Done& m) const {
     j["lease"] = lease_json(m.lease);
@@ -58,7 +59,7 @@ Message parse(const std::string& type, const Json& j) {
   if (type == "beat") {
     const Json& loss = j.at("loss");
     return message::Beat{j.at("busy").get<bool>(), lease_from(j), j.at("step").get<std::uint64_t>(), j.at("steps").get<std::uint64_t>(),
-                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>()};
+                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(), j.at("checkpoint_in").get<double>()};
   }
   if (type == "done") return message::Done{lease_from(j), j.at("seconds").get<double>(), j.at("rows").get<RowsRef>(), j.at("metrics")};
   if (type == "failed") {

@@ -41,6 +41,7 @@ struct Beat {
   Lease lease;
   std::uint64_t step = 0, steps = 0;
   double loss = 0;
+  double checkpoint_in = 0;  ///< s to the next planned checkpoint; 0: the job keeps none
 };
 struct Done {
   Lease lease;

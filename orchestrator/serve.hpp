@@ -17,6 +17,7 @@ struct Life {
   std::string token;
   std::uint32_t threads = 1;
   double beat_every = 5;
+  double checkpoint_every = 0; ///< s between checkpoints inside a job; 0: the workers' rule (docs/reliability.md)
   double visible_within = 90;  ///< s that rows of another node may take to appear (network file systems)
   SchedulerConfig scheduler;
 };

@@ -11,7 +11,8 @@ void add_supervision_options(po::options_description& options) {
   options.add_options()("workers", po::value<std::uint32_t>(), "worker processes [the experiment's, else one per core]")(
       "grace", po::value<double>()->default_value(30), "seconds that running jobs get to hand themselves back on a stop signal")(
       "heartbeat", po::value<std::string>()->default_value("5/30/120"),
-      "seconds: heartbeat period / suspected after / lost after");
+      "seconds: heartbeat period / suspected after / lost after")(
+      "checkpoint-every", po::value<double>(), "seconds between checkpoints inside a training or unlearning job [by cost and write time]");
 }
 
 orchestrator::SupervisorConfig supervision_from(const po::variables_map& values, const jobs::Plan& plan) {
@@ -20,6 +21,12 @@ orchestrator::SupervisorConfig supervision_from(const po::variables_map& values,
   if (workers > 4096) throw UsageError("--workers must be at most 4096");
   config.launch = cluster::plan_local(workers, plan.numerics.threads);
   config.grace = values["grace"].as<double>();
+  if (values.contains("checkpoint-every")) {
+    config.life.checkpoint_every = values["checkpoint-every"].as<double>();
+    if (!(config.life.checkpoint_every >= 0.01 && config.life.checkpoint_every <= 86400)) {
+      throw UsageError("--checkpoint-every must be between 0.01 and 86400 seconds");
+    }
+  }
   double beat = 0, suspect = 0, lost = 0;
   char rest = 0;
   const auto& text = values["heartbeat"].as<std::string>();
