@@ -28,6 +28,7 @@ WorkerProcess::WorkerProcess(const WorkerCommand& command) {
   options.environment = {{"OMP_NUM_THREADS", std::to_string(command.threads)}, {"MKL_NUM_THREADS", std::to_string(command.threads)}};
   options.inherit_fd = theirs.get();
   options.output = command.log;
+  options.ignore_usr2 = true;  // mpirun forwards a planned stop to whole process groups; the agent tells the worker
   pid_ = spawn(options);
 }
 
