@@ -40,9 +40,8 @@ int run_command(const Arguments& arguments) {
   install_plan(run, planned, values->contains("extend"));
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
-  progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
-                            config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
-                            config.launch.threads == 1 ? "" : "s", run.folder.string()));
+  progress.note(fmt::format("{}: {} jobs in {}\n{}", planned.plan.experiment.name, planned.plan.jobs.size(), run.folder.string(),
+                            cluster::describe(config.launch)));
   const int code = supervise(run, lock, config, progress);
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
