@@ -78,14 +78,14 @@ CostPredictor::CostPredictor(const DeviceCalibration* device, const Json& model,
   }
   const std::string size = fmt::format("{:.4g} MMAC per forward", macs / 1e6);
   if (model_ == nullptr) {
-    basis_ = fmt::format("assumed: {:.0f} GFLOP/s per worker, {}; the range is a factor of two. Cure: guda doctor --calibrate EXPERIMENT measures {}",
+    basis_ = fmt::format("assumed: {:.0f} GFLOP/s per worker, {}; the range is a factor of two. Cure: guda doctor --calibrate --experiment FILE measures {}",
                          assumed_rate_ / 1e9, size, device_kind);
     return;
   }
   distance_ = std::max(0.0, nearest);
   basis_ = fmt::format("measured on {} ({}), {}", device_kind, device->measured_at, size);
   if (nearest >= 0) {
-    basis_ += fmt::format("; of another model ({:.4g} MMAC): guda doctor --calibrate EXPERIMENT measures this one", model_->macs / 1e6);
+    basis_ += fmt::format("; of another model ({:.4g} MMAC): guda doctor --calibrate --experiment FILE measures this one", model_->macs / 1e6);
   }
 }
 

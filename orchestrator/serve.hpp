@@ -17,6 +17,7 @@ struct Life {
   std::string token;
   std::uint32_t threads = 1;
   double beat_every = 5;
+  double deadline = 0;         ///< Unix time at which the machines are taken away; 0: none is known
   double visible_within = 90;  ///< s that rows of another node may take to appear (network file systems)
   SchedulerConfig scheduler;
 };

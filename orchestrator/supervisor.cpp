@@ -19,6 +19,8 @@ namespace {
 
 double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
 std::string new_token() {
   std::random_device device;
   return fmt::format("{:08x}{:08x}", device(), device());
@@ -75,7 +77,7 @@ class Supervisor {
         progress_.finish(*status);
         return status->exit_code;
       }
-      if (end == LifeEnd::interrupted) return 75;
+      if (end == LifeEnd::interrupted || (config_.stop_at > 0 && unix_now() >= config_.stop_at)) return 75;
       barren = status && status->committed_this_life > 0 ? 0 : barren + 1;
       if (barren >= config_.barren_lives) {
         progress_.note(fmt::format("{} lives without progress: stopping. The reasons are in {}.", barren, run_.logs().string()));
@@ -108,7 +110,9 @@ class Supervisor {
     life.threads = config_.launch.threads;
     epoch_ = life.epoch;
     lock_.set_epoch(epoch_);
-    replace_file(run_.life(), to_json(life).dump(1));
+    Json life_json = to_json(life);
+    life_json["launch"] = cluster::to_json(config_.launch);
+    replace_file(run_.life(), life_json.dump(1));
     const std::filesystem::path log = run_.logs() / fmt::format("life-{:04}.log", epoch_);
 
     SpawnOptions options;
@@ -131,10 +135,13 @@ class Supervisor {
       while ((ended = ::waitpid(-1, &wait_status, WNOHANG)) > 0) {
         if (ended == mpirun) return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
       }
-      if (const int s = signals_.wait(0.2); s != 0) {
+      int s = signals_.wait(0.2);
+      const bool due = s == 0 && stop_signals_ == 0 && config_.stop_at > 0 && unix_now() >= config_.stop_at;
+      if (due) s = SIGUSR2;
+      if (s != 0) {
         ++stop_signals_;
         if (stop_signals_ == 1) {
-          progress_.note("stopping: running jobs are handed back (again to stop at once)");
+          progress_.note((due ? config_.stop_reason + ": " : std::string("stopping: ")) + "running jobs are handed back (again to stop at once)");
           kill_at = steady() + config_.grace;
           ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second
         } else if (s != SIGUSR2) {

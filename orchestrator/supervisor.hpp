@@ -15,6 +15,8 @@ struct SupervisorConfig {
   cluster::LaunchPlan launch;
   Life life;                          ///< timings; epoch and token are filled per life
   double grace = 30;                  ///< s between a stop signal and killing everything
+  double stop_at = 0;                 ///< Unix time at which running jobs are asked to hand themselves back; 0: never
+  std::string stop_reason;            ///< why, for people
   std::uint32_t barren_lives = 3;     ///< lives without a commit before giving up
 };
 

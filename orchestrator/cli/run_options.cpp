@@ -1,7 +1,11 @@
 #include "orchestrator/cli/run_options.hpp"
 
+#include <fmt/format.h>
+
+#include <chrono>
 #include <cstdio>
 
+#include "cluster/walltime.hpp"
 #include "orchestrator/cli/command_line.hpp"
 
 namespace guda::cli {
@@ -17,6 +21,12 @@ void add_supervision_options(po::options_description& options) {
       "seconds: heartbeat period / suspected after / lost after");
 }
 
+void add_deadline_options(po::options_description& options) {
+  options.add_options()("deadline", po::value<std::string>()->default_value("auto"),
+                        "when the machines are taken away: 12h, 90m, 2026-11-25T06:00; auto: the end of the Slurm job we are in; none")(
+      "simulate-preempt-after", po::value<double>(), "rehearsal: act after so many seconds as if the machines were being taken away");
+}
+
 cluster::LaunchPlan launch_from(const po::variables_map& values, const jobs::Plan& plan) {
   cluster::LaunchRequest request;
   request.workers = values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
@@ -29,10 +39,42 @@ cluster::LaunchPlan launch_from(const po::variables_map& values, const jobs::Pla
   return cluster::plan_launch(cluster::discover(values.contains("hostfile") ? values["hostfile"].as<std::string>() : ""), request);
 }
 
+namespace {
+
+/// --deadline and --simulate-preempt-after. Jobs are asked to hand themselves back so early that `grace` passes before the end.
+void set_deadline(const po::variables_map& values, orchestrator::SupervisorConfig& config) {
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto& text = values["deadline"].as<std::string>();
+  // What squeue prints for a job without a limit.
+  const bool none = text == "none" || text == "NONE" || text == "N/A" || text == "Unknown";
+  if (text == "auto") config.life.deadline = cluster::slurm_job_end(cluster::process_environment()).value_or(0);
+  else if (!none) config.life.deadline = cluster::parse_deadline(text, now);
+  if (config.life.deadline > 0) {
+    constexpr double kLeave = 5;  // s to write status and leave
+    config.stop_at = config.life.deadline - config.grace - kLeave;
+    config.stop_reason = "the walltime ends";
+    if (config.stop_at <= now) {
+      throw Error(fmt::format("the deadline is {:.0f} s away, less than the {:.0f} s that handing back takes. Cure: a shorter --grace, or a later --deadline",
+                              std::max(0.0, config.life.deadline - now), config.grace + kLeave));
+    }
+  }
+  if (values.contains("simulate-preempt-after")) {
+    const double after = values["simulate-preempt-after"].as<double>();
+    if (!(after > 0)) throw UsageError("--simulate-preempt-after needs a number of seconds above 0");
+    if (config.stop_at == 0 || now + after < config.stop_at) {
+      config.stop_at = now + after;
+      config.stop_reason = fmt::format("preemption rehearsed after {:g} s", after);
+    }
+  }
+}
+
+}  // namespace
+
 orchestrator::SupervisorConfig supervision_from(const po::variables_map& values, const jobs::Plan& plan) {
   orchestrator::SupervisorConfig config;
   config.launch = launch_from(values, plan);
   config.grace = values["grace"].as<double>();
+  if (values.contains("deadline")) set_deadline(values, config);
   double beat = 0, suspect = 0, lost = 0;
   char rest = 0;
   const auto& text = values["heartbeat"].as<std::string>();
