@@ -99,7 +99,7 @@ std::string batch_script(const BatchRequest& r) {
   for (const std::string& option : r.run_options) options += " " + shell_quoted(option);
   const std::string prefix = r.container.empty() ? "" : fmt::format("apptainer exec {}{} ", r.gpus_per_node > 0 ? "--nv " : "", shell_quoted(r.container));
   s += fmt::format("{}\"$guda\" run \"$run\" --deadline \"${{deadline:-auto}}\"{} &\n", prefix, options);
-  s += R"(child=$!
+  s += R"sh(child=$!
 # USR2 comes before the walltime's end and, where the cluster sends it, before preemption; TERM at preemption elsewhere.
 # Either way guda run hears USR2 and lets running jobs hand themselves back.
 trap 'echo "==> USR2: handing back"; kill -USR2 $child' USR2
@@ -110,7 +110,7 @@ while :; do  # a signal ends wait, not the child
   kill -0 $child 2>/dev/null || break
 done
 echo "==> guda run ended with $code at $(date -Is)"
-)";
+)sh";
   if (r.requeue) {
     s += "if [ $code -eq 75 ]; then\n";
     s += fmt::format("  {}\"$guda\" requeue \"$run\" --max-lives {} --barren-lives {} && sleep 60  # scontrol ends us\n", prefix, r.max_lives, r.barren_lives);

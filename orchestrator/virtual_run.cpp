@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <queue>
 #include <random>
+#include <set>
 #include <string>
 #include <tuple>
 
 namespace guda::orchestrator {
 namespace {
 
-constexpr Time kForever = std::numeric_limits<Time>::infinity();
+constexpr Time kForever = kNever;
 
 struct Ending {
   Time at;
@@ -30,13 +30,13 @@ class VirtualLife {
   VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved, const std::vector<bool>& checkpoints,
               const VirtualOptions& options, std::mt19937_64& random, VirtualRun& run)
       : jobs_(jobs), committed_(committed), saved_(saved), checkpoints_(checkpoints), options_(options), random_(random), run_(run),
-        end_(options.life > 0 ? options.life : kForever), scheduler_(left(jobs, saved), committed, config()) {}
+        end_(options.life > 0 ? options.life : kForever), scheduler_(left(jobs, saved), committed, config(), known_costs(jobs)) {}
 
   /// Until everything is done or the walltime ends. Returns the time that passed.
   Time go() {
     for (std::uint32_t w = 1; w <= options_.workers; ++w) {
       const std::uint32_t node = (w - 1) / std::max(1U, options_.workers_per_node);
-      feed(event::WorkerJoined{WorkerId(w), fmt::format("n{}/gpu{}", node, w)}, options_.startup);
+      feed(event::WorkerJoined{WorkerId(w), fmt::format("n{}/gpu{}", node, w), fmt::format("n{}", node)}, options_.startup);
     }
     Time now = 0;
     while (!running_.empty() && running_.top().at <= end_) {
@@ -69,7 +69,9 @@ class VirtualLife {
     return end_;
   }
 
-  [[nodiscard]] bool finished() const { return scheduler_.finished(); }
+  [[nodiscard]] bool finished() const {
+    return scheduler_.count(JobState::done) + scheduler_.count(JobState::quarantined) + scheduler_.count(JobState::blocked) == jobs_.size();
+  }
   [[nodiscard]] double busy() const { return busy_; }
   [[nodiscard]] std::uint64_t commits() const { return commits_; }
   /// Busy worker-seconds and time up to the moment when nothing was left to start; time 0: that moment did not come.
@@ -84,7 +86,19 @@ class VirtualLife {
   [[nodiscard]] SchedulerConfig config() const {
     SchedulerConfig c;
     c.suspect_after = c.lost_after = c.no_progress_after = kForever;
+    c.deadline = end_;
     return c;
+  }
+
+  /// Predictions are right here, and the scheduler may know it: of each kind some jobs have been seen.
+  static History known_costs(const std::vector<JobNode>& jobs) {
+    History history;
+    std::set<std::uint32_t> kinds;
+    for (const JobNode& job : jobs) kinds.insert(job.kind);
+    for (const std::uint32_t kind : kinds) {
+      for (int i = 0; i < 30; ++i) history.costs.push_back({kind, 1, 1});
+    }
+    return history;
   }
 
   void feed(const Event& event, Time now) {
@@ -171,7 +185,7 @@ VirtualRun run_virtually(const std::vector<JobNode>& jobs, std::vector<bool> com
       run.utilisation_before_tail = (busy - life.busy() + tail_busy) / ((working - took + at) * options.workers);
     }
     if (life.finished() || options.life == 0) {
-      run.finished = true;
+      run.finished = life.finished();
       break;
     }
     if (life.commits() == 0 && std::accumulate(saved.begin(), saved.end(), 0.0) <= saved_before) break;
