@@ -139,7 +139,8 @@ class VirtualLife {
   }
 
   void start(const action::Assign& assign, Time now) {
-    double seconds = std::max(0.0, jobs_[assign.lease.job].cost - saved_[assign.lease.job]);
+    const double whole = options_.seconds.empty() ? jobs_[assign.lease.job].cost : options_.seconds[assign.lease.job];
+    double seconds = std::max(0.0, whole - saved_[assign.lease.job]);
     if (options_.spread > 0) seconds *= 1 + options_.spread * (2 * uniform() - 1);
     const bool crash = options_.failures > 0 && uniform() < options_.failures;
     if (crash) seconds *= uniform();

@@ -17,6 +17,7 @@ struct VirtualOptions {
   double failures = 0;      ///< share of attempts that crash somewhere in their middle
   double checkpoint = 0;    ///< s between two checkpoints of jobs that make them; 0: a job cut off starts again
   std::uint64_t seed = 0;
+  std::vector<double> seconds;  ///< what each job really takes; empty: its cost. The scheduler knows the costs only
 };
 
 struct VirtualRun {

@@ -53,7 +53,7 @@ int simulate_command(const Arguments& arguments) {
       "surprise", po::value<double>()->default_value(0), "they really take cost * (1 +- surprise): how wrong predictions are")(
       "failures", po::value<double>()->default_value(0), "share of attempts that crash in their middle")(
       "walltime", po::value<std::string>(), "lives of this length, each requeued after two minutes")(
-      "chains", "pairs of jobs, the second of which needs the first")("seed", po::value<std::uint64_t>()->default_value(1), "of the virtual world")(
+      "blind", "the scheduler takes all jobs for equal: what first come, first served would do")("chains", "pairs of jobs, the second of which needs the first")("seed", po::value<std::uint64_t>()->default_value(1), "of the virtual world")(
       "json", "print as JSON");
   const auto values = parse({"guda simulate [options]",
                              "Runs a sweep on virtual workers in virtual time through the very scheduler that the coordinator uses: how long it would\n"
@@ -86,8 +86,15 @@ int simulate_command(const Arguments& arguments) {
     chain = job.inputs.empty() ? job.cost : chain + job.cost;
     longest = std::max(longest, chain);
   }
+  auto known = jobs;
+  if (values->contains("blind")) {
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      v.seconds.push_back(jobs[i].cost);
+      known[i].cost = seconds;
+    }
+  }
   const double cpu_before = process_cpu();
-  const VirtualRun run = run_virtually(jobs, std::vector<bool>(jobs.size(), false), v);
+  const VirtualRun run = run_virtually(known, std::vector<bool>(jobs.size(), false), v);
   const double cpu = process_cpu() - cpu_before;
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   const double bound = std::max(total / v.workers, longest);

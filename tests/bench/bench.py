@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = ROOT / "build" / "release" / "bin"
+BIN = pathlib.Path(os.environ.get("GUDA_BIN_DIR", ROOT / "build" / "release" / "bin"))
 
 
 def wall_seconds(command, **options):
@@ -66,8 +67,74 @@ def bench_build_no_torch(repeat):
     return [row("build-no-torch", seconds, bound=90)]
 
 
-ROWS = {"cli": bench_cli, "build-no-torch": bench_build_no_torch}
-NEEDS_PROGRAMS = {"cli"}
+def noop_rate(work, run, jobs, workers):
+    """Jobs per second of the real coordinator and agents with workers that do nothing."""
+    folder = work / "bin"
+    if not folder.exists():
+        folder.mkdir()
+        for name in ("guda-coordinator", "guda-agent"):
+            shutil.copy(BIN / name, folder / name)
+        for name in ("guda-noop-run", "guda-worker"):
+            shutil.copy(BIN / "guda_noop_run", folder / name)
+    shutil.rmtree(run, ignore_errors=True)
+    done = subprocess.run([folder / "guda-noop-run", run, str(jobs), str(workers)], capture_output=True, text=True, timeout=900)
+    if done.returncode != 0:
+        sys.exit(f"guda-noop-run ended with {done.returncode}: {done.stdout}{done.stderr}")
+    answer = json.loads(done.stdout)
+    return answer["jobs"] / answer["seconds"]
+
+
+def peer_rate(tasks):
+    """Tasks per second of mpi4py.futures with three workers; nothing where it is not installed."""
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import mpi4py.futures"], capture_output=True).returncode != 0:
+        return None
+    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "btl_vader_single_copy_mechanism", "none", "-np", "4",
+               python, "-m", "mpi4py.futures", ROOT / "tests/bench/peer_futures.py", str(tasks)]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=900)
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer["jobs"] / answer["seconds"]
+
+
+def simulated(*arguments):
+    return json.loads(subprocess.run([BIN / "guda", "simulate", "--json", *map(str, arguments)], check=True, capture_output=True, text=True).stdout)
+
+
+def bench_coordinator(repeat):
+    """No-op jobs per second beside mpi4py.futures, the scheduler at 10,000 workers, guda status at 1e5 jobs. Bounds: docs/scale.md."""
+    rows = []
+    with tempfile.TemporaryDirectory() as disk, tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        work = pathlib.Path(disk)
+        sides = [lambda: noop_rate(work, pathlib.Path(memory) / "run", 20000, 3), lambda: noop_rate(work, work / "run", 20000, 3),
+                 lambda: peer_rate(20000)]
+        samples = [[side() for side in sides] for _ in range(min(repeat, 3))]
+        off, on, peer = ([s[i] for s in samples] for i in range(3))
+        peer_text = "not installed" if peer[0] is None else f"{statistics.median(peer):.0f}/s mpi4py.futures"
+        for name, rates, least in [("no-op jobs/s, journal in memory", off, 10000), ("no-op jobs/s, journal on disk", on, 5000)]:
+            rate = statistics.median(rates)
+            result = row(f"coordinator: {name}", 1 / rate, bound=1 / least)
+            result |= {"per_second": rate, "text": f"{rate:.0f}/s, at least {least}; {peer_text}"}
+            rows.append(result)
+        run = work / "status"
+        noop_rate(work, run, 100000, 3)
+        status = statistics.median(wall_seconds([BIN / "guda", "status", run]) for _ in range(max(repeat, 5)))
+        rows.append(row("coordinator: status at 1e5 jobs", status, bound=0.1))
+    small, large = simulated("--workers", 1000, "--jobs", 1000), simulated("--workers", 1000, "--jobs", 1000000)
+    ratio = large["cpu_seconds_per_event"] / small["cpu_seconds_per_event"]
+    rows.append({"name": "coordinator: event, 1e6 / 1e3", "seconds": large["cpu_seconds_per_event"], "bound_seconds": 1.3 * small["cpu_seconds_per_event"],
+                 "ratio": ratio / 1.3, "text": f"{1e6 * large['cpu_seconds_per_event']:.2f} us, {ratio:.2f}x of 1e3 jobs, at most 1.3x"})
+    big = simulated("--workers", 10000, "--jobs", 1000000, "--failures", 0.01)
+    rows.append(row("coordinator: 1e4 workers, 1e6 jobs", big["wall_seconds"], bound=60) | {
+        "text": f"{big['wall_seconds']:.1f} s, {big['peak_memory_bytes'] / 1e9:.2f} GB, {100 * big['utilisation_before_tail']:.2f} % busy before the tail"})
+    # 60 styles: unlearn, then score, ten blocks each, on 64 GPUs.
+    styles, blind = (simulated("--workers", 64, "--jobs", 1200, "--chains", *more) for more in ([], ["--blind"]))
+    rows.append({"name": "coordinator: makespan / bound", "seconds": styles["makespan_over_bound"], "bound_seconds": 1.05,
+                 "ratio": styles["makespan_over_bound"] / 1.05, "text": f"{styles['makespan_over_bound']:.3f} longest first, at most 1.05; {blind['makespan_over_bound']:.3f} first come, first served"})
+    return rows
+
+
+ROWS = {"cli": bench_cli, "coordinator": bench_coordinator, "build-no-torch": bench_build_no_torch}
+NEEDS_PROGRAMS = {"cli", "coordinator"}
 
 
 def main():
@@ -91,6 +158,9 @@ def main():
     print(f"\n{'row':28}{'seconds':>10}{'against':>26}{'ratio':>8}")
     for result in results:
         against = f"bound {result['bound_seconds']:g} s" if "bound_seconds" in result else ""
+        if "text" in result:  # what seconds alone don't say
+            print(f"{result['name']:40} {result['text']}{'' if result['ratio'] <= 1 else '   MISSED'}")
+            continue
         if "reference" in result:
             against = f"{result['reference']} {result['reference_seconds']:.3g} s"
         ratio = f"{result['ratio']:.2f}" if "ratio" in result else ""

@@ -1,4 +1,6 @@
-"""A real Slurm of one node under a temporary directory: munged, slurmctld and slurmd with ports and a key of their own.
+"""A real Slurm under a temporary directory: munged, slurmctld and slurmd with ports and a key of their own.
+
+One node, this machine, unless Hosts of namespaces are given: then one slurmd on each of them.
 
 Up in a few seconds, gone with us; nothing of the system's Slurm is touched. Cluster.reason_not() says why it can't run here.
 """
@@ -30,7 +32,7 @@ def _free_ports(count):
 
 CONF = """
 ClusterName=gudatest
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={head}({head_address})
 SlurmctldPort={ctld}
 SlurmdPort={slurmd}
 AuthType=auth/munge
@@ -39,11 +41,11 @@ CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -60,17 +62,18 @@ PreemptMode=REQUEUE
 KillWait=5
 ReturnToService=2
 JobRequeue=1
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000 State=UNKNOWN
-PartitionName=low Nodes={host} Default=YES PriorityTier=1 GraceTime=25 MaxTime=60 PreemptMode=REQUEUE
-PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=60
+{nodes}
+PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=25 MaxTime=60 PreemptMode=REQUEUE
+PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=60
 """
 
 
 class Cluster:
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, hosts=None, cores=4):
+        self.folder, self.hosts, self.cores = Path(folder), hosts, cores
         self.daemons = []
-        self.host = socket.gethostname().split(".")[0]
+        self.addresses = hosts.addresses if hosts else {socket.gethostname().split(".")[0]: "127.0.0.1"}
+        self.head = next(iter(self.addresses))
 
     @staticmethod
     def reason_not():
@@ -89,7 +92,7 @@ class Cluster:
         return self
 
     def _start(self):
-        for name in ("state", "spool", "munge"):
+        for name in ("state", "munge", *(f"spool-{n}" for n in self.addresses)):
             (self.folder / name).mkdir(parents=True)
         self.folder.chmod(0o755)
         key = self.folder / "munge" / "key"
@@ -98,20 +101,28 @@ class Cluster:
         (self.folder / "munge").chmod(0o700)
         ctld, slurmd = _free_ports(2)
         self.conf = self.folder / "slurm.conf"
-        self.conf.write_text(CONF.format(host=self.host, ctld=ctld, slurmd=slurmd, folder=self.folder))
+        nodes = "\n".join(f"NodeName={n} NodeAddr={a} CPUs={self.cores} RealMemory=4000 State=UNKNOWN" for n, a in self.addresses.items())
+        self.conf.write_text(CONF.format(head=self.head, head_address=self.addresses[self.head], nodes=nodes, ctld=ctld, slurmd=slurmd, folder=self.folder))
         (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))} | {"SLURM_CONF": str(self.conf)}
         m = self.folder / "munge"
         self._daemon("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", f"--key-file={key}", f"--log-file={m}/log",
                      f"--pid-file={m}/pid", f"--seed-file={m}/seed")
         self._wait(lambda: (self.folder / "munge.socket").exists(), "munged")
-        self._daemon("slurmctld", "-D", "-c", "-f", str(self.conf))
-        self._daemon("slurmd", "-D", "-c", "-f", str(self.conf), "-N", self.host)
-        self._wait(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T", check=False), "the node to be idle")
+        self._daemon("slurmctld", "-D", "-c", "-f", str(self.conf), host=self.head)
+        for name in self.addresses:
+            self._daemon("slurmd", "-D", "-c", "-f", str(self.conf), "-N", name, host=name)
+        self._wait(lambda: self.ask("sinfo", "--noheader", "--Node", "--partition=high", "--format=%T", check=False).split() == ["idle"] * len(self.addresses),
+                   "the nodes to be idle")
 
-    def _daemon(self, name, *arguments):
+    def on(self, host, *command):
+        """argv that runs on a node."""
+        return self.hosts.command(host, *command) if self.hosts else [str(c) for c in command]
+
+    def _daemon(self, name, *arguments, host=None):
         log = (self.folder / f"{name}.out").open("ab")
-        self.daemons.append(subprocess.Popen([_program(name), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        command = [_program(name), *arguments]
+        self.daemons.append(subprocess.Popen(self.on(host, *command) if host else command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                              env=getattr(self, "environment", None), start_new_session=True))
 
     def _wait(self, ready, what, seconds=60):
@@ -124,7 +135,7 @@ class Cluster:
             time.sleep(0.05)
 
     def ask(self, *command, check=True, env=None):
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=env or self.environment, timeout=90)
+        done = subprocess.run(self.on(self.head, *command), capture_output=True, text=True, env=env or self.environment, timeout=90)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr or done.stdout}")
         return done.stdout.strip()
