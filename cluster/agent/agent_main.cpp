@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
     config.device = share.device;
     if (!share.gpu.empty()) config.worker.environment.emplace_back("CUDA_VISIBLE_DEVICES", share.gpu);
     if (!share.cores.empty()) guda::cluster::bind_to(share.cores);
+    config.worker.name = config.device;
+    config.worker.checkpoint_every = life.at("checkpoint_every").get<double>();
     config.beat_every = life.at("beat_every").get<double>();
     config.coordinator_lost_after = life.at("lost_after").get<double>();
     config.frozen_after = life.at("lost_after").get<double>();

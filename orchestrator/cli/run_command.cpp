@@ -39,9 +39,10 @@ int run_command(const Arguments& arguments) {
 
   make_run_folders(run);
   RunLock lock(run.lock());
-  install_plan(run, planned, values->contains("extend"));
+  const PlanChange change = install_plan(run, planned, values->contains("extend"));
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
+  if (!change.added.empty()) progress.note(describe_extension(change));
   if (config.life.deadline > 0) {
     progress.note(fmt::format("deadline: in {}; jobs are asked to hand themselves back {} before", duration_text(config.life.deadline - double(std::time(nullptr))),
                               duration_text(config.life.deadline - config.stop_at)));

@@ -21,6 +21,7 @@ void add_supervision_options(po::options_description& options) {
       "grace", po::value<double>()->default_value(30), "seconds that running jobs get to hand themselves back on a stop signal")(
       "heartbeat", po::value<std::string>()->default_value("5/30/120"),
       "seconds: heartbeat period / suspected after / lost after")(
+      "checkpoint-every", po::value<double>(), "seconds between checkpoints inside a training or unlearning job [by cost and write time]")(
       "chaos", po::value<std::string>()->default_value(""),
       "break things on purpose, e.g. seed=7,kill=0.02,stop=0.01,torn=0.01 (docs/reliability.md)");
 }
@@ -79,6 +80,12 @@ orchestrator::SupervisorConfig supervision_from(const po::variables_map& values,
   config.launch = launch_from(values, plan);
   config.grace = values["grace"].as<double>();
   if (values.contains("deadline")) set_deadline(values, config);
+  if (values.contains("checkpoint-every")) {
+    config.life.checkpoint_every = values["checkpoint-every"].as<double>();
+    if (!(config.life.checkpoint_every >= 0.01 && config.life.checkpoint_every <= 86400)) {
+      throw UsageError("--checkpoint-every must be between 0.01 and 86400 seconds");
+    }
+  }
   double beat = 0, suspect = 0, lost = 0;
   char rest = 0;
   const auto& text = values["heartbeat"].as<std::string>();
