@@ -182,6 +182,8 @@ class Calibrator {
 
 }  // namespace
 
+jobs::ModelCalibration calibrate(const CalibrationRequest& request) { return Calibrator(request).run(); }
+
 jobs::Experiment trial_of(const jobs::Experiment& experiment) {
   jobs::Experiment trial = experiment;
   trial.seeds = {experiment.seeds.front()};

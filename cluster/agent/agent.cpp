@@ -42,7 +42,8 @@ class Agent {
       if (barren_starts_ >= kMaxBarrenStarts) return leave(last_exit_);
       moved = tend_worker(t) || moved;
       if (t - last_beat_ >= config_.beat_every) beat(t);
-      if (!moved) wait();
+      if (moved) moved_at_ = t;
+      else wait(t - moved_at_);
     }
   }
 
@@ -229,14 +230,21 @@ class Agent {
     channel_.send(kCoordinator, encode(beat));
   }
 
-  void wait() {
-    // The worker's socket wakes us at once; MPI has no descriptor to wait on, so it is looked at every few milliseconds.
+  /// The worker's socket wakes us at once. MPI has no descriptor to wait on: it is looked at often while an answer may be
+  /// on its way, then every few milliseconds, so that an idle agent leaves its core to the worker.
+  void wait(double idle) {
+    if (idle < kSpin && !lease_) {
+      std::this_thread::yield();
+      return;
+    }
+    const long nap = idle < 2e-3 ? 100'000 : idle < 0.1 ? 1'000'000 : kSleepMs * 1'000'000L;  // ns
     pollfd entry{worker_ ? worker_->fd() : -1, POLLIN, 0};
-    ::poll(&entry, 1, kSleepMs);
+    const timespec limit{0, nap};
+    ::ppoll(&entry, 1, &limit, nullptr);
     if (entry.revents & (POLLHUP | POLLERR)) std::this_thread::sleep_for(std::chrono::milliseconds(kSleepMs));
   }
 
-  static constexpr double kFirstBackoff = 0.2, kPatience = 10, kGoodbye = 0.1;
+  static constexpr double kFirstBackoff = 0.2, kPatience = 10, kGoodbye = 0.1, kSpin = 200e-6;
   static constexpr int kSleepMs = 4, kMaxBarrenStarts = 5;
 
   Channel& channel_;
@@ -247,7 +255,7 @@ class Agent {
   std::optional<Lease> lease_;
   std::optional<Injection> injection_;
   message::Beat progress_;
-  double last_pulse_ = 0, last_beat_ = 0, cancel_deadline_ = 0, inject_at_ = 0;
+  double moved_at_ = 0, last_pulse_ = 0, last_beat_ = 0, cancel_deadline_ = 0, inject_at_ = 0;
   double start_after_ = 0, backoff_ = kFirstBackoff;
   double alive_at_ = 0, looked_at_ = 0;  // of the worker: last sign of life, last look at its CPU clock
   std::uint64_t cpu_ticks_ = 0;

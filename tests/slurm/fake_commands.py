@@ -36,7 +36,8 @@ class Desk:
                               env=clean | {"PATH": f"{self.bin}:{self.system}", **environment})
 
     def submit(self, name, *options):
-        return self.guda("submit", RECIPE, "--run-dir", self.folder / name, "--nodes", "1", "--cores-per-node", "4", "--time", "1h", *options)
+        walltime = () if "--time" in options else ("--time", "1h")
+        return self.guda("submit", RECIPE, "--run-dir", self.folder / name, "--nodes", "1", "--cores-per-node", "4", *walltime, *options)
 
 
 def refused(done, *texts, code=2):
