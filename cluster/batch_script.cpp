@@ -109,6 +109,7 @@ while :; do  # a signal ends wait, not the child
   code=$?
   kill -0 $child 2>/dev/null || break
 done
+trap - USR2 TERM
 echo "==> guda run ended with $code at $(date -Is)"
 )sh";
   if (r.requeue) {

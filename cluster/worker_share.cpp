@@ -12,15 +12,15 @@ namespace guda::cluster {
 
 WorkerShare share_of(const Json& launch, std::uint32_t rank, const std::string& host, const std::vector<int>& mask, const std::vector<Gpu>& gpus) {
   std::uint32_t local = rank - 1;
-  bool first_node = true;
-  std::uint32_t here = 0;
+  bool first_node = true, found = false;
   for (const Json& node : launch.at("nodes")) {
-    here = node.at("workers").get<std::uint32_t>();
-    if (local < here) break;
+    const auto here = node.at("workers").get<std::uint32_t>();
+    found = local < here;
+    if (found) break;
     local -= here;
     first_node = false;
   }
-  if (local >= here) throw Error(fmt::format("rank {} is not in the launch plan", rank));
+  if (!found) throw Error(fmt::format("rank {} is not in the launch plan", rank));
   WorkerShare share;
   const bool cuda = launch.at("device") == "cuda";
   share.device = cuda ? fmt::format("{}/gpu{}", host, local) : fmt::format("{}/cpu{}", host, local + 1);

@@ -22,7 +22,7 @@ GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
 RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smoke.yaml"
 OPERATOR = "{method: guda, unlearn: {op: retrack_exact, steps: 2, retain_batch: 8, forget_batch: 8, warmup_steps: 1}}"
 SHORT = ["--set", f"methods=[{{method: logo}}, {OPERATOR}]", "--set", "comparison.second_reference="]
-LONG = [*SHORT, "--set", "training.steps=2500"]
+LONG = [*SHORT, "--set", "training.steps=2000"]
 BEAT = ["--heartbeat", "0.5/5/15"]
 STOP_EARLY = 75
 

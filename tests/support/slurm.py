@@ -154,7 +154,12 @@ class Cluster:
         while True:
             job = self.job(number)
             if job.get("JobState") in states:
-                return job
+                # A job that requeues itself passes through FAILED on its way to PENDING.
+                time.sleep(1.5)
+                again = self.job(number)
+                if again.get("JobState") == job["JobState"] and again.get("Restarts") == job.get("Restarts"):
+                    return again
+                continue
             if time.time() > until:
                 raise RuntimeError(f"job {number} is {job.get('JobState')} ({job.get('Reason')}) instead of {' or '.join(states)} after {seconds} s")
             if job.get("JobState") == "PENDING" and job.get("Reason") in ("BeginTime", "None") and int(job.get("Restarts", "0")) > 0:
