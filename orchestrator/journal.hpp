@@ -13,7 +13,7 @@
 
 namespace guda::orchestrator {
 
-enum class RecordType : std::uint32_t { life = 1, commit = 2, failure = 3, end = 4 };  // on disk; never renumber
+enum class RecordType : std::uint32_t { life = 1, commit = 2, failure = 3, end = 4, fence = 9 };  // on disk; never renumber
 
 struct JournalRecord {
   RecordType type{};

@@ -5,9 +5,7 @@
 namespace guda::orchestrator {
 namespace fs = std::filesystem;
 
-namespace {
-
-bool kept(const jobs::JobSpec& job, const std::string& keep) {
+bool artifact_kept(const jobs::JobSpec& job, const std::string& keep) {
   if (keep == "all") return true;
   const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
   const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;
@@ -16,13 +14,11 @@ bool kept(const jobs::JobSpec& job, const std::string& keep) {
   return false;
 }
 
-}  // namespace
-
 Freed apply_retention(const RunLayout& run, const jobs::Plan& plan) {
   Freed freed;
   for (const jobs::JobSpec& job : plan.jobs) {
     const fs::path folder = run.artifacts() / job.digest.hex;
-    if (kept(job, plan.experiment.retention.keep) || !fs::exists(folder)) continue;
+    if (artifact_kept(job, plan.experiment.retention.keep) || !fs::exists(folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       if (entry.is_regular_file()) freed.bytes += entry.file_size();
     }

@@ -9,6 +9,7 @@
 #include "common/process.hpp"
 #include "guda_build.hpp"
 #include "jobs/experiment_json.hpp"
+#include "orchestrator/run_history.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -115,8 +116,21 @@ std::vector<bool> settled_jobs(const jobs::Plan& plan, const std::map<Digest, Co
   return settled;
 }
 
-std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
-  ResultsFile::create(run.results(), ResultsShape::of(plan), provenance(plan));
+std::string chaos_of(const JournalContent& journal) {
+  std::string all;
+  for (const JournalRecord& record : journal.records) {
+    if (record.type != RecordType::life || !record.body.contains("chaos")) continue;
+    const auto chaos = record.body.at("chaos").get<std::string>();
+    if (!all.ends_with(chaos)) all += (all.empty() ? "" : " | ") + chaos;
+  }
+  return all;
+}
+
+std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits,
+                                    const std::string& chaos) {
+  Json attributes = provenance(plan);
+  if (!chaos.empty()) attributes["chaos"] = chaos;
+  ResultsFile::create(run.results(), ResultsShape::of(plan), attributes);
   ResultsFile results = ResultsFile::open(run.results());
   auto open_rows = expected_rows(plan);
   std::vector<Digest> unreadable;
@@ -135,15 +149,20 @@ std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan
   return unreadable;
 }
 
-RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch) : run_(std::move(run)), plan_(plan) {
+RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos) : run_(std::move(run)), plan_(plan) {
   const JournalContent journal = read_journal(run_.journal());
   commits_ = commits_of(journal);
+  std::string all_chaos = chaos_of(journal);
+  if (!chaos.empty() && !all_chaos.ends_with(chaos)) all_chaos += (all_chaos.empty() ? "" : " | ") + chaos;
   // Commits whose rows are damaged are work to be done again, never silently missing numbers.
-  for (const Digest& lost : rebuild_results(run_, plan_, commits_)) commits_.erase(lost);
+  for (const Digest& lost : rebuild_results(run_, plan_, commits_, all_chaos)) commits_.erase(lost);
   settled_ = settled_jobs(plan_, commits_, artifact_folders(run_));
+  history_ = history_of(journal, plan_);
   journal_.emplace(run_.journal(), epoch, journal.next_sequence);
-  journal_->add(RecordType::life, {{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex},
-                                   {"version", kGudaVersion}, {"commit", kGudaCommit}});
+  Json life{{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex}, {"version", kGudaVersion},
+            {"commit", kGudaCommit}};
+  if (!chaos.empty()) life["chaos"] = chaos;
+  journal_->add(RecordType::life, life);
   journal_->sync();
   results_.emplace(ResultsFile::open(run_.results()));
   open_rows_ = expected_rows(plan_);
@@ -167,6 +186,11 @@ void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
 
 void RunStore::add_failure(const Json& body) {
   journal_->add(RecordType::failure, body);
+  dirty_ = true;
+}
+
+void RunStore::add_fence(const Json& body) {
+  journal_->add(RecordType::fence, body);
   dirty_ = true;
 }
 

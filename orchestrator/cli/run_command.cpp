@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <ctime>
 #include <filesystem>
 
 #include "orchestrator/cli/command_line.hpp"
@@ -20,6 +21,7 @@ int run_command(const Arguments& arguments) {
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
       "extend", "allow an edited experiment to add jobs to an existing run directory")("json", "print the comparison as JSON at the end");
   add_supervision_options(options);
+  add_deadline_options(options);
   const auto values = parse({"guda run EXPERIMENT [options]",
                              "Runs an experiment file, or resumes it: type the same command again after a stop, a crash or an edit.\n"
                              "EXPERIMENT may also be a run directory, which is resumed as it was planned.",
@@ -41,9 +43,12 @@ int run_command(const Arguments& arguments) {
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
   if (!change.added.empty()) progress.note(describe_extension(change));
-  progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
-                            config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
-                            config.launch.threads == 1 ? "" : "s", run.folder.string()));
+  if (config.life.deadline > 0) {
+    progress.note(fmt::format("deadline: in {}; jobs are asked to hand themselves back {} before", duration_text(config.life.deadline - double(std::time(nullptr))),
+                              duration_text(config.life.deadline - config.stop_at)));
+  }
+  progress.note(fmt::format("{}: {} jobs in {}\n{}", planned.plan.experiment.name, planned.plan.jobs.size(), run.folder.string(),
+                            cluster::describe(config.launch)));
   const int code = supervise(run, lock, config, progress);
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
