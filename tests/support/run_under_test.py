@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: a run of the smoke recipe with fast time limits, its processes, its data."""
+"""What the scripts of tests/chaos share: a run with fast time limits, its processes, its data."""
 import json
 import os
 import struct
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import h5py
 
 GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
-RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smoke.yaml"
+RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "chaos" / "small.yaml"
 COMMIT, FAILURE = 2, 3  # record types of the journal, docs/formats.md
 
 
