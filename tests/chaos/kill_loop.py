@@ -92,7 +92,8 @@ def main(runs, seed):
             took = disturbed.go(plan)
             same(reference, data_of(disturbed.run.folder))
             made = commits(disturbed.run.folder)
-            assert set(made) == jobs, "jobs are missing in the journal"
+            for job in jobs - set(made):  # killed between publishing an artifact and its commit: the artifact counts
+                assert (disturbed.run.folder / "artifacts" / job).is_dir(), f"job {job} is neither in the journal nor an artifact"
             assert all(times == 1 for times in made.values()), "a job was committed twice"
             until = time.monotonic() + 15
             while orphans(disturbed.run.folder) and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: a run of the smoke recipe with fast time limits, its processes, its data."""
+"""What the scripts of tests/chaos share: a run with fast time limits, its processes, its data."""
 import json
 import os
 import struct
@@ -10,14 +10,14 @@ from typing import NamedTuple
 import h5py
 
 GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
-RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smoke.yaml"
+RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "chaos" / "small.yaml"
 COMMIT, FAILURE = 2, 3  # record types of the journal, docs/formats.md
 
 
 class Run:
     """guda run on a folder, started as often as it takes."""
 
-    def __init__(self, folder, *arguments, workers=2, heartbeat="0.2/1/3"):
+    def __init__(self, folder, *arguments, workers=2, heartbeat=os.environ.get("GUDA_CHAOS_HEARTBEAT", "0.2/1/3")):
         self.folder = Path(folder)
         self.log = self.folder.with_suffix(".log")
         self.command = [GUDA, "run", RECIPE, "--run-dir", self.folder, "--workers", str(workers), "--heartbeat", heartbeat, *arguments]
