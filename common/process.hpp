@@ -23,6 +23,8 @@ struct SpawnOptions {
 
 /// Kernel start time of a process in clock ticks since boot; 0 when there is no such process.
 [[nodiscard]] std::uint64_t process_start_time(pid_t pid);
+/// Effective user of a process; -1 when there is no such process.
+[[nodiscard]] int process_user(pid_t pid);
 [[nodiscard]] std::string boot_id();
 [[nodiscard]] std::string host_name();
 [[nodiscard]] std::filesystem::path executable_folder();

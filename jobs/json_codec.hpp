@@ -84,6 +84,7 @@ struct Read {
     const std::string key(field.key);
     known.insert(key);
     const auto found = json.find(key);
+    if (found == json.end() && field.younger) return;
     if (found == json.end()) refuse(below(prefix, key), "the key is missing");
     decode(*found, below(prefix, key), member);
   }

@@ -215,6 +215,30 @@ void Scheduler::handle(const event::StopRequested&, Time) {
   }
 }
 
+void Scheduler::handle(const event::DrainRequested&, Time) { stopping_ = true; }
+
+void Scheduler::handle(const event::Retry& e, Time now) {
+  if (e.job.value >= status_.size() || status_[e.job.value].state != JobState::quarantined) return;
+  JobStatus& s = status_[e.job.value];
+  s.failures = s.io_failures = 0;
+  s.failed_devices.clear();
+  remaining_cost_ += nodes_[e.job.value].cost;
+  make_ready(e.job.value, now);
+  // What it had blocked waits again, unless another quarantined job blocks it as well.
+  for (std::size_t i = e.job.value + 1; i < nodes_.size(); ++i) {
+    if (status_[i].state != JobState::blocked) continue;
+    const bool still = std::any_of(nodes_[i].inputs.begin(), nodes_[i].inputs.end(), [&](JobIndex input) {
+      return status_[input.value].state == JobState::quarantined || status_[input.value].state == JobState::blocked;
+    });
+    if (still) continue;
+    remaining_cost_ += nodes_[i].cost;
+    set_state(i, JobState::waiting, now);
+    if (missing_[i] == 0) make_ready(i, now);
+  }
+}
+
+void Scheduler::handle(const event::Unfence&, Time) {}
+
 void Scheduler::handle(const event::Tick&, Time now) {
   std::vector<WorkerId> gone;
   for (const auto& [id, worker] : workers_) {

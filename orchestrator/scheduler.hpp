@@ -70,12 +70,20 @@ struct CommitRefused {  ///< its rows can't be read: as an i/o failure
   JobIndex job;
   std::string text;
 };
-struct StopRequested {};
+struct StopRequested {};   ///< running jobs are handed back
+struct DrainRequested {};  ///< running jobs end, nothing new starts
+struct Retry {  ///< a person wants a job tried again: its failures are forgotten, a quarantine is lifted
+  JobIndex job;
+};
+struct Unfence {  ///< a person trusts a device or a whole node again
+  std::string name;
+};
 struct Tick {};
 }  // namespace event
 
 using Event = std::variant<event::WorkerJoined, event::WorkerGone, event::Heartbeat, event::Finished, event::Failed, event::Returned,
-                           event::Committed, event::CommitRefused, event::StopRequested, event::Tick>;
+                           event::Committed, event::CommitRefused, event::StopRequested, event::DrainRequested, event::Retry, event::Unfence,
+                           event::Tick>;
 
 namespace action {
 struct Assign {
@@ -170,6 +178,9 @@ class Scheduler {
   void handle(const event::Committed& e, Time now);
   void handle(const event::CommitRefused& e, Time now);
   void handle(const event::StopRequested& e, Time now);
+  void handle(const event::DrainRequested& e, Time now);
+  void handle(const event::Retry& e, Time now);
+  void handle(const event::Unfence& e, Time now);
   void handle(const event::Tick& e, Time now);
 
   void set_state(std::size_t job, JobState state, Time now);

@@ -13,7 +13,7 @@
 
 #include "common/error.hpp"
 #include "common/process.hpp"
-#include "orchestrator/run_lock.hpp"
+#include "orchestrator/control.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_store.hpp"
 
@@ -26,7 +26,7 @@ double wall() { return std::chrono::duration<double>(std::chrono::system_clock::
 class Coordinator {
  public:
   Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
-      : channel_(channel), run_(run), plan_(plan), life_(life), store_(run, plan, life.epoch),
+      : channel_(channel), run_(run), plan_(plan), life_(life), store_(run, plan, life.epoch, life.visible_within),
         scheduler_(nodes_of(plan), store_.settled(), life.scheduler), start_(steady()) {
     for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
     for (const jobs::JobSpec& job : plan.jobs) total_cost_ += job.cost;
@@ -107,13 +107,17 @@ class Coordinator {
 
   void send(WorkerId worker, const Message& message) { channel_.send(worker.value, encode(message)); }
 
-  void perform(const action::Assign& a) { send(a.worker, message::Assign{a.lease}); }
+  void perform(const action::Assign& a) {
+    store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device);
+    send(a.worker, message::Assign{a.lease});
+  }
   void perform(const action::Cancel& a) { send(a.worker, message::Cancel{a.lease}); }
   void perform(const action::RestartWorker& a) { send(a.worker, message::Restart{}); }
   void perform(const action::DismissWorker& a) { send(a.worker, message::Dismiss{}); }
   void perform(const action::Finish& a) { exit_code_ = a.exit_code; }
   void perform(const action::DropLate& a) {
-    store_.add_failure({{"late", true}, {"job", job_digest(a.lease)}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)}});
+    const message::Done& done = reported_.at(a.worker);
+    store_.add_late(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), done.rows, done.metrics);
   }
   void perform(const action::Commit& a) {
     commits_.push_back({a.worker, reported_.at(a.worker), steady() + life_.visible_within, 0});
@@ -135,7 +139,7 @@ class Coordinator {
     ++failures_;
     const std::string label = plan_.jobs.at(a.lease.job).label;
     store_.add_failure({{"job", job_digest(a.lease)}, {"label", label}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)},
-                        {"error", to_string(a.error)}, {"text", a.text}, {"quarantined", a.quarantined}});
+                        {"device", peers_.contains(a.worker) ? peers_.at(a.worker).hello.device : ""}, {"error", to_string(a.error)}, {"text", a.text}, {"quarantined", a.quarantined}});
     note_error(fmt::format("{}{} on {}, attempt {}: {}: {}", label, a.quarantined ? " is quarantined, failed" : " failed",
                            worker_name(a.worker), a.lease.attempt, to_string(a.error), a.text));
   }
@@ -185,7 +189,22 @@ class Coordinator {
       ++committed_;
       feed(event::Committed{job});
     }
+    for (std::string& note : store_.take_notes()) note_error(std::move(note));
     return !done.empty();
+  }
+
+  void obey(const ControlRequest& request) {
+    note_error(fmt::format("{} asks: {}", request.by, to_string(request.kind)));
+    if (request.kind == ControlRequest::Kind::stop_now) exit_code_ = 75;
+    if (request.kind == ControlRequest::Kind::drain) feed(event::DrainRequested{});
+    if (request.kind == ControlRequest::Kind::stop) feed(event::StopRequested{});
+    stopping_ = stopping_ || request.kind != ControlRequest::Kind::retry;
+    for (std::uint32_t i = 0; i < plan_.jobs.size(); ++i) {
+      if (std::find(request.jobs.begin(), request.jobs.end(), plan_.jobs[i].digest) == request.jobs.end()) continue;
+      store_.add_failure({{"job", plan_.jobs[i].digest.hex}, {"forgiven", true}, {"by", request.by}});
+      feed(event::Retry{JobIndex(i)});
+    }
+    for (const std::string& name : request.unfence) feed(event::Unfence{name});
   }
 
   void tick(double t) {
@@ -194,8 +213,8 @@ class Coordinator {
     if (t - last_status_ >= kStatus) {
       last_status_ = t;
       write_status(stopping_ ? "stopping" : "running");
-      const auto owner = read_lock(run_.lock());
-      if (owner && owner->epoch > life_.epoch) throw Error("life " + std::to_string(owner->epoch) + " has taken over this run directory");
+      store_.check_owner();
+      for (const ControlRequest& request : take_control(run_, life_.epoch)) obey(request);
     }
     if (t - last_pulse_ >= life_.beat_every) {
       last_pulse_ = t;

@@ -9,6 +9,7 @@
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
+#include "orchestrator/reuse.hpp"
 #include "orchestrator/run_store.hpp"
 #include "orchestrator/serve.hpp"
 #include "orchestrator/virtual_run.hpp"
@@ -34,10 +35,14 @@ int plan_command(const Arguments& arguments) {
   const auto launch = cluster::plan_local(wanted, plan.numerics.threads);
 
   std::vector<bool> settled(plan.jobs.size(), false);
+  auto folders = reused_folders(plan);
+  std::map<Digest, Commit> commits;
   if (values->contains("run-dir")) {
     const RunLayout run{(*values)["run-dir"].as<std::string>()};
-    settled = settled_jobs(plan, commits_of(read_journal(run.journal())), artifact_folders(run));
+    commits = commits_of(read_journal(run.journal()));
+    for (const auto& folder : artifact_folders(run)) folders.push_back(folder);
   }
+  if (!folders.empty()) settled = settled_jobs(plan, commits, folders);
   struct Row {
     std::uint64_t jobs = 0, done = 0;
     double cost = 0;

@@ -8,7 +8,9 @@
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
+#include "orchestrator/reuse.hpp"
 #include "orchestrator/run_results.hpp"
+#include "orchestrator/run_store.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
@@ -35,14 +37,22 @@ int run_command(const Arguments& arguments) {
   else if (std::filesystem::is_directory(file)) folder = file;
   const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
 
+  static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());
   install_plan(run, planned, values->contains("extend"));
+  const Reused reused = link_reused(run, planned.plan);
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
   progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
                             config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
                             config.launch.threads == 1 ? "" : "s", run.folder.string()));
+  if (!lock.note().empty()) progress.note(lock.note());
+  if (reused.artifacts > 0) {
+    progress.note(fmt::format("reuse: {} verified artifacts of other runs, about {} of device-time saved", reused.artifacts,
+                              duration_text(reused.device_seconds)));
+  }
+  for (const std::string& rejected : reused.rejected) progress.note("reuse: damaged and therefore computed here: " + rejected);
   const int code = supervise(run, lock, config, progress);
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
@@ -50,7 +60,8 @@ int run_command(const Arguments& arguments) {
   }
   finalize_run(run, planned.plan);
   if (code == kDone) {
-    if (const Freed freed = apply_retention(run, planned.plan); freed.artifacts > 0) {
+    const auto settled = settled_jobs(planned.plan, commits_of(read_journal(run.journal())), artifact_folders(run));
+    if (const Freed freed = apply_retention(run, planned.plan, settled); freed.artifacts > 0) {
       progress.note(fmt::format("retention keeps {}: {} artifacts dropped, {:.1f} MB freed", planned.plan.experiment.retention.keep,
                                 freed.artifacts, double(freed.bytes) / 1e6));
     }
