@@ -119,6 +119,18 @@ int process_user(pid_t pid) {
   return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 ? static_cast<int>(info.st_uid) : -1;
 }
 
+char process_state(pid_t pid) {
+  const std::string state = stat_field(pid, 3);
+  return state.empty() ? '\0' : state.front();
+}
+
+std::uint64_t process_cpu_ticks(pid_t pid) {
+  const std::string user = stat_field(pid, 14), system = stat_field(pid, 15);
+  return user.empty() || system.empty() ? 0 : std::stoull(user) + std::stoull(system);
+}
+
+void die_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
 std::string boot_id() {
   std::ifstream in("/proc/sys/kernel/random/boot_id");
   std::string id;

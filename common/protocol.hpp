@@ -41,6 +41,7 @@ struct Beat {
   Lease lease;
   std::uint64_t step = 0, steps = 0;
   double loss = 0;
+  double quiet = 0;    ///< agent -> coordinator: s since the worker process last said something or used CPU time
 };
 struct Done {
   Lease lease;
@@ -55,6 +56,9 @@ struct Failed {
 };
 struct Returned {  ///< handed back on request; not a failure
   Lease lease;
+};
+struct Leaving {  ///< the agent gives up: its worker does not start, or it was told to end
+  std::string text;
 };
 struct Ready {};   ///< worker -> agent: its process is up
 
@@ -72,7 +76,7 @@ struct Pulse {};    ///< the coordinator is alive
 }  // namespace message
 
 using Message = std::variant<message::Hello, message::Beat, message::Done, message::Failed, message::Returned, message::Ready,
-                             message::Assign, message::Cancel, message::Restart, message::Dismiss, message::Pulse>;
+                             message::Assign, message::Cancel, message::Restart, message::Dismiss, message::Pulse, message::Leaving>;
 
 [[nodiscard]] std::string encode(const Message& message);
 /// Throws Error for anything that is not exactly one well-formed message.

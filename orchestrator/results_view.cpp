@@ -36,8 +36,10 @@ Json provenance(const jobs::Plan& plan) {
           {"title", "guda: group attribution scores"}, {"Conventions", "guda-1"}};
 }
 
-ResultsFile new_file(const RunLayout& run, const jobs::Plan& plan) {
-  ResultsFile::create(run.results(), ResultsShape::of(plan), provenance(plan));
+ResultsFile new_file(const RunLayout& run, const jobs::Plan& plan, const std::string& chaos) {
+  Json attributes = provenance(plan);
+  if (!chaos.empty()) attributes["chaos"] = chaos;
+  ResultsFile::create(run.results(), ResultsShape::of(plan), attributes);
   return ResultsFile::open(run.results());
 }
 
@@ -92,9 +94,9 @@ void check_shape(const jobs::Plan& plan, const jobs::JobSpec& job, const RowReco
   }
 }
 
-ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, double patience,
-                         std::vector<Digest>& unreadable)
-    : plan_(plan), file_(new_file(run, plan)), open_rows_(expected_rows(plan)) {
+ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, const std::string& chaos,
+                         double patience, std::vector<Digest>& unreadable)
+    : plan_(plan), file_(new_file(run, plan, chaos)), open_rows_(expected_rows(plan)) {
   std::vector<const jobs::JobSpec*> waiting;
   for (const jobs::JobSpec& job : plan.jobs) {
     const auto commit = commits.find(job.digest);
@@ -136,9 +138,9 @@ void ResultsView::place(const jobs::JobSpec& job, const RowRecord& record) {
   }
 }
 
-std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
+std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, const std::string& chaos) {
   std::vector<Digest> unreadable;
-  ResultsView(run, plan, commits, 0, unreadable).flush();
+  ResultsView(run, plan, commits, chaos, 0, unreadable).flush();
   return unreadable;
 }
 

@@ -11,6 +11,7 @@
 #include "common/process.hpp"
 #include "guda_build.hpp"
 #include "orchestrator/duplicates.hpp"
+#include "orchestrator/run_history.hpp"
 #include "orchestrator/run_lock.hpp"
 
 namespace guda::orchestrator {
@@ -82,7 +83,17 @@ std::vector<bool> settled_jobs(const jobs::Plan& plan, const std::map<Digest, Co
   return settled;
 }
 
-RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, double patience)
+std::string chaos_of(const JournalContent& journal) {
+  std::string all;
+  for (const JournalRecord& record : journal.records) {
+    if (record.type != RecordType::life || !record.body.contains("chaos")) continue;
+    const auto chaos = record.body.at("chaos").get<std::string>();
+    if (!all.ends_with(chaos)) all += (all.empty() ? "" : " | ") + chaos;
+  }
+  return all;
+}
+
+RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos, double patience)
     : run_(std::move(run)), plan_(plan), epoch_(epoch) {
   const JournalContent journal = read_journal(run_.journal());
   commits_ = commits_of(journal);
@@ -93,13 +104,18 @@ RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, d
   }
   // Commits whose rows are damaged are work to be done again, never silently missing numbers.
   std::vector<Digest> unreadable;
-  view_.emplace(run_, plan_, commits_, patience, unreadable);
+  std::string all_chaos = chaos_of(journal);
+  if (!chaos.empty() && !all_chaos.ends_with(chaos)) all_chaos += (all_chaos.empty() ? "" : " | ") + chaos;
+  view_.emplace(run_, plan_, commits_, all_chaos, patience, unreadable);
   for (const Digest& job : unreadable) commits_.erase(job);
   settled_ = settled_jobs(plan_, commits_, artifact_folders(run_));
+  history_ = history_of(journal, plan_);
 
   journal_.emplace(run_.journal(), epoch, journal.next_sequence);
-  journal_->add(RecordType::life, {{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex},
-                                   {"version", kGudaVersion}, {"commit", kGudaCommit}, {"time", wall()}});
+  Json life{{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex}, {"version", kGudaVersion},
+            {"commit", kGudaCommit}, {"time", wall()}};
+  if (!chaos.empty()) life["chaos"] = chaos;
+  journal_->add(RecordType::life, life);
   for (const Json& body : repair_bodies(journal, unreadable, fmt::format("life {}", epoch))) journal_->add(RecordType::repair, body);
   journal_->sync();
   for (std::string& fault : journal.faults()) notes_.push_back("damaged journal, its lost commits are run again: " + std::move(fault));
@@ -149,6 +165,12 @@ void RunStore::record_duplicate(const Late& late) {
 void RunStore::add_failure(Json body) {
   body["time"] = wall();
   journal_->add(RecordType::failure, body);
+  dirty_ = true;
+}
+
+void RunStore::add_fence(Json body) {
+  body["time"] = wall();
+  journal_->add(RecordType::fence, body);
   dirty_ = true;
 }
 

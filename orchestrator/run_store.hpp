@@ -14,6 +14,7 @@
 #include "orchestrator/journal.hpp"
 #include "orchestrator/results_view.hpp"
 #include "orchestrator/run_layout.hpp"
+#include "orchestrator/scheduler_events.hpp"
 
 namespace guda::orchestrator {
 
@@ -35,6 +36,9 @@ namespace guda::orchestrator {
 /// Folders in which artifacts of a run are looked up: its own first, then those of the run it attributes for.
 [[nodiscard]] std::vector<std::filesystem::path> artifact_folders(const RunLayout& run);
 
+/// Every --chaos that a life of this run had, in order, joined by " | ".
+[[nodiscard]] std::string chaos_of(const JournalContent& journal);
+
 /// The one writer of a run in one life. One thread. Every IoError of a member means that this life is over: nothing after
 /// the last sync() counts, and the next life replays.
 class RunStore {
@@ -42,10 +46,14 @@ class RunStore {
   /// Replays, rebuilds the view, opens the journal of this life. Damage is noted in the journal and in take_notes(); jobs
   /// whose rows can't be read within `patience` seconds are open again. Throws IoError when another owner took the epoch,
   /// Error when the journal belongs to another plan.
-  RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, double patience = 0);
+  /// `chaos`: faults that are injected on purpose, for the provenance; empty: none.
+  RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos = "", double patience = 0);
 
   [[nodiscard]] const std::vector<bool>& settled() const { return settled_; }
   [[nodiscard]] const std::map<Digest, Commit>& commits() const { return commits_; }
+
+  /// What earlier lives learned.
+  [[nodiscard]] const History& history() const { return history_; }
 
   /// Queues a commit whose rows have been read and verified. Durable after the next sync().
   void add(JobIndex job, Commit commit, std::optional<RowRecord> rows);
@@ -54,6 +62,8 @@ class RunStore {
   /// A result of an attempt that may not commit (any more): compared with the committed one as soon as there is one.
   void add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows, const Json& metrics);
   void add_failure(Json body);
+  /// A device or node is fenced, or trusted again: {"device" or "node", "fenced", "why"}.
+  void add_fence(Json body);
   /// Makes all queued records durable with one fdatasync, then brings results.h5 up to date. Returns the jobs committed.
   /// Throws Error when a newer life owns the run directory: nothing is written then.
   [[nodiscard]] std::vector<JobIndex> sync();
@@ -85,6 +95,7 @@ class RunStore {
   std::uint32_t epoch_;
   std::map<Digest, Commit> commits_;
   std::vector<bool> settled_;
+  History history_;
   std::optional<JournalWriter> journal_;
   std::optional<ResultsView> view_;
   std::vector<Queued> queued_;

@@ -165,7 +165,7 @@ std::vector<std::string> repair_run(const RunLayout& run, RunLock& lock) {
     if (commits.erase(job.digest) > 0) lost.push_back(job.digest);
     did.push_back(fmt::format("set the damaged artifact of '{}' aside ({})", job.label, aside.string()));
   }
-  for (const Digest& job : rebuild_results(run, plan, commits)) {
+  for (const Digest& job : rebuild_results(run, plan, commits, chaos_of(journal))) {
     commits.erase(job);
     lost.push_back(job);
   }

@@ -32,7 +32,7 @@ VirtualRun run_virtually(const std::vector<JobNode>& jobs, const std::vector<boo
       }
     }
   };
-  for (std::uint32_t w = 1; w <= workers; ++w) perform(scheduler.on(event::WorkerJoined{WorkerId(w), "virtual/" + std::to_string(w)}, 0));
+  for (std::uint32_t w = 1; w <= workers; ++w) perform(scheduler.on(event::WorkerJoined{WorkerId(w), "virtual/" + std::to_string(w), "virtual"}, 0));
   while (!running.empty()) {
     const Completion next = running.top();
     running.pop();

@@ -1,4 +1,6 @@
 // guda-agent RUN_DIR LIFE_FILE: an MPI rank >= 1. Started by `guda run` through mpirun, never by hand.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -18,6 +20,9 @@ int main(int argc, char** argv) {
   std::signal(SIGUSR2, SIG_IGN);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, [](int) { terminate_requested = 1; });
+  const pid_t parent = ::getppid();
+  guda::die_with_parent();  // mpirun may be killed with -9 while we are stopped
+  if (::getppid() != parent) return 75;
   try {
     guda::MpiSession session(&argc, &argv);
     if (argc != 3) {
@@ -38,6 +43,14 @@ int main(int argc, char** argv) {
     config.device = guda::host_name() + "/cpu" + rank;
     config.beat_every = life.at("beat_every").get<double>();
     config.coordinator_lost_after = life.at("lost_after").get<double>();
+    config.frozen_after = life.at("lost_after").get<double>();
+    config.cancel_grace = life.at("cancel_grace").get<double>();
+    config.chaos = guda::parse_chaos(life.at("chaos").get<std::string>());
+    if (!config.chaos.text.empty()) {
+      for (const guda::Json& job : guda::Json::parse(guda::read_file(run / "plan.json")).at("jobs")) {
+        config.labels.push_back(job.at("label").get<std::string>());
+      }
+    }
     if (!guda::cluster::run_agent(channel, config, terminate_requested)) guda::MpiSession::leave(75);
     return 0;
   } catch (const std::exception& e) {

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "common/chaos.hpp"
+#include "common/error.hpp"
 #include "orchestrator/cli/command_line.hpp"
 
 namespace guda::cli {
@@ -11,7 +13,9 @@ void add_supervision_options(po::options_description& options) {
   options.add_options()("workers", po::value<std::uint32_t>(), "worker processes [the experiment's, else one per core]")(
       "grace", po::value<double>()->default_value(30), "seconds that running jobs get to hand themselves back on a stop signal")(
       "heartbeat", po::value<std::string>()->default_value("5/30/120"),
-      "seconds: heartbeat period / suspected after / lost after");
+      "seconds: heartbeat period / suspected after / lost after")(
+      "chaos", po::value<std::string>()->default_value(""),
+      "break things on purpose, e.g. seed=7,kill=0.02,stop=0.01,torn=0.01 (docs/reliability.md)");
 }
 
 orchestrator::SupervisorConfig supervision_from(const po::variables_map& values, const jobs::Plan& plan) {
@@ -29,6 +33,13 @@ orchestrator::SupervisorConfig supervision_from(const po::variables_map& values,
   config.life.beat_every = beat;
   config.life.scheduler.suspect_after = suspect;
   config.life.scheduler.lost_after = lost;
+  config.life.cancel_grace = 0.8 * config.grace;
+  config.life.chaos = values["chaos"].as<std::string>();
+  try {
+    static_cast<void>(parse_chaos(config.life.chaos));
+  } catch (const Error& e) {
+    throw UsageError(e.what());
+  }
   config.life.scheduler.no_progress_after = std::max(5 * lost, 60.0);
   return config;
 }
