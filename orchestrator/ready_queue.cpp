@@ -15,23 +15,29 @@ void ReadyQueue::order(const std::vector<JobNode>& jobs, std::vector<double> ran
   rank_ = std::move(rank);
   by_rank_.resize(n);
   std::iota(by_rank_.begin(), by_rank_.end(), std::size_t{0});
-  by_cost_ = by_rank_;
   std::stable_sort(by_rank_.begin(), by_rank_.end(), [&](std::size_t a, std::size_t b) { return rank_[a] > rank_[b]; });
+  place_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) place_[by_rank_[i]] = i;
+  fresh_ = BitTree(n);
+  by_cost_.clear();
+  for (const auto& [job, again] : members) insert(job, again);
+}
+
+void ReadyQueue::order_by_cost(const std::vector<JobNode>& jobs) {
+  by_cost_ = by_rank_;
   std::stable_sort(by_cost_.begin(), by_cost_.end(), [&](std::size_t a, std::size_t b) {
     return std::pair(jobs[a].kind, jobs[a].cost) < std::pair(jobs[b].kind, jobs[b].cost);
   });
-  place_.resize(n);
-  cost_place_.resize(n);
+  cost_place_.resize(jobs.size());
   kinds_.clear();
-  for (std::size_t i = 0; i < n; ++i) {
-    place_[by_rank_[i]] = i;
-    cost_place_[by_cost_[i]] = i;
-    if (i == 0 || jobs[by_cost_[i]].kind != jobs[by_cost_[i - 1]].kind) kinds_.emplace_back(i, i);
+  fresh_by_cost_ = BitTree(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const std::size_t job = by_cost_[i];
+    cost_place_[job] = i;
+    if (fresh_.contains(place_[job])) fresh_by_cost_.insert(i);
+    if (i == 0 || jobs[job].kind != jobs[by_cost_[i - 1]].kind) kinds_.emplace_back(i, i);
     kinds_.back().second = i + 1;
   }
-  fresh_ = BitTree(n);
-  fresh_by_cost_ = BitTree(n);
-  for (const auto& [job, again] : members) insert(job, again);
 }
 
 void ReadyQueue::insert(std::size_t job, bool again) {
@@ -40,16 +46,17 @@ void ReadyQueue::insert(std::size_t job, bool again) {
     return;
   }
   fresh_.insert(place_[job]);
-  fresh_by_cost_.insert(cost_place_[job]);
+  if (!by_cost_.empty()) fresh_by_cost_.insert(cost_place_[job]);
 }
 
 void ReadyQueue::erase(std::size_t job) {
-  again_.erase({place_[job], job});
+  if (!again_.empty()) again_.erase({place_[job], job});
   fresh_.erase(place_[job]);
-  fresh_by_cost_.erase(cost_place_[job]);
+  if (!by_cost_.empty()) fresh_by_cost_.erase(cost_place_[job]);
 }
 
-std::optional<std::size_t> ReadyQueue::best_fitting(const std::function<bool(std::size_t)>& fits) const {
+std::optional<std::size_t> ReadyQueue::best_fitting(const std::vector<JobNode>& jobs, const std::function<bool(std::size_t)>& fits) {
+  if (by_cost_.empty()) order_by_cost(jobs);
   std::optional<std::size_t> best;
   for (const auto& [begin, end] : kinds_) {
     const auto first = by_cost_.begin() + static_cast<std::ptrdiff_t>(begin);

@@ -369,7 +369,7 @@ void Scheduler::finish_when_done(Time now) {
   if (config_.deadline < kNever && count(JobState::backing_off) == 0 && (ever_joined_ || now >= config_.deadline)) {
     const auto fits = [&](std::size_t job) { return fits_deadline(JobIndex(static_cast<std::uint32_t>(job)), now); };
     const bool some_again = std::any_of(ready_.again().begin(), ready_.again().end(), [&](const auto& entry) { return fits(entry.second); });
-    if (!some_again && !ready_.best_fitting(fits)) return finish(75, "nothing that is left fits before the deadline");
+    if (!some_again && !ready_.best_fitting(nodes_, fits)) return finish(75, "nothing that is left fits before the deadline");
   }
 }
 

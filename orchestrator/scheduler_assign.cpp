@@ -7,7 +7,8 @@
 namespace guda::orchestrator {
 namespace {
 
-constexpr std::size_t kLook = 64;         // jobs that are looked at before something cheaper is done
+constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at per event
+constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
 constexpr double kOtherCosts = 1.25;      // a kind's ratio changed so much that the order of the ready jobs may be another
@@ -53,7 +54,7 @@ void Scheduler::assign_again(Time now) {
   std::vector<std::size_t> jobs;
   for (const auto& [place, job] : ready_.again()) {
     jobs.push_back(job);
-    if (++looked == kLook) break;
+    if (++looked == kLookAgain) break;
   }
   for (const std::size_t job : jobs) {
     if (idle_.empty()) return;
@@ -80,7 +81,7 @@ std::size_t Scheduler::nearest(WorkerId id, std::size_t top) const {
   const std::string& node = workers_.at(id).node;
   std::optional<std::size_t> same_node;
   std::size_t looked = 0;
-  for (std::optional<std::size_t> job = top; job && looked < kLook && ready_.rank(*job) >= enough; job = ready_.after(*job), ++looked) {
+  for (std::optional<std::size_t> job = top; job && looked < kLookNear && ready_.rank(*job) >= enough; job = ready_.after(*job), ++looked) {
     for (const JobIndex input : nodes_[*job].inputs) {
       const WorkerId producer = status_[input.value].worker;
       if (producer.value == 0) continue;
@@ -95,7 +96,7 @@ bool Scheduler::assign_fresh(Time now) {
   auto top = ready_.first();
   if (!top) return false;
   if (config_.deadline < kNever && !fits_deadline(index(*top), now)) {
-    top = ready_.best_fitting([&](std::size_t job) { return fits_deadline(index(job), now); });
+    top = ready_.best_fitting(nodes_, [&](std::size_t job) { return fits_deadline(index(job), now); });
     if (!top) return false;
     assign(home_of(*top).value_or(*idle_.begin()), *top, now);
     return true;
