@@ -40,10 +40,11 @@ int run_command(const Arguments& arguments) {
   static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());
-  install_plan(run, planned, values->contains("extend"));
+  const PlanChange change = install_plan(run, planned, values->contains("extend"));
   const Reused reused = link_reused(run, planned.plan);
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
+  if (!change.added.empty()) progress.note(describe_extension(change));
   progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
                             config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
                             config.launch.threads == 1 ? "" : "s", run.folder.string()));
