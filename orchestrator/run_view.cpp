@@ -63,7 +63,7 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   const double until = v.alive ? wall() : v.last_commit;
   const double since = std::max(life_began, until - kRecent);
   const auto recent = std::count_if(times.begin(), times.end(), [&](double t) { return t >= since; });
-  if (recent > 0 && until - since > 1) v.jobs_per_hour = double(recent) * 3600 / (until - since);
+  if (recent > 0 && until > since) v.jobs_per_hour = double(recent) * 3600 / (until - since);
 
   const RunFacts facts{journal, settled_jobs(plan, commits, artifact_folders(run)), std::nullopt, false};
   const auto states = job_states(plan, facts);
@@ -102,6 +102,15 @@ std::vector<std::string> last_lines(const std::filesystem::path& file, std::size
   return found;
 }
 
+std::vector<std::string> last_words(const RunLayout& run, std::uint32_t epoch) {
+  std::vector<std::string> words;
+  for (const std::string& line : last_lines(run.logs() / fmt::format("life-{:04}.log", epoch), 50)) {
+    if (line.starts_with("guda-")) words.push_back(line);
+  }
+  if (words.size() > 3) words.erase(words.begin(), words.end() - 3);
+  return words;
+}
+
 RunView view_run(const RunLayout& run) {
   const jobs::Plan plan = load_plan(run);
   RunView v;
@@ -115,7 +124,7 @@ RunView view_run(const RunLayout& run) {
   v.remote = v.alive && !is_local(*v.owner);
   if (!v.alive) {
     v.status.workers.clear();
-    v.status.eta_p50 = v.status.eta_p90 = -1;
+    v.status.eta_p10 = v.status.eta_p50 = v.status.eta_p90 = -1;
   }
   read_history(v, run, plan);
   if (v.alive && !v.status.workers.empty()) {
@@ -123,12 +132,7 @@ RunView view_run(const RunLayout& run) {
     v.busy = double(working) / double(v.status.workers.size());
   }
   v.headline = headline_of(v);
-  if (!v.alive && v.status.done < v.status.total && v.lives > 0) {
-    for (const std::string& line : last_lines(run.logs() / fmt::format("life-{:04}.log", v.lives), 50)) {
-      if (line.starts_with("guda-")) v.log_errors.push_back(line);
-    }
-    if (v.log_errors.size() > 3) v.log_errors.erase(v.log_errors.begin(), v.log_errors.end() - 3);
-  }
+  if (!v.alive && v.status.done < v.status.total && v.lives > 0) v.log_errors = last_words(run, v.lives);
   return v;
 }
 

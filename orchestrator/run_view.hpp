@@ -38,6 +38,9 @@ void to_json(Json& j, const RunView& view);
 /// For people.
 [[nodiscard]] std::string render_view(const RunView& view, const RunLayout& run, int columns, bool utf8);
 
+/// What the programs of a life said last in its log: at most three lines.
+[[nodiscard]] std::vector<std::string> last_words(const RunLayout& run, std::uint32_t epoch);
+
 /// Last lines of a text file, at most `lines` of them and 64 KiB; empty when it can't be read.
 [[nodiscard]] std::vector<std::string> last_lines(const std::filesystem::path& file, std::size_t lines);
 

@@ -64,7 +64,7 @@ def check_stop(work):
         before = wait_for_jobs(folder, 5)
         assert before["alive"] and before["owner"]["pid"] == child.pid and not before["remote"]
         assert len(before["workers"]) == 2 and before["jobs_per_hour"] is not None, before
-        assert any(w["since"] > 1e9 for w in before["workers"] if w["job"]), before["workers"]
+        assert all(w["since"] > 1e9 for w in before["workers"] if w["job"]), before["workers"]
         stopped = ask("stop", folder, *options)
         assert stopped["was_at_work"] and stopped["stopped"], stopped
         assert child.wait(timeout=60) == 75, name

@@ -2,6 +2,8 @@
 //   guda_store_life RUN [JOBS] [--pause MS] [--queries N]
 // Makes RUN when it is not there, takes its lock, does up to JOBS open jobs, one commit each, and prints a line a commit.
 // Exit: 0 nothing is left to do or JOBS are done, 75 the disk refused, 2 somebody else owns RUN.
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +19,8 @@ using namespace guda::orchestrator;
 
 namespace {
 
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 void live(const RunLayout& run, std::size_t most, int pause, std::uint32_t queries) {
   make_run_folders(run);
   RunLock lock(run.lock());
@@ -31,23 +35,31 @@ void live(const RunLayout& run, std::size_t most, int pause, std::uint32_t queri
   RowSegmentWriter segment(run.rows() / (std::to_string(epoch) + "-1.seg"));
   std::printf("open %ld\n", std::count(store.settled().begin(), store.settled().end(), false));
   std::fflush(stdout);
+  std::vector<double> spent;
   for (std::size_t i = 0; i < plan.jobs.size() && most > 0; ++i) {
     if (store.settled()[i]) continue;
     if (!lock.renew()) throw Error("somebody else owns the run directory now");
     const jobs::JobSpec& job = plan.jobs[i];
     const JobIndex index(static_cast<std::uint32_t>(i));
-    store.add_lease(index, 1, "rank 1 (node/cpu1)", "node/cpu1");
     const RowsRef rows = test::fake_work(run, plan, job, segment);
+    const double begin = seconds();
+    store.add_lease(index, 1, "rank 1 (node/cpu1)", "node/cpu1");
     std::optional<RowRecord> record;
     if (rows.length > 0) record = read_row_record(run.rows(), rows);
     store.add(index, {job.digest, 1, "rank 1 (node/cpu1)", "node/cpu1", 0.5, rows, Json::object(), 0}, std::move(record));
     static_cast<void>(store.sync());
+    spent.push_back(seconds() - begin);
     std::printf("committed %s\n", job.digest.hex.c_str());
     std::fflush(stdout);
     --most;
     if (pause > 0) std::this_thread::sleep_for(std::chrono::milliseconds(pause));
   }
   store.end("test", 0);
+  std::sort(spent.begin(), spent.end());
+  if (!spent.empty()) {
+    std::printf("store: median %.0f us, slowest %.0f us a job (lease, rows read back, journal with fdatasync, results.h5)\n",
+                1e6 * spent[spent.size() / 2], 1e6 * spent.back());
+  }
 }
 
 }  // namespace
