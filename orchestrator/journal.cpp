@@ -86,7 +86,29 @@ void check_header(std::string_view bytes, const std::filesystem::path& file, std
   }
 }
 
+/// Whether the fields that anybody reads have the types that they must have. A record with a valid CRC says otherwise only
+/// when another program wrote it.
+bool has_right_types(const Json& body) {
+  for (const char* name : {"job", "label", "worker", "device", "node", "error", "text", "cure", "why", "verdict", "detail", "by", "kind", "chaos"}) {
+    if (body.contains(name) && !body[name].is_string()) return false;
+  }
+  for (const char* name : {"attempt", "epoch"}) {
+    if (body.contains(name) && !body[name].is_number_unsigned()) return false;
+  }
+  for (const char* name : {"time", "seconds", "max_difference"}) {
+    if (body.contains(name) && !body[name].is_number()) return false;
+  }
+  for (const char* name : {"quarantined", "forgiven", "fenced"}) {
+    if (body.contains(name) && !body[name].is_boolean()) return false;
+  }
+  for (const char* name : {"lost", "holes", "damage"}) {
+    if (body.contains(name) && !body[name].is_array()) return false;
+  }
+  return true;
+}
+
 bool is_readable(const JournalRecord& record) {
+  if (!has_right_types(record.body)) return false;
   if (record.type != RecordType::commit) return true;
   try {
     static_cast<void>(record.body.get<Commit>());
@@ -109,7 +131,7 @@ void read_life(const std::filesystem::path& file, std::uint32_t epoch, JournalCo
     std::size_t end = 0;
     if (auto record = record_at(bytes, at, epoch, end)) {
       if (is_readable(*record)) content.records.push_back(std::move(*record));
-      else content.damage.push_back({file, at, "a commit that says nothing", false, false});
+      else content.damage.push_back({file, at, "a record that says nothing", false, false});
       at = end;
       continue;
     }

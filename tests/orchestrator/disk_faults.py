@@ -108,40 +108,40 @@ def check_read_only_directory(work, total):
 def check_small_disk(work, total):
     disk = work / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode != 0:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode != 0:
         skipped.append("full disk on a tmpfs: mounting is not allowed here (the LD_PRELOAD cases cover the errors)")
         return
     try:
         run = disk / "run"
         before = committed(life(run, 20, code=0))
         ballast = disk / "ballast"
-        with ballast.open("wb") as out:
+        with ballast.open("wb", buffering=0) as out:
             try:
                 while True:
                     out.write(b"x" * 4096)
-                    out.flush()
             except OSError:
                 pass
         full = life(run, code=75)
         names(full, str(run), "free space")
         assert not committed(full)
         assert not list(run.rglob("*.partial")), "halves are left on a full disk"
-        # Room for a little more: it fails again later, and again nothing is lost.
-        size = ballast.stat().st_size
-        os.truncate(ballast, max(0, size - 420 * 1024))
+        # A little more room each time: it fails again and again, and nothing is lost or done twice.
+        refusals = 0
         while True:
+            size = ballast.stat().st_size
+            assert size > 0, "an empty disk is full"
+            os.truncate(ballast, max(0, size - 48 * 1024))
             step = life(run)
             before += committed(step)
             if step.returncode == 0:
                 break
             assert step.returncode == 75, step
             names(step, str(run), "free space")
-            size = ballast.stat().st_size
-            assert size > 0, f"an empty disk is full: {step.stderr}"
-            os.truncate(ballast, max(0, size - 64 * 1024))
+            refusals += 1
+        assert refusals > 3, "the disk was never full"
         assert len(before) == len(set(before)) == total
         verify(run)
-        print("full tmpfs: refused by name, filled up step by step, nothing lost or done twice")
+        print(f"full tmpfs: refused by name {refusals + 1} times, freed step by step, nothing lost or done twice")
     finally:
         subprocess.run(["umount", disk], check=True)
 

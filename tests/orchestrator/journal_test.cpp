@@ -239,6 +239,9 @@ TEST_CASE("journal: a commit that says nothing is damage, not an exception") {
   writer.add(RecordType::commit, {{"job", 7}});
   writer.sync();
   CHECK_FALSE(read_journal(scratch.path()).sound());
+  writer.add(RecordType::failure, {{"job", {1, 2}}, {"quarantined", 3}});
+  writer.sync();
+  CHECK(read_journal(scratch.path()).records.size() == 1);
 }
 
 TEST_CASE("journal: a record of a type from the future is kept and stops nobody") {
