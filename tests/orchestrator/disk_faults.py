@@ -130,7 +130,7 @@ def check_small_disk(work, total):
         while True:
             size = ballast.stat().st_size
             assert size > 0, "an empty disk is full"
-            os.truncate(ballast, max(0, size - 48 * 1024))
+            os.truncate(ballast, max(0, size - 8 * 1024))
             step = life(run)
             before += committed(step)
             if step.returncode == 0:

@@ -58,8 +58,9 @@ class Readers:
     def with_h5py(self):
         with self.lock, h5py.File(self.path, "r") as f:
             blocks = list(zip(f["block_first_query"][()], f["block_query_count"][()]))
-            status = f["status__exact"][()]  # before the rows: what becomes done meanwhile does not matter
-            self.check(status, f["loss__exact"][()], blocks)
+            for method in ("logo", "exact"):
+                status = f[f"status__{method}"][()]  # before the rows: what becomes done meanwhile does not matter
+                self.check(status, f[f"loss__{method}"][()], blocks)
             json.loads(f.attrs["experiment"])
 
     def with_xarray(self):
@@ -110,6 +111,6 @@ def read_under_kills(kills, seed):
             verified = subprocess.run([BIN / "guda", "verify", run], capture_output=True, text=True)
             assert verified.returncode == 0, verified.stdout + verified.stderr
             shutil.rmtree(run)
-        assert done_rows > 0 and sum(reads.values()) > kills, "nothing was read"
         print(f"{killed} writers killed, {sum(reads.values())} reads ({reads}), {len(unreadable)} unreadable, {done_rows} finished rows seen")
         assert not unreadable, unreadable[:5]
+        assert done_rows > 0 and all(reads.get(name, 0) > 0 for name in ("h5py", "xarray")), "nothing was read"
