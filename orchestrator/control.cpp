@@ -27,7 +27,8 @@ const char* to_string(ControlRequest::Kind kind) noexcept { return kKinds[static
 void to_json(Json& j, const ControlRequest& r) {
   Json jobs = Json::array();
   for (const Digest& job : r.jobs) jobs.push_back(job.hex);
-  j = {{"schema", 1}, {"kind", to_string(r.kind)}, {"epoch", r.epoch}, {"every_job", r.every_job}, {"jobs", jobs}, {"unfence", r.unfence}, {"by", r.by}};
+  j = {{"schema", 1},  {"kind", to_string(r.kind)}, {"epoch", r.epoch}, {"every_job", r.every_job},
+       {"jobs", jobs}, {"unfence", r.unfence},      {"by", r.by}};
 }
 
 void from_json(const Json& j, ControlRequest& r) {
@@ -44,7 +45,9 @@ void from_json(const Json& j, ControlRequest& r) {
 fs::path post_control(const RunLayout& run, const ControlRequest& request) {
   make_directories(run.control());
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto file = run.control() / fmt::format("{:020}-{}.json", std::chrono::duration_cast<std::chrono::microseconds>(now).count(), ::getpid());
+  const auto file =
+      run.control() /
+      fmt::format("{:020}-{}.json", std::chrono::duration_cast<std::chrono::microseconds>(now).count(), ::getpid());
   replace_file(file, Json(request).dump(1) + "\n", true);
   return file;
 }

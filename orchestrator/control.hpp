@@ -15,11 +15,11 @@ namespace guda::orchestrator {
 struct ControlRequest {
   enum class Kind { stop, drain, stop_now, retry };
   Kind kind = Kind::stop;
-  std::uint32_t epoch = 0;            ///< the life that is asked; any other one drops the request
-  bool every_job = false;             ///< retry: all quarantined jobs
-  std::vector<Digest> jobs;           ///< retry: these
-  std::vector<std::string> unfence;   ///< retry: devices and nodes that get work again
-  std::string by;                     ///< "user@host"
+  std::uint32_t epoch = 0;           ///< the life that is asked; any other one drops the request
+  bool every_job = false;            ///< retry: all quarantined jobs
+  std::vector<Digest> jobs;          ///< retry: these
+  std::vector<std::string> unfence;  ///< retry: devices and nodes that get work again
+  std::string by;                    ///< "user@host"
 };
 
 [[nodiscard]] const char* to_string(ControlRequest::Kind kind) noexcept;

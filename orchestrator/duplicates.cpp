@@ -25,7 +25,8 @@ bool same_bytes(const std::vector<T>& a, const std::vector<T>& b) {
 template <class T>
 double largest_difference(const std::vector<T>& a, const std::vector<T>& b) {
   double largest = 0;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::abs(double(a[i]) - double(b[i])));
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    largest = std::max(largest, std::abs(double(a[i]) - double(b[i])));
   return largest;
 }
 
@@ -33,14 +34,18 @@ double largest_difference(const std::vector<T>& a, const std::vector<T>& b) {
 
 const char* DuplicateVerdict::name() const noexcept {
   switch (kind) {
-    case Kind::equal: return "equal";
-    case Kind::different: return "different";
-    case Kind::unknown: return "unknown";
+    case Kind::equal:
+      return "equal";
+    case Kind::different:
+      return "different";
+    case Kind::unknown:
+      return "unknown";
   }
   return "unknown";
 }
 
-DuplicateVerdict compare_duplicate(const RunLayout& run, const Commit& first, const RowsRef& rows, const Json& metrics) {
+DuplicateVerdict compare_duplicate(const RunLayout& run, const Commit& first, const RowsRef& rows,
+                                   const Json& metrics) {
   using Kind = DuplicateVerdict::Kind;
   if (const Json a = without_times(first.metrics), b = without_times(metrics); a != b) {
     return {Kind::different, 0, fmt::format("metrics {} and {}", a.dump(), b.dump())};
@@ -48,7 +53,8 @@ DuplicateVerdict compare_duplicate(const RunLayout& run, const Commit& first, co
   if (first.rows.length == 0 && rows.length == 0) return {Kind::equal, 0, "metrics"};
   try {
     const RowRecord a = read_row_record(run.rows(), first.rows), b = read_row_record(run.rows(), rows);
-    if (a.rows != b.rows || a.columns != b.columns || a.job != b.job) return {Kind::different, 0, "tables of another shape"};
+    if (a.rows != b.rows || a.columns != b.columns || a.job != b.job)
+      return {Kind::different, 0, "tables of another shape"};
     if (same_bytes(a.losses, b.losses) && same_bytes(a.scores, b.scores)) return {Kind::equal, 0, "rows"};
     const double difference = std::max(largest_difference(a.losses, b.losses), largest_difference(a.scores, b.scores));
     return {Kind::different, difference, fmt::format("values by up to {:.3g}", difference)};

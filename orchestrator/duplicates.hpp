@@ -17,7 +17,8 @@ struct DuplicateVerdict {
 };
 
 /// Compares rows bit for bit and metrics but for times. Unknown when rows can't be read (any more).
-[[nodiscard]] DuplicateVerdict compare_duplicate(const RunLayout& run, const Commit& first, const RowsRef& rows, const Json& metrics);
+[[nodiscard]] DuplicateVerdict compare_duplicate(const RunLayout& run, const Commit& first, const RowsRef& rows,
+                                                 const Json& metrics);
 
 /// Whether equal numerics must give equal bytes.
 [[nodiscard]] bool is_deterministic(const jobs::Numerics& numerics);

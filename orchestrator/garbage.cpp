@@ -15,7 +15,8 @@ namespace {
 std::vector<fs::path> children_of(const fs::path& folder) {
   std::vector<fs::path> children;
   std::error_code code;
-  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) children.push_back(entry->path());
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))
+    children.push_back(entry->path());
   std::sort(children.begin(), children.end());
   return children;
 }
@@ -36,15 +37,18 @@ std::vector<Garbage> find_leftovers(const RunLayout& run) {
   std::vector<Garbage> found;
   for (const fs::path& folder : {run.folder, run.artifacts(), run.rows(), run.journal(), run.control(), run.logs()}) {
     for (const fs::path& path : children_of(folder)) {
-      if (path.extension() == ".partial") found.push_back({path, "half written by a process that was killed", bytes_below(path)});
+      if (path.extension() == ".partial")
+        found.push_back({path, "half written by a process that was killed", bytes_below(path)});
       if (path.extension() == ".removed") found.push_back({path, "half removed", bytes_below(path)});
-      if (path.extension() == ".damaged") found.push_back({path, "set aside by guda verify --repair", bytes_below(path)});
+      if (path.extension() == ".damaged")
+        found.push_back({path, "set aside by guda verify --repair", bytes_below(path)});
     }
   }
   return found;
 }
 
-std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, const JournalContent& journal, const std::vector<bool>& settled) {
+std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, const JournalContent& journal,
+                                  const std::vector<bool>& settled) {
   std::vector<Garbage> found = find_leftovers(run);
   std::set<std::string> known;
   for (const jobs::JobSpec& job : plan.jobs) known.insert(job.digest.hex);
@@ -61,7 +65,9 @@ std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, 
   }
   for (const std::size_t job : droppable_artifacts(run, plan, settled)) {
     const fs::path path = run.artifacts() / plan.jobs[job].digest.hex;
-    found.push_back({path, "retention.keep: " + plan.experiment.retention.keep + " drops '" + plan.jobs[job].label + "'", bytes_below(path)});
+    found.push_back({path,
+                     "retention.keep: " + plan.experiment.retention.keep + " drops '" + plan.jobs[job].label + "'",
+                     bytes_below(path)});
   }
   return found;
 }

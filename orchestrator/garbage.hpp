@@ -17,14 +17,14 @@ struct Garbage {
   std::uint64_t bytes = 0;  ///< that removing it frees
 };
 
-/// Halves of files and folders that a kill or a full disk left behind, artifacts set aside as damaged. Not while a run is
-/// at work: its workers' halves are no garbage.
+/// Halves of files and folders that a kill or a full disk left behind, artifacts set aside as damaged. Not while a run
+/// is at work: its workers' halves are no garbage.
 [[nodiscard]] std::vector<Garbage> find_leftovers(const RunLayout& run);
 
 /// Leftovers, artifacts that no job of the plan makes, row segments that no commit points to, and what retention.keep
 /// drops of artifacts whose users are all settled.
-[[nodiscard]] std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, const JournalContent& journal,
-                                                const std::vector<bool>& settled);
+[[nodiscard]] std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan,
+                                                const JournalContent& journal, const std::vector<bool>& settled);
 
 /// Throws IoError. A link to another run's artifact goes, the artifact stays.
 void remove_garbage(const Garbage& item);

@@ -47,8 +47,10 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
       attempts.push_back(fresh);
       continue;
     }
-    if (record.type != RecordType::commit && record.type != RecordType::failure && record.type != RecordType::duplicate) continue;
-    AttemptStory* known = record.type == RecordType::duplicate ? nullptr : open_attempt(attempts, record.epoch, fresh.attempt);
+    if (record.type != RecordType::commit && record.type != RecordType::failure && record.type != RecordType::duplicate)
+      continue;
+    AttemptStory* known =
+        record.type == RecordType::duplicate ? nullptr : open_attempt(attempts, record.epoch, fresh.attempt);
     if (known == nullptr) known = &attempts.emplace_back(fresh);
     known->ended = time;
     if (record.type == RecordType::commit) {
@@ -68,11 +70,13 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
   const std::uint32_t at_work = facts.alive && facts.status ? facts.status->epoch : 0;
   for (std::size_t i = 0; i < attempts.size(); ++i) {
     if (attempts[i].outcome != "running") continue;
-    const bool newest = std::none_of(attempts.begin() + static_cast<std::ptrdiff_t>(i) + 1, attempts.end(),
-                                     [&](const auto& a) { return a.epoch == attempts[i].epoch && a.outcome == "running"; });
+    const bool newest =
+        std::none_of(attempts.begin() + static_cast<std::ptrdiff_t>(i) + 1, attempts.end(),
+                     [&](const auto& a) { return a.epoch == attempts[i].epoch && a.outcome == "running"; });
     if (attempts[i].epoch != at_work) {
       attempts[i].outcome = "lost";
-      attempts[i].text = fmt::format("life {} ended while it ran, or it was handed back by a planned stop", attempts[i].epoch);
+      attempts[i].text =
+          fmt::format("life {} ended while it ran, or it was handed back by a planned stop", attempts[i].epoch);
     } else if (!newest) {
       attempts[i].outcome = "returned";
     }
@@ -84,26 +88,34 @@ std::size_t count_state(const std::vector<std::string>& states, const char* stat
   return static_cast<std::size_t>(std::count(states.begin(), states.end(), state));
 }
 
-std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vector<std::string>& states, const JobStory& story) {
+std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vector<std::string>& states,
+                   const JobStory& story) {
   const std::string start = facts.alive ? "" : " No run is at work: type the same guda run command.";
   const AttemptStory* last = story.attempts.empty() ? nullptr : &story.attempts.back();
-  if (story.state == "done") return last != nullptr ? "Its result is in the journal." : "Its artifact is at hand (reused from another run).";
-  if (story.state == "running") return fmt::format("It runs on {} (attempt {}).", last ? last->worker : "a worker", last ? last->attempt : 1);
+  if (story.state == "done")
+    return last != nullptr ? "Its result is in the journal." : "Its artifact is at hand (reused from another run).";
+  if (story.state == "running")
+    return fmt::format("It runs on {} (attempt {}).", last ? last->worker : "a worker", last ? last->attempt : 1);
   if (story.state == "quarantined") {
-    return fmt::format("It was given up after {} failed attempts: {}: {}. Cure: mend the cause, then guda retry RUN --job {}.",
-                       std::count_if(story.attempts.begin(), story.attempts.end(), [](const auto& a) { return a.outcome == "failed"; }),
-                       last ? last->cause : "", last ? last->text : "", story.digest.substr(0, 10));
+    return fmt::format(
+        "It was given up after {} failed attempts: {}: {}. Cure: mend the cause, then guda retry RUN --job {}.",
+        std::count_if(story.attempts.begin(), story.attempts.end(),
+                      [](const auto& a) { return a.outcome == "failed"; }),
+        last ? last->cause : "", last ? last->text : "", story.digest.substr(0, 10));
   }
-  if (story.state == "blocked") return fmt::format("It can't run: {} was given up. guda explain says why.", fmt::join(story.open_inputs, ", "));
+  if (story.state == "blocked")
+    return fmt::format("It can't run: {} was given up. guda explain says why.", fmt::join(story.open_inputs, ", "));
   if (story.state == "waiting") return fmt::format("It waits for {}.{}", fmt::join(story.open_inputs, ", "), start);
   if (last != nullptr && last->outcome == "failed" && last->cause == "io") {
     return "Its last attempt failed with an i/o error; it is tried again after 1, 2, 4, ... s." + start;
   }
   if (!facts.alive) return "Everything it needs is there." + start;
   double longer = 0;
-  for (std::size_t i = 0; i < states.size(); ++i) longer += states[i] == "ready" && plan.jobs[i].cost > plan.jobs[story.index].cost ? 1 : 0;
-  return fmt::format("Everything it needs is there; it waits for a free worker ({} jobs run, {} other ready jobs are longer).",
-                     count_state(states, "running"), longer);
+  for (std::size_t i = 0; i < states.size(); ++i)
+    longer += states[i] == "ready" && plan.jobs[i].cost > plan.jobs[story.index].cost ? 1 : 0;
+  return fmt::format(
+      "Everything it needs is there; it waits for a free worker ({} jobs run, {} other ready jobs are longer).",
+      count_state(states, "running"), longer);
 }
 
 }  // namespace
@@ -111,20 +123,32 @@ std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vec
 void to_json(Json& j, const JobStory& s) {
   Json attempts = Json::array();
   for (const AttemptStory& a : s.attempts) {
-    attempts.push_back({{"epoch", a.epoch}, {"attempt", a.attempt}, {"worker", a.worker}, {"device", a.device}, {"node", a.node},
-                        {"outcome", a.outcome}, {"cause", a.cause}, {"text", a.text}, {"started", a.started}, {"ended", a.ended},
+    attempts.push_back({{"epoch", a.epoch},
+                        {"attempt", a.attempt},
+                        {"worker", a.worker},
+                        {"device", a.device},
+                        {"node", a.node},
+                        {"outcome", a.outcome},
+                        {"cause", a.cause},
+                        {"text", a.text},
+                        {"started", a.started},
+                        {"ended", a.ended},
                         {"quarantined", a.quarantined}});
   }
-  j = {{"schema", 1}, {"index", s.index}, {"digest", s.digest}, {"label", s.label}, {"kind", s.kind}, {"state", s.state}, {"why", s.why},
-       {"predicted_seconds", s.predicted_seconds}, {"seconds", s.seconds}, {"open_inputs", s.open_inputs}, {"users", s.users},
-       {"attempts", attempts}};
+  j = {{"schema", 1},          {"index", s.index},
+       {"digest", s.digest},   {"label", s.label},
+       {"kind", s.kind},       {"state", s.state},
+       {"why", s.why},         {"predicted_seconds", s.predicted_seconds},
+       {"seconds", s.seconds}, {"open_inputs", s.open_inputs},
+       {"users", s.users},     {"attempts", attempts}};
 }
 
 std::vector<bool> quarantined_jobs(const jobs::Plan& plan, const JournalContent& journal) {
   const Index index = index_of(plan);
   std::vector<bool> quarantined(plan.jobs.size(), false);
   for (const JournalRecord& record : journal.records) {
-    if (record.type != RecordType::failure && record.type != RecordType::commit && record.type != RecordType::lease) continue;
+    if (record.type != RecordType::failure && record.type != RecordType::commit && record.type != RecordType::lease)
+      continue;
     const auto at = index.find(job_of(record.body));
     if (at == index.end()) continue;
     quarantined[at->second] = record.type == RecordType::failure && record.body.value("quarantined", false);
@@ -157,8 +181,10 @@ std::vector<std::string> job_states(const jobs::Plan& plan, const RunFacts& fact
     states[i] = running[i] ? "running" : "ready";
     for (const Digest& input : job.inputs) {
       const std::string& state = states[index.at(input)];
-      if (state == "quarantined" || state == "blocked") states[i] = "blocked";
-      else if (state != "done" && states[i] != "blocked") states[i] = "waiting";
+      if (state == "quarantined" || state == "blocked")
+        states[i] = "blocked";
+      else if (state != "done" && states[i] != "blocked")
+        states[i] = "waiting";
     }
   }
   return states;
@@ -180,11 +206,13 @@ JobStory tell_job(const jobs::Plan& plan, const RunFacts& facts, std::size_t at)
     if (states[i] != "done") story.open_inputs.push_back(fmt::format("'{}' ({})", plan.jobs[i].label, states[i]));
   }
   for (const jobs::JobSpec& other : plan.jobs) {
-    if (std::find(other.inputs.begin(), other.inputs.end(), job.digest) != other.inputs.end()) story.users.push_back(other.label);
+    if (std::find(other.inputs.begin(), other.inputs.end(), job.digest) != other.inputs.end())
+      story.users.push_back(other.label);
   }
   story.attempts = attempts_of(job.digest, facts);
   for (const JournalRecord& record : facts.journal.records) {
-    if (record.type == RecordType::commit && job_of(record.body) == job.digest) story.seconds = record.body.value("seconds", 0.0);
+    if (record.type == RecordType::commit && job_of(record.body) == job.digest)
+      story.seconds = record.body.value("seconds", 0.0);
   }
   story.why = reason(plan, facts, states, story);
   return story;

@@ -26,8 +26,8 @@ struct AttemptStory {
 struct JobStory {
   std::size_t index = 0;
   std::string digest, label, kind;
-  std::string state;                 ///< done | running | quarantined | blocked | ready | waiting
-  std::string why;                   ///< one or two sentences for people, with the cure where there is one
+  std::string state;                          ///< done | running | quarantined | blocked | ready | waiting
+  std::string why;                            ///< one or two sentences for people, with the cure where there is one
   double predicted_seconds = 0, seconds = 0;  ///< of the committed attempt; 0 without one
   std::vector<std::string> open_inputs;       ///< "label (state)"
   std::vector<std::string> users;             ///< labels of jobs that read it
@@ -38,12 +38,13 @@ void to_json(Json& j, const JobStory& story);
 /// What is known of a run besides its plan.
 struct RunFacts {
   const JournalContent& journal;
-  const std::vector<bool>& settled;       ///< settled_jobs()
-  std::optional<RunStatus> status;        ///< of the life at work
+  const std::vector<bool>& settled;  ///< settled_jobs()
+  std::optional<RunStatus> status;   ///< of the life at work
   bool alive = false;
 };
 
-/// Given up in the last life that says so, without a commit or a request for another chance behind it. By plan position.
+/// Given up in the last life that says so, without a commit or a request for another chance behind it. By plan
+/// position.
 [[nodiscard]] std::vector<bool> quarantined_jobs(const jobs::Plan& plan, const JournalContent& journal);
 
 /// State of every job of the plan, as in JobStory::state.
@@ -51,8 +52,8 @@ struct RunFacts {
 
 [[nodiscard]] JobStory tell_job(const jobs::Plan& plan, const RunFacts& facts, std::size_t index);
 
-/// Positions of the jobs that `name` means: a whole label or digest, else every job whose digest begins with it, else every
-/// job whose label contains it.
+/// Positions of the jobs that `name` means: a whole label or digest, else every job whose digest begins with it, else
+/// every job whose label contains it.
 [[nodiscard]] std::vector<std::size_t> find_jobs(const jobs::Plan& plan, const std::string& name);
 
 }  // namespace guda::orchestrator

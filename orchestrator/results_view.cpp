@@ -29,11 +29,22 @@ std::map<std::string, std::uint32_t> expected_rows(const jobs::Plan& plan) {
 }
 
 Json provenance(const jobs::Plan& plan) {
-  return {{"format_version", kResultsFormat}, {"guda_version", kGudaVersion}, {"guda_commit", kGudaCommit}, {"compiler", kGudaCompiler},
-          {"experiment", Json(plan.experiment)}, {"plan_digest", plan.digest.hex}, {"dataset_digest", plan.dataset.hex},
-          {"seeds", plan.experiment.seeds}, {"numerics", {{"device", plan.numerics.device}, {"isa", plan.numerics.isa},
-          {"dtype", plan.numerics.dtype}, {"threads", plan.numerics.threads}}}, {"host", host_name()},
-          {"title", "guda: group attribution scores"}, {"Conventions", "guda-1"}};
+  return {{"format_version", kResultsFormat},
+          {"guda_version", kGudaVersion},
+          {"guda_commit", kGudaCommit},
+          {"compiler", kGudaCompiler},
+          {"experiment", Json(plan.experiment)},
+          {"plan_digest", plan.digest.hex},
+          {"dataset_digest", plan.dataset.hex},
+          {"seeds", plan.experiment.seeds},
+          {"numerics",
+           {{"device", plan.numerics.device},
+            {"isa", plan.numerics.isa},
+            {"dtype", plan.numerics.dtype},
+            {"threads", plan.numerics.threads}}},
+          {"host", host_name()},
+          {"title", "guda: group attribution scores"},
+          {"Conventions", "guda-1"}};
 }
 
 ResultsFile new_file(const RunLayout& run, const jobs::Plan& plan, const std::string& chaos) {
@@ -49,16 +60,18 @@ bool same_values(const ResultsTable& table, const jobs::Plan& plan, const jobs::
   for (const jobs::Placement& p : job.placements) {
     if (!record.losses.empty()) {
       const auto& losses = table.losses.at(p.method);
-      const std::size_t plane = losses.size() == table.queries() * slots ? 0 : std::size_t{p.group} * table.queries() * slots;
+      const std::size_t plane =
+          losses.size() == table.queries() * slots ? 0 : std::size_t{p.group} * table.queries() * slots;
       for (std::uint32_t r = 0; r < record.rows; ++r) {
-        if (std::memcmp(&losses.at(plane + (p.query + r) * slots + p.slot), &record.losses[std::size_t{r} * record.columns],
-                        record.columns * sizeof(float)) != 0) {
+        if (std::memcmp(&losses.at(plane + (p.query + r) * slots + p.slot),
+                        &record.losses[std::size_t{r} * record.columns], record.columns * sizeof(float)) != 0) {
           return false;
         }
       }
     } else {
       const std::size_t values = std::size_t{plan.blocks.at(p.block).count} * groups;
-      if (std::memcmp(&table.scores.at(p.method).at(p.query * groups), &record.scores.at(std::size_t{p.slot} * groups), values * sizeof(double)) != 0) {
+      if (std::memcmp(&table.scores.at(p.method).at(p.query * groups), &record.scores.at(std::size_t{p.slot} * groups),
+                      values * sizeof(double)) != 0) {
         return false;
       }
     }
@@ -89,13 +102,13 @@ void check_shape(const jobs::Plan& plan, const jobs::JobSpec& job, const RowReco
     columns = static_cast<std::uint32_t>(plan.groups.size());
   }
   if (record.job != job.digest || record.rows != rows || record.columns != columns) {
-    throw IoError(fmt::format("rows of '{}' have shape {}x{} instead of {}x{} or belong to another job", job.label, record.rows,
-                              record.columns, rows, columns));
+    throw IoError(fmt::format("rows of '{}' have shape {}x{} instead of {}x{} or belong to another job", job.label,
+                              record.rows, record.columns, rows, columns));
   }
 }
 
-ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, const std::string& chaos,
-                         double patience, std::vector<Digest>& unreadable)
+ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits,
+                         const std::string& chaos, double patience, std::vector<Digest>& unreadable)
     : plan_(plan), file_(new_file(run, plan, chaos)), open_rows_(expected_rows(plan)) {
   std::vector<const jobs::JobSpec*> waiting;
   for (const jobs::JobSpec& job : plan.jobs) {
@@ -131,21 +144,23 @@ void ResultsView::place(const jobs::JobSpec& job, const RowRecord& record) {
       if (--open_rows_.at(row_key(p)) == 0) file_.mark_done(p.method, p.group, p.block);
     } else {
       const std::uint32_t count = plan_.blocks.at(p.block).count;
-      const std::span<const double> rows(record.scores.data() + std::size_t{p.slot} * record.columns, std::size_t{count} * record.columns);
+      const std::span<const double> rows(record.scores.data() + std::size_t{p.slot} * record.columns,
+                                         std::size_t{count} * record.columns);
       file_.write_scores(p.method, p.query, count, record.columns, rows, {});
       if (--open_rows_.at(row_key(p)) == 0) file_.mark_all_groups_done(p.method, p.block);
     }
   }
 }
 
-std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, const std::string& chaos) {
+std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan,
+                                    const std::map<Digest, Commit>& commits, const std::string& chaos) {
   std::vector<Digest> unreadable;
   ResultsView(run, plan, commits, chaos, 0, unreadable).flush();
   return unreadable;
 }
 
-std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, bool live,
-                                      std::size_t most) {
+std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& plan,
+                                      const std::map<Digest, Commit>& commits, bool live, std::size_t most) {
   std::vector<std::string> faults;
   std::size_t more = 0;
   const auto fault = [&](std::string text) { faults.size() < most ? faults.push_back(std::move(text)) : void(++more); };
@@ -155,8 +170,10 @@ std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& pl
     table = read_results(run.results());
     const ResultsShape shape = ResultsShape::of(plan);
     if (table.attributes.value("plan_digest", "") != plan.digest.hex || table.shape.groups != shape.groups ||
-        table.queries() != shape.queries.size() || table.slots() != shape.slots.size() || table.shape.blocks.size() != shape.blocks.size() ||
-        std::any_of(shape.methods.begin(), shape.methods.end(), [&](const auto& m) { return !table.status.contains(m); })) {
+        table.queries() != shape.queries.size() || table.slots() != shape.slots.size() ||
+        table.shape.blocks.size() != shape.blocks.size() ||
+        std::any_of(shape.methods.begin(), shape.methods.end(),
+                    [&](const auto& m) { return !table.status.contains(m); })) {
       return {name + " was made for another plan"};
     }
   } catch (const Error& e) {
@@ -176,13 +193,15 @@ std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& pl
       const bool done = is_done(table, plan, p, std::holds_alternative<jobs::AttributeSpec>(job.work));
       all_done = all_done && done;
       if (done && !complete) fault(fmt::format("{} shows '{}' as done, the journal does not", name, job.label));
-      if (complete && !done && !live) fault(fmt::format("{} shows '{}' as pending, the journal says done", name, job.label));
+      if (complete && !done && !live)
+        fault(fmt::format("{} shows '{}' as pending, the journal says done", name, job.label));
     }
     if (commit == commits.end() || !all_done) continue;
     try {
       const RowRecord record = read_row_record(run.rows(), commit->second.rows);
       check_shape(plan, job, record);
-      if (!same_values(table, plan, job, record)) fault(fmt::format("{} has other values than the rows of '{}'", name, job.label));
+      if (!same_values(table, plan, job, record))
+        fault(fmt::format("{} has other values than the rows of '{}'", name, job.label));
     } catch (const Error&) {
       // Rows that can't be read are somebody else's fault to report.
     }

@@ -19,11 +19,12 @@ void check_shape(const jobs::Plan& plan, const jobs::JobSpec& job, const RowReco
 /// The one writer of results.h5. One thread.
 class ResultsView {
  public:
-  /// Publishes results.h5 anew by rename and fills it from the rows of `commits`. Rows that can't be read are looked for
-  /// again for `patience` seconds (network file systems); then their blocks stay pending and their jobs are named in
-  /// `unreadable`. `chaos`: faults that were injected on purpose, an attribute of the file. Throws IoError when the file can't be written.
-  ResultsView(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits, const std::string& chaos,
-              double patience, std::vector<Digest>& unreadable);
+  /// Publishes results.h5 anew by rename and fills it from the rows of `commits`. Rows that can't be read are looked
+  /// for again for `patience` seconds (network file systems); then their blocks stay pending and their jobs are named
+  /// in `unreadable`. `chaos`: faults that were injected on purpose, an attribute of the file. Throws IoError when the
+  /// file can't be written.
+  ResultsView(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits,
+              const std::string& chaos, double patience, std::vector<Digest>& unreadable);
 
   /// Writes the rows of one job, then marks the blocks that are complete with it.
   void place(const jobs::JobSpec& job, const RowRecord& record);
@@ -36,12 +37,14 @@ class ResultsView {
 };
 
 /// Makes results.h5 anew and closes it; the jobs whose rows can't be read.
-[[nodiscard]] std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits,
+[[nodiscard]] std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan,
+                                                  const std::map<Digest, Commit>& commits,
                                                   const std::string& chaos = "");
 
-/// How results.h5 differs from what plan, journal and rows say, one line each; at most `most`. `live`: a writer is at work,
-/// so that rows of the latest commits may not be there yet.
-[[nodiscard]] std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits,
-                                                    bool live, std::size_t most = 20);
+/// How results.h5 differs from what plan, journal and rows say, one line each; at most `most`. `live`: a writer is at
+/// work, so that rows of the latest commits may not be there yet.
+[[nodiscard]] std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& plan,
+                                                    const std::map<Digest, Commit>& commits, bool live,
+                                                    std::size_t most = 20);
 
 }  // namespace guda::orchestrator

@@ -15,7 +15,8 @@ std::vector<fs::path> reused_folders(const jobs::Plan& plan) {
   for (const fs::path& other : plan.experiment.reuse) {
     const RunLayout run{other};
     if (!fs::exists(run.plan())) {
-      throw Error("reuse: " + other.string() + " is no run directory (no plan.json). Cure: name the directory that guda run made, or drop the key.");
+      throw Error("reuse: " + other.string() +
+                  " is no run directory (no plan.json). Cure: name the directory that guda run made, or drop the key.");
     }
     for (const fs::path& folder : artifact_folders(run)) folders.push_back(fs::absolute(folder).lexically_normal());
   }

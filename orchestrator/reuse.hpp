@@ -11,9 +11,9 @@
 namespace guda::orchestrator {
 
 struct Reused {
-  std::uint64_t artifacts = 0;          ///< linked by this call
-  double device_seconds = 0;            ///< predicted cost of making them
-  std::vector<std::string> rejected;    ///< artifacts that are damaged over there, one line each: computed here instead
+  std::uint64_t artifacts = 0;        ///< linked by this call
+  double device_seconds = 0;          ///< predicted cost of making them
+  std::vector<std::string> rejected;  ///< artifacts that are damaged over there, one line each: computed here instead
 };
 
 /// Artifact folders of the runs that the experiment reuses. Throws Error naming the key for what is no run directory.

@@ -17,8 +17,8 @@
 namespace guda::orchestrator {
 namespace {
 
-constexpr double kStale = 30;        // s after which the status of a living run is old
-constexpr double kRecent = 3600;     // s over which throughput is measured
+constexpr double kStale = 30;     // s after which the status of a living run is old
+constexpr double kRecent = 3600;  // s over which throughput is measured
 constexpr std::uintmax_t kTail = 64 << 10;
 
 double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
@@ -33,7 +33,8 @@ std::string clock_text(double time) {
 std::string headline_of(const RunView& v) {
   if (v.alive) {
     std::string text = (v.remote ? "at work on another host: " : "at work: ") + describe(*v.owner);
-    if (v.has_status && v.status.state != "ended" && v.status_age > kStale) text += fmt::format("; status is {} old", duration_text(v.status_age));
+    if (v.has_status && v.status.state != "ended" && v.status_age > kStale)
+      text += fmt::format("; status is {} old", duration_text(v.status_age));
     return text;
   }
   if (v.lives == 0) return "planned, not started yet. Start it: guda run";
@@ -128,7 +129,8 @@ RunView view_run(const RunLayout& run) {
   }
   read_history(v, run, plan);
   if (v.alive && !v.status.workers.empty()) {
-    const auto working = std::count_if(v.status.workers.begin(), v.status.workers.end(), [](const auto& w) { return !w.job.empty(); });
+    const auto working =
+        std::count_if(v.status.workers.begin(), v.status.workers.end(), [](const auto& w) { return !w.job.empty(); });
     v.busy = double(working) / double(v.status.workers.size());
   }
   v.headline = headline_of(v);
@@ -140,7 +142,8 @@ void to_json(Json& j, const RunView& v) {
   j = Json(v.status);
   // "since when": seconds become times, so that they can be read later, too.
   for (Json& worker : j["workers"]) {
-    worker["since"] = worker.at("job").get<std::string>().empty() ? 0.0 : v.status.time - worker.at("running_for").get<double>();
+    worker["since"] =
+        worker.at("job").get<std::string>().empty() ? 0.0 : v.status.time - worker.at("running_for").get<double>();
   }
   j["alive"] = v.alive;
   j["remote"] = v.remote;
@@ -155,8 +158,8 @@ void to_json(Json& j, const RunView& v) {
   j["journal_faults"] = v.faults;
   j["quarantined_jobs"] = v.quarantined;
   j["log_errors"] = v.log_errors;
-  j["owner"] = v.owner ? Json{{"user", v.owner->user}, {"host", v.owner->host}, {"pid", v.owner->pid}, {"epoch", v.owner->epoch},
-                              {"slurm_job", v.owner->slurm_job}, {"age", v.owner->age}}
+  j["owner"] = v.owner ? Json{{"user", v.owner->user},   {"host", v.owner->host},           {"pid", v.owner->pid},
+                              {"epoch", v.owner->epoch}, {"slurm_job", v.owner->slurm_job}, {"age", v.owner->age}}
                        : Json();
 }
 
@@ -164,22 +167,28 @@ std::string render_view(const RunView& v, const RunLayout& run, int columns, boo
   std::string text = run.folder.string() + ": " + v.headline + "\n";
   if (v.lives == 0 && !v.has_status) return text;
   text += render_progress(v.status, columns, utf8);
-  text += fmt::format("  life {}{}, {:.2f} device-hours in all", v.lives, v.started > 0 ? ", first one began " + clock_text(v.started) : "",
-                      v.status.device_seconds / 3600);
+  text +=
+      fmt::format("  life {}{}, {:.2f} device-hours in all", v.lives,
+                  v.started > 0 ? ", first one began " + clock_text(v.started) : "", v.status.device_seconds / 3600);
   if (v.jobs_per_hour >= 0) text += fmt::format(", {:.3g} jobs/h", v.jobs_per_hour);
   if (v.busy >= 0) text += fmt::format(", {:.0f} % of the workers busy", 100 * v.busy);
   text += "\n";
   for (const WorkerView& w : v.status.workers) {
     if (w.state == "running" || w.state == "idle") continue;
-    text += fmt::format("  {} is {}: silent for {}{}\n", w.device, w.state, duration_text(w.silent_for), w.job.empty() ? "" : ", had " + w.job);
+    text += fmt::format("  {} is {}: silent for {}{}\n", w.device, w.state, duration_text(w.silent_for),
+                        w.job.empty() ? "" : ", had " + w.job);
   }
   for (const WorkerView& w : v.status.workers) {
-    if (!w.job.empty()) text += fmt::format("  {} runs {} since {}\n", w.device, w.job, clock_text(v.status.time - w.running_for));
+    if (!w.job.empty())
+      text += fmt::format("  {} runs {} since {}\n", w.device, w.job, clock_text(v.status.time - w.running_for));
   }
-  if (v.last_commit > 0) text += fmt::format("  last result {} ({} ago)\n", clock_text(v.last_commit), duration_text(wall() - v.last_commit));
+  if (v.last_commit > 0)
+    text +=
+        fmt::format("  last result {} ({} ago)\n", clock_text(v.last_commit), duration_text(wall() - v.last_commit));
   constexpr std::size_t kMost = 5;
   for (std::size_t i = 0; i < std::min(kMost, v.quarantined.size()); ++i) {
-    text += fmt::format("  given up: {} (guda explain {} \"{}\")\n", v.quarantined[i], run.folder.string(), v.quarantined[i]);
+    text += fmt::format("  given up: {} (guda explain {} \"{}\")\n", v.quarantined[i], run.folder.string(),
+                        v.quarantined[i]);
   }
   if (v.quarantined.size() > kMost) text += fmt::format("  ... and {} more given up\n", v.quarantined.size() - kMost);
   for (const std::string& fault : v.faults) text += "  damaged: " + fault + " (guda verify says more)\n";

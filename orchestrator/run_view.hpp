@@ -14,21 +14,21 @@
 namespace guda::orchestrator {
 
 struct RunView {
-  RunStatus status;              ///< of the last life; counts are from the journal when there is none or it is older
+  RunStatus status;  ///< of the last life; counts are from the journal when there is none or it is older
   bool has_status = false;
-  bool alive = false;            ///< somebody owns the run and may be at work
-  bool remote = false;           ///< on another host
+  bool alive = false;   ///< somebody owns the run and may be at work
+  bool remote = false;  ///< on another host
   std::optional<LockInfo> owner;
   std::string headline;
-  double status_age = -1;        ///< s; -1: no status yet
+  double status_age = -1;  ///< s; -1: no status yet
   std::uint32_t lives = 0;
-  double started = 0;            ///< Unix time of the first record; 0: not started, or by an older version
-  double last_commit = 0;        ///< Unix time
-  double jobs_per_hour = -1;     ///< of the last hour of this life at most; -1: not known yet
-  double busy = -1;              ///< share of the workers that run a job
-  std::vector<std::string> faults;      ///< of the journal: guda verify says more
-  std::vector<std::string> quarantined; ///< labels
-  std::vector<std::string> log_errors;  ///< what the programs of a dead life said last
+  double started = 0;                    ///< Unix time of the first record; 0: not started, or by an older version
+  double last_commit = 0;                ///< Unix time
+  double jobs_per_hour = -1;             ///< of the last hour of this life at most; -1: not known yet
+  double busy = -1;                      ///< share of the workers that run a job
+  std::vector<std::string> faults;       ///< of the journal: guda verify says more
+  std::vector<std::string> quarantined;  ///< labels
+  std::vector<std::string> log_errors;   ///< what the programs of a dead life said last
 };
 void to_json(Json& j, const RunView& view);
 

@@ -37,15 +37,20 @@ class Verifier {
     result_.commits = commits.size();
     const auto foreign = foreign_commits(*plan, commits);
     if (!foreign.empty()) {
-      fault("plan", fmt::format("the journal holds {} results of jobs that plan.json does not have: one of them is of another run", foreign.size()));
+      fault("plan",
+            fmt::format(
+                "the journal holds {} results of jobs that plan.json does not have: one of them is of another run",
+                foreign.size()));
     }
     check_rows(*plan, commits);
     check_artifacts(*plan, commits);
     if (!journal->records.empty()) {
-      for (std::string& text : compare_view(run_, *plan, commits, live_, kMostOfAKind)) fault("results", std::move(text));
+      for (std::string& text : compare_view(run_, *plan, commits, live_, kMostOfAKind))
+        fault("results", std::move(text));
     }
     if (!live_) {
-      for (const Garbage& item : find_leftovers(run_)) note("leftovers", fmt::format("{} ({})", item.path.string(), item.why));
+      for (const Garbage& item : find_leftovers(run_))
+        note("leftovers", fmt::format("{} ({})", item.path.string(), item.why));
     }
     return std::move(result_);
   }
@@ -63,19 +68,26 @@ class Verifier {
     return std::nullopt;
   }
 
-  void fault(std::string area, std::string text) { result_.findings.push_back({Finding::Kind::fault, std::move(area), std::move(text)}); }
-  void note(std::string area, std::string text) { result_.findings.push_back({Finding::Kind::note, std::move(area), std::move(text)}); }
+  void fault(std::string area, std::string text) {
+    result_.findings.push_back({Finding::Kind::fault, std::move(area), std::move(text)});
+  }
+  void note(std::string area, std::string text) {
+    result_.findings.push_back({Finding::Kind::note, std::move(area), std::move(text)});
+  }
 
   void check_journal(const JournalContent& journal) {
     result_.lives = journal.last_epoch;
     result_.records = journal.records.size();
     for (std::string& text : journal.faults()) fault("journal", std::move(text));
     for (const JournalDamage& d : journal.damage) {
-      if (d.torn_tail && !live_) note("journal", fmt::format("{} ends with a record that a kill cut off (byte {}): normal", d.file.string(), d.offset));
+      if (d.torn_tail && !live_)
+        note("journal",
+             fmt::format("{} ends with a record that a kill cut off (byte {}): normal", d.file.string(), d.offset));
       if (d.repaired) note("journal", fmt::format("{} at byte {}: {}; repaired", d.file.string(), d.offset, d.what));
     }
     if (!journal.stale.empty()) {
-      note("journal", fmt::format("{} records were written by a life after its successor had begun; they do not count", journal.stale.size()));
+      note("journal", fmt::format("{} records were written by a life after its successor had begun; they do not count",
+                                  journal.stale.size()));
     }
   }
 
@@ -109,11 +121,16 @@ class Verifier {
         ++unlisted;
         continue;
       }
-      for (const auto& entry : fs::recursive_directory_iterator(folder)) result_.bytes += entry.is_regular_file() ? entry.file_size() : 0;
-      for (const std::string& text : check_checksums(folder)) fault("artifacts", fmt::format("'{}': {}: {}", job.label, folder.string(), text));
+      for (const auto& entry : fs::recursive_directory_iterator(folder))
+        result_.bytes += entry.is_regular_file() ? entry.file_size() : 0;
+      for (const std::string& text : check_checksums(folder))
+        fault("artifacts", fmt::format("'{}': {}: {}", job.label, folder.string(), text));
     }
-    if (dropped > 0) note("artifacts", fmt::format("{} finished artifacts are not on disk any more (retention.keep)", dropped));
-    if (unlisted > 0) note("artifacts", fmt::format("{} artifacts have no checksums.json (made by an older guda): not checked", unlisted));
+    if (dropped > 0)
+      note("artifacts", fmt::format("{} finished artifacts are not on disk any more (retention.keep)", dropped));
+    if (unlisted > 0)
+      note("artifacts",
+           fmt::format("{} artifacts have no checksums.json (made by an older guda): not checked", unlisted));
   }
 
   const RunLayout& run_;
@@ -133,10 +150,12 @@ bool Verification::sound() const {
 void to_json(Json& j, const Verification& v) {
   Json findings = Json::array();
   for (const Finding& f : v.findings) {
-    findings.push_back({{"kind", f.kind == Finding::Kind::fault ? "fault" : "note"}, {"area", f.area}, {"text", f.text}});
+    findings.push_back(
+        {{"kind", f.kind == Finding::Kind::fault ? "fault" : "note"}, {"area", f.area}, {"text", f.text}});
   }
-  j = {{"schema", 1}, {"sound", v.sound()}, {"findings", findings}, {"lives", v.lives}, {"records", v.records}, {"commits", v.commits},
-       {"row_records", v.row_records}, {"artifacts", v.artifacts}, {"bytes", v.bytes}};
+  j = {{"schema", 1},          {"sound", v.sound()},   {"findings", findings},         {"lives", v.lives},
+       {"records", v.records}, {"commits", v.commits}, {"row_records", v.row_records}, {"artifacts", v.artifacts},
+       {"bytes", v.bytes}};
 }
 
 Verification verify_run(const RunLayout& run, bool live) { return Verifier(run, live).verify(); }
@@ -151,9 +170,10 @@ std::vector<std::string> repair_run(const RunLayout& run, RunLock& lock) {
   const JournalContent journal = read_journal(run.journal());
   auto commits = commits_of(journal);
   if (const auto foreign = foreign_commits(plan, commits); !foreign.empty()) {
-    throw Error(fmt::format("{} results in the journal are of jobs that plan.json does not have. Cure: put the plan.json of this run back "
-                            "(guda run EXPERIMENT --run-dir {} writes it).",
-                            foreign.size(), run.folder.string()));
+    throw Error(fmt::format(
+        "{} results in the journal are of jobs that plan.json does not have. Cure: put the plan.json of this run back "
+        "(guda run EXPERIMENT --run-dir {} writes it).",
+        foreign.size(), run.folder.string()));
   }
   std::vector<Digest> lost;
   for (const jobs::JobSpec& job : plan.jobs) {
@@ -175,12 +195,15 @@ std::vector<std::string> repair_run(const RunLayout& run, RunLock& lock) {
     const std::uint32_t epoch = journal.last_epoch + 1;
     lock.set_epoch(epoch);
     JournalWriter writer(run.journal(), epoch, journal.next_sequence);
-    writer.add(RecordType::life, {{"epoch", epoch}, {"plan", plan.digest.hex}, {"by", who_am_i()}, {"kind", "repair"}, {"time", wall()}});
+    writer.add(RecordType::life,
+               {{"epoch", epoch}, {"plan", plan.digest.hex}, {"by", who_am_i()}, {"kind", "repair"}, {"time", wall()}});
     for (const Json& body : bodies) writer.add(RecordType::repair, body);
     writer.sync();
-    did.push_back(fmt::format("noted {} faults of the journal in {}", journal.faults().size(), journal_file(run.journal(), epoch).string()));
+    did.push_back(fmt::format("noted {} faults of the journal in {}", journal.faults().size(),
+                              journal_file(run.journal(), epoch).string()));
   }
-  if (!lost.empty()) did.push_back(fmt::format("{} jobs must be done again: type the same guda run command", lost.size()));
+  if (!lost.empty())
+    did.push_back(fmt::format("{} jobs must be done again: type the same guda run command", lost.size()));
   const auto settled = settled_jobs(plan, commits, artifact_folders(run));
   if (std::find(settled.begin(), settled.end(), false) == settled.end()) {
     ResultsFile file = ResultsFile::open(run.results());

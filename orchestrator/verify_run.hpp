@@ -12,7 +12,7 @@ namespace guda::orchestrator {
 
 struct Finding {
   enum class Kind { fault, note } kind = Kind::fault;  ///< a note is worth knowing and needs nobody
-  std::string area;  ///< plan | journal | rows | artifacts | results | leftovers
+  std::string area;                                    ///< plan | journal | rows | artifacts | results | leftovers
   std::string text;
 };
 
@@ -23,8 +23,9 @@ struct Verification {
 };
 void to_json(Json& j, const Verification& verification);
 
-/// Checks plan, journal, rows, artifacts, results.h5 and leftovers. Reads only. `live`: a run is at work, so that what is
-/// newer than the journal that was read is no fault. Never throws for what it finds; IoError when the disk can't be read.
+/// Checks plan, journal, rows, artifacts, results.h5 and leftovers. Reads only. `live`: a run is at work, so that what
+/// is newer than the journal that was read is no fault. Never throws for what it finds; IoError when the disk can't be
+/// read.
 [[nodiscard]] Verification verify_run(const RunLayout& run, bool live);
 
 /// What repair did, one line each.

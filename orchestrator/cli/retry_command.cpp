@@ -32,13 +32,17 @@ bool wait_until_taken(const std::filesystem::path& file) {
 
 int retry_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("job", po::value<std::vector<std::string>>()->composing(), "a digest, a label or a part of one (repeatable) [every job that was given up]")(
-      "unfence", po::value<std::vector<std::string>>()->composing(), "a device or node that gets work again (repeatable)")("json", "print as JSON");
-  const auto values = parse({"guda retry RUN [--job J]... [--unfence D]... [--json]",
-                             "Gives jobs that were given up another chance, and devices that were fenced: in the run that is at work, or in\n"
-                             "the next one. Exit: 0 noted, 75 the run at work has not taken the request yet, 2 nothing of that name.",
-                             "  guda retry runs/digits\n  guda retry runs/digits --job \"unlearn ifu -7 (seed 0)\"\n  guda retry runs/digits --unfence node3/gpu1\n"},
-                            options, {"run"}, arguments);
+  options.add_options()("job", po::value<std::vector<std::string>>()->composing(),
+                        "a digest, a label or a part of one (repeatable) [every job that was given up]")(
+      "unfence", po::value<std::vector<std::string>>()->composing(),
+      "a device or node that gets work again (repeatable)")("json", "print as JSON");
+  const auto values = parse(
+      {"guda retry RUN [--job J]... [--unfence D]... [--json]",
+       "Gives jobs that were given up another chance, and devices that were fenced: in the run that is at work, or in\n"
+       "the next one. Exit: 0 noted, 75 the run at work has not taken the request yet, 2 nothing of that name.",
+       "  guda retry runs/digits\n  guda retry runs/digits --job \"unlearn ifu -7 (seed 0)\"\n  guda retry runs/digits "
+       "--unfence node3/gpu1\n"},
+      options, {"run"}, arguments);
   if (!values) return kDone;
   const RunLayout run{(*values)["run"].as<std::string>()};
   const jobs::Plan plan = load_plan(run);
@@ -59,8 +63,10 @@ int retry_command(const Arguments& arguments) {
         if (given_up[job]) add(job);
       }
       if (request.jobs.size() == before) {
-        throw Error(found.empty() ? "no job is called '" + name + "'. Cure: guda plan " + run.folder.string() + " --jobs lists them."
-                                  : "'" + name + "' was not given up. Cure: guda explain " + run.folder.string() + " \"" + name + "\" says what it does.");
+        throw Error(found.empty() ? "no job is called '" + name + "'. Cure: guda plan " + run.folder.string() +
+                                        " --jobs lists them."
+                                  : "'" + name + "' was not given up. Cure: guda explain " + run.folder.string() +
+                                        " \"" + name + "\" says what it does.");
       }
     }
   } else if (!values->contains("unfence")) {
@@ -86,8 +92,11 @@ int retry_command(const Arguments& arguments) {
   }
   if (values->contains("json")) {
     Json jobs = Json::array();
-    for (std::size_t i = 0; i < labels.size(); ++i) jobs.push_back({{"digest", request.jobs[i].hex}, {"label", labels[i]}});
-    std::cout << Json{{"schema", 1}, {"jobs", jobs}, {"unfenced", request.unfence}, {"taken", taken}, {"how", how}}.dump(2) << "\n";
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      jobs.push_back({{"digest", request.jobs[i].hex}, {"label", labels[i]}});
+    std::cout
+        << Json{{"schema", 1}, {"jobs", jobs}, {"unfenced", request.unfence}, {"taken", taken}, {"how", how}}.dump(2)
+        << "\n";
   } else {
     for (const std::string& label : labels) std::cout << "again: " << label << "\n";
     for (const std::string& name : request.unfence) std::cout << "trusted again: " << name << "\n";

@@ -45,14 +45,16 @@ bool wait_for_end(const RunLayout& run, double seconds) {
 
 int stop_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("drain", "let running jobs end, start no new ones")("now", "at once: what runs is lost and done again later")(
+  options.add_options()("drain", "let running jobs end, start no new ones")(
+      "now", "at once: what runs is lost and done again later")(
       "wait", po::value<double>()->default_value(60), "seconds to wait for the end; 0: don't")("json", "print as JSON");
-  const auto values = parse({"guda stop RUN [--drain|--now] [--wait S] [--json]",
-                             "Stops a run so that the same guda run command resumes it. Without an option running jobs checkpoint and are\n"
-                             "handed back. On this machine the owner is signalled, on another one it is asked through RUN/control.\n"
-                             "Exit: 0 stopped (or not at work), 75 asked but still at work when the wait was over, 2 not allowed.",
-                             "  guda stop runs/digits\n  guda stop runs/digits --drain --wait 600\n  guda stop /shared/sweep --now\n"},
-                            options, {"run"}, arguments);
+  const auto values = parse(
+      {"guda stop RUN [--drain|--now] [--wait S] [--json]",
+       "Stops a run so that the same guda run command resumes it. Without an option running jobs checkpoint and are\n"
+       "handed back. On this machine the owner is signalled, on another one it is asked through RUN/control.\n"
+       "Exit: 0 stopped (or not at work), 75 asked but still at work when the wait was over, 2 not allowed.",
+       "  guda stop runs/digits\n  guda stop runs/digits --drain --wait 600\n  guda stop /shared/sweep --now\n"},
+      options, {"run"}, arguments);
   if (!values) return kDone;
   const bool drain = values->contains("drain"), now = values->contains("now"), json = values->contains("json");
   if (drain && now) throw UsageError("--drain and --now exclude each other");
@@ -66,7 +68,13 @@ int stop_command(const Arguments& arguments) {
     using Kind = ControlRequest::Kind;
     const bool local = is_local(*owner);
     if (drain || now || !local) {
-      post_control(run, {.kind = drain ? Kind::drain : now ? Kind::stop_now : Kind::stop, .epoch = owner->epoch, .jobs = {}, .unfence = {}, .by = who_am_i()});
+      post_control(run, {.kind = drain ? Kind::drain
+                                 : now ? Kind::stop_now
+                                       : Kind::stop,
+                         .epoch = owner->epoch,
+                         .jobs = {},
+                         .unfence = {},
+                         .by = who_am_i()});
       how = "asked through " + run.control().string();
     }
     if (local && !drain) {
@@ -82,11 +90,18 @@ int stop_command(const Arguments& arguments) {
     stopped = wait_for_end(run, (*values)["wait"].as<double>());
   }
   if (json) {
-    std::cout << Json{{"schema", 1}, {"was_at_work", at_work}, {"stopped", stopped}, {"how", how}, {"owner", owner ? Json(describe(*owner)) : Json()}}.dump(2) << "\n";
+    std::cout << Json{{"schema", 1},
+                      {"was_at_work", at_work},
+                      {"stopped", stopped},
+                      {"how", how},
+                      {"owner", owner ? Json(describe(*owner)) : Json()}}
+                     .dump(2)
+              << "\n";
   } else if (!at_work) {
     std::cout << run.folder.string() << " is not at work\n";
   } else {
-    std::cout << (stopped ? "stopped; the same guda run command resumes it\n" : "still at work: guda status shows it\n");
+    std::cout << (stopped ? "stopped; the same guda run command resumes it\n"
+                          : "still at work: guda status shows it\n");
   }
   return stopped ? kDone : kStoppedEarly;
 }

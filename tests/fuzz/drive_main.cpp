@@ -1,6 +1,7 @@
 // A plain driver for fuzz targets where there is no libFuzzer: runs the corpus, then mutates it for a while.
 //   fuzz_journal CORPUS [--seconds S] [--seed N] [--input FILE]
-// A crash or an input that takes 20 s leaves the input in fuzz-crash.bin and exits with a failure; --input runs it again.
+// A crash or an input that takes 20 s leaves the input in fuzz-crash.bin and exits with a failure; --input runs it
+// again.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ void save_and_die(int number) {
   const char* name = "fuzz-crash.bin";
   const int fd = ::creat(name, 0644);
   if (fd >= 0) static_cast<void>(!::write(fd, current.data(), current.size()));
-  const char* text = number == SIGALRM ? "fuzz: hangs; input in fuzz-crash.bin\n" : "fuzz: crash; input in fuzz-crash.bin\n";
+  const char* text =
+      number == SIGALRM ? "fuzz: hangs; input in fuzz-crash.bin\n" : "fuzz: crash; input in fuzz-crash.bin\n";
   static_cast<void>(!::write(2, text, std::strlen(text)));
   ::signal(number, SIG_DFL);
   number == SIGALRM ? ::_exit(1) : static_cast<void>(::raise(number));
@@ -62,8 +64,21 @@ class Mutator {
   const std::string& pick() { return corpus_[below(corpus_.size())]; }
 
   void change(std::string& text) {
-    static constexpr std::uint64_t kNumbers[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffffffff,
-                                                 0x8000000000000000, 0xffffffffffffffff, 0xffffffffffffffc8};
+    static constexpr std::uint64_t kNumbers[] = {0,
+                                                 1,
+                                                 2,
+                                                 0x7f,
+                                                 0x80,
+                                                 0xff,
+                                                 0x7fff,
+                                                 0xffff,
+                                                 0x7fffffff,
+                                                 0x80000000,
+                                                 0xffffffff,
+                                                 0x7fffffffffffffff,
+                                                 0x8000000000000000,
+                                                 0xffffffffffffffff,
+                                                 0xffffffffffffffc8};
     const std::size_t at = below(text.size() + 1);
     switch (below(9)) {
       case 0:
@@ -72,8 +87,12 @@ class Mutator {
       case 1:
         if (at < text.size()) text[at] = static_cast<char>(below(256));
         break;
-      case 2: text.insert(at, 1 + below(4), static_cast<char>(below(256))); break;
-      case 3: text.erase(at, 1 + below(16)); break;
+      case 2:
+        text.insert(at, 1 + below(4), static_cast<char>(below(256)));
+        break;
+      case 3:
+        text.erase(at, 1 + below(16));
+        break;
       case 4: {  // a number where there may have been one
         const std::uint64_t number = kNumbers[below(std::size(kNumbers))];
         const std::size_t width = std::size_t{1} << below(4);
@@ -95,8 +114,11 @@ class Mutator {
         text.insert(at, other.substr(from, 1 + below(64)));
         break;
       }
-      case 7: text.insert(at, text.substr(below(text.size() + 1), 1 + below(64))); break;
-      default: text.resize(at);
+      case 7:
+        text.insert(at, text.substr(below(text.size() + 1), 1 + below(64)));
+        break;
+      default:
+        text.resize(at);
     }
   }
 
@@ -118,10 +140,14 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool more = i + 1 < argc;
-    if (word == "--seconds" && more) seconds = std::atof(argv[++i]);
-    else if (word == "--seed" && more) seed = std::strtoull(argv[++i], nullptr, 10);
-    else if (word == "--input" && more) input = argv[++i];
-    else folder = word;
+    if (word == "--seconds" && more)
+      seconds = std::atof(argv[++i]);
+    else if (word == "--seed" && more)
+      seed = std::strtoull(argv[++i], nullptr, 10);
+    else if (word == "--input" && more)
+      input = argv[++i];
+    else
+      folder = word;
   }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   const rlimit memory{kMemory, kMemory};
@@ -144,7 +170,7 @@ int main(int argc, char** argv) {
   std::uint64_t count = corpus.size();
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   for (; std::chrono::steady_clock::now() < until; ++count) run(mutator.next());
-  std::printf("fuzz: %llu inputs from %zu of the corpus, seed %llu, no crash\n", static_cast<unsigned long long>(count), corpus.size(),
-              static_cast<unsigned long long>(seed));
+  std::printf("fuzz: %llu inputs from %zu of the corpus, seed %llu, no crash\n", static_cast<unsigned long long>(count),
+              corpus.size(), static_cast<unsigned long long>(seed));
   return 0;
 }

@@ -11,7 +11,8 @@ using namespace guda;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
-    const jobs::Experiment experiment = jobs::read_experiment(std::string(reinterpret_cast<const char*>(data), size), "/nowhere/fuzz.yaml");
+    const jobs::Experiment experiment =
+        jobs::read_experiment(std::string(reinterpret_cast<const char*>(data), size), "/nowhere/fuzz.yaml");
     const Json json(experiment);
     fuzz::require(Json(json.get<jobs::Experiment>()) == json, "an experiment changes on its way through JSON");
   } catch (const Error&) {

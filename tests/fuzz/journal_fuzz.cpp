@@ -60,7 +60,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const JournalContent content = read_journal(scratch.folder());
     fuzz::require(content.records.size() * 26 <= rest.size() + 24 * rest.size(), "more records than bytes");
-    for (const JournalRecord& r : content.records) fuzz::require(r.sequence < content.next_sequence || r.sequence + 1 == 0, "next sequence is taken");
+    for (const JournalRecord& r : content.records)
+      fuzz::require(r.sequence < content.next_sequence || r.sequence + 1 == 0, "next sequence is taken");
     static_cast<void>(content.faults());
     for (const auto& [job, commit] : commits_of(content)) {
       try {
@@ -70,7 +71,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }
     }
     static_cast<void>(quarantined_jobs(no_plan, content));
-    for (const Json& body : repair_bodies(content, {}, "fuzz")) fuzz::require(body.dump().size() < 65536, "a repair that fits into no record");
+    for (const Json& body : repair_bodies(content, {}, "fuzz"))
+      fuzz::require(body.dump().size() < 65536, "a repair that fits into no record");
   } catch (const Error&) {
     // another version
   }

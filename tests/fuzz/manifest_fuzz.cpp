@@ -15,10 +15,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   jobs::GroupsConfig config;
   config.by = "manifest";
-  config.manifest = scratch.write(data[0] == 'J' ? "groups.json" : "groups.csv", {reinterpret_cast<const char*>(data) + 1, size - 1});
+  config.manifest =
+      scratch.write(data[0] == 'J' ? "groups.json" : "groups.csv", {reinterpret_cast<const char*>(data) + 1, size - 1});
   try {
     for (const jobs::Group& group : jobs::make_groups(config, dataset)) {
-      fuzz::require(!group.items.empty() && group.items.size() < dataset.train.size(), "a group is empty or everything");
+      fuzz::require(!group.items.empty() && group.items.size() < dataset.train.size(),
+                    "a group is empty or everything");
       fuzz::require(group.items.back() < dataset.labels.size(), "an item outside of the data set");
       fuzz::require(!group.name.empty() && group.name.size() <= 64, "a name without limits");
     }

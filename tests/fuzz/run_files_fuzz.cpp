@@ -1,5 +1,5 @@
-// Small files of a run directory that other processes, machines or versions wrote: plan, status, lock, requests, checksums.
-// The first byte chooses which.
+// Small files of a run directory that other processes, machines or versions wrote: plan, status, lock, requests,
+// checksums. The first byte chooses which.
 #include <cstdint>
 #include <string_view>
 

@@ -1,5 +1,5 @@
-// Whatever a weight file holds: tensors whose bytes can all be read, or an Error. An input that begins with 'F' gets the
-// right header length in front, so that the header itself is what changes.
+// Whatever a weight file holds: tensors whose bytes can all be read, or an Error. An input that begins with 'F' gets
+// the right header length in front, so that the header itself is what changes.
 #include <cstdint>
 #include <cstring>
 #include <string>

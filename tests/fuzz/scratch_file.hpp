@@ -13,7 +13,8 @@ namespace guda::fuzz {
 class ScratchFiles {
  public:
   ScratchFiles() {
-    std::string name = std::filesystem::is_directory("/dev/shm") ? "/dev/shm/guda-fuzz-XXXXXX" : "/tmp/guda-fuzz-XXXXXX";
+    std::string name =
+        std::filesystem::is_directory("/dev/shm") ? "/dev/shm/guda-fuzz-XXXXXX" : "/tmp/guda-fuzz-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) std::abort();
     folder_ = name;
   }

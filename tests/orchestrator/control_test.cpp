@@ -13,7 +13,9 @@ TEST_CASE("control: requests are taken once, in order, and only by the life they
   const RunLayout run{scratch.path()};
   CHECK(take_control(run, 1).empty());
   post_control(run, {.kind = ControlRequest::Kind::drain, .epoch = 3, .jobs = {}, .unfence = {}, .by = "a@b"});
-  const auto file = post_control(run, {.kind = ControlRequest::Kind::retry, .epoch = 3, .jobs = {digest_of("x")}, .unfence = {"n/gpu0"}, .by = "c@d"});
+  const auto file = post_control(
+      run,
+      {.kind = ControlRequest::Kind::retry, .epoch = 3, .jobs = {digest_of("x")}, .unfence = {"n/gpu0"}, .by = "c@d"});
   CHECK(std::filesystem::exists(file));
   const auto taken = take_control(run, 3);
   REQUIRE(taken.size() == 2);

@@ -20,8 +20,13 @@ JobStory story_of(const test::FakeRun& f, std::size_t job, bool alive = false) {
 
 void fail(RunStore& store, const test::FakeRun& f, std::size_t job, std::uint32_t attempt, bool quarantined) {
   store.add_lease(JobIndex(static_cast<std::uint32_t>(job)), attempt, "rank 2 (n2/gpu1)", "n2/gpu1");
-  store.add_failure({{"job", f.plan.jobs[job].digest.hex}, {"label", f.plan.jobs[job].label}, {"attempt", attempt},
-                     {"worker", "rank 2 (n2/gpu1)"}, {"device", "n2/gpu1"}, {"error", "crash"}, {"text", "worker killed by signal 11"},
+  store.add_failure({{"job", f.plan.jobs[job].digest.hex},
+                     {"label", f.plan.jobs[job].label},
+                     {"attempt", attempt},
+                     {"worker", "rank 2 (n2/gpu1)"},
+                     {"device", "n2/gpu1"},
+                     {"error", "crash"},
+                     {"text", "worker killed by signal 11"},
                      {"quarantined", quarantined}});
 }
 

@@ -27,8 +27,10 @@ jobs::Plan keeping(const std::string& keep) {
 }  // namespace
 
 TEST_CASE("retention: each policy keeps what it says, and nothing of a complete run is done again for it") {
-  const std::pair<std::string, std::set<std::string>> policies[] = {
-      {"scores", {}}, {"queries+scores", {"sample"}}, {"weights", {"sample", "train"}}, {"all", {"sample", "train", "unlearn"}}};
+  const std::pair<std::string, std::set<std::string>> policies[] = {{"scores", {}},
+                                                                    {"queries+scores", {"sample"}},
+                                                                    {"weights", {"sample", "train"}},
+                                                                    {"all", {"sample", "train", "unlearn"}}};
   for (const auto& [keep, kinds] : policies) {
     CAPTURE(keep);
     test::FakeRun f(keeping(keep));

@@ -92,7 +92,8 @@ TEST_CASE("run store: a late result is compared with the committed one, whicheve
   std::vector<float> other(read_row_record(f.run.rows(), equal).losses);
   other[0] += 0.5F;
   const auto* spec = std::get_if<jobs::ScoreSpec>(&job.work);
-  const RowsRef different = segment.append(job.digest, spec->count, static_cast<std::uint32_t>(spec->slots.size()), other);
+  const RowsRef different =
+      segment.append(job.digest, spec->count, static_cast<std::uint32_t>(spec->slots.size()), other);
   const JobIndex index(static_cast<std::uint32_t>(score));
   store.add_late(index, 1, "rank 1", equal, {{"loss", 0.5}, {"seconds", 99}});
   CHECK(store.take_notes().empty());
@@ -167,7 +168,9 @@ TEST_CASE("run store: results.h5 that is missing, torn or stale is made anew fro
     if (kind == "stale") static_cast<void>(rebuild_results(f.run, f.plan, {}));
     if (kind == "foreign") std::ofstream(f.run.results()) << "not HDF5";
     CHECK_FALSE(compare_view(f.run, f.plan, f.commits(), false).empty());
-    { const RunStore store(f.run, f.plan, f.journal().last_epoch + 1); }
+    {
+      const RunStore store(f.run, f.plan, f.journal().last_epoch + 1);
+    }
     CHECK(compare_view(f.run, f.plan, f.commits(), false).empty());
     CHECK(read_results(f.run.results()).status == before.status);
   }

@@ -48,7 +48,8 @@ TEST_CASE("verify: a finished run is sound, and everything in it was looked at")
 TEST_CASE("verify: a run that was killed in the middle is sound") {
   test::FakeRun f;
   f.live(7);
-  std::filesystem::resize_file(journal_file(f.run.journal(), 1), std::filesystem::file_size(journal_file(f.run.journal(), 1)) - 5);
+  std::filesystem::resize_file(journal_file(f.run.journal(), 1),
+                               std::filesystem::file_size(journal_file(f.run.journal(), 1)) - 5);
   std::filesystem::create_directory(f.run.artifacts() / "abc.1234.partial");
   const Verification v = verify_run(f.run, false);
   CHECK(v.sound());
@@ -117,7 +118,8 @@ TEST_CASE("verify: a plan of another run or none at all is a fault that repair n
   f.live();
   jobs::Experiment e = test::small_experiment();
   e.training.steps = 3;
-  const jobs::Plan other = jobs::make_plan(e, jobs::load_dataset(e.dataset), jobs::Numerics{"cpu", "avx2", "float32", 1});
+  const jobs::Plan other =
+      jobs::make_plan(e, jobs::load_dataset(e.dataset), jobs::Numerics{"cpu", "avx2", "float32", 1});
   replace_file(f.run.plan(), jobs::to_json(other).dump());
   CHECK(faulty_areas(verify_run(f.run, false)).front() == "plan");
   {

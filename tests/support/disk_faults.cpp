@@ -1,4 +1,5 @@
-// LD_PRELOAD: a disk, a lock and a clock that fail as the environment says. Only paths that contain GUDA_FAULT_PATH count.
+// LD_PRELOAD: a disk, a lock and a clock that fail as the environment says. Only paths that contain GUDA_FAULT_PATH
+// count.
 //   GUDA_FAULT_FLOCK=37            flock fails with this errno
 //   GUDA_FAULT_SYNC=5[:SKIP[:N]]   fsync and fdatasync fail with it: after SKIP good ones, N times (for ever without N)
 //   GUDA_FAULT_WRITE=28[:BYTES]    write fails with it once BYTES have been written

@@ -16,10 +16,13 @@
 namespace guda::test {
 
 /// What job `digest` computes at cell i.
-inline float fake_value(const Digest& digest, std::size_t i) { return static_cast<float>((query_id(digest.hex) % 1000) + i); }
+inline float fake_value(const Digest& digest, std::size_t i) {
+  return static_cast<float>((query_id(digest.hex) % 1000) + i);
+}
 
 /// Does the work of one job: publishes a folder, or appends rows to `segment`.
-inline RowsRef fake_work(const orchestrator::RunLayout& run, const jobs::Plan& plan, const jobs::JobSpec& job, RowSegmentWriter& segment) {
+inline RowsRef fake_work(const orchestrator::RunLayout& run, const jobs::Plan& plan, const jobs::JobSpec& job,
+                         RowSegmentWriter& segment) {
   if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
     std::vector<float> rows(score->count * score->slots.size());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = fake_value(job.digest, i);
@@ -28,9 +31,11 @@ inline RowsRef fake_work(const orchestrator::RunLayout& run, const jobs::Plan& p
   if (std::holds_alternative<jobs::AttributeSpec>(job.work)) {
     std::vector<double> rows(plan.queries.size() * plan.groups.size());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = fake_value(job.digest, i);
-    return segment.append(job.digest, static_cast<std::uint32_t>(plan.queries.size()), static_cast<std::uint32_t>(plan.groups.size()), rows);
+    return segment.append(job.digest, static_cast<std::uint32_t>(plan.queries.size()),
+                          static_cast<std::uint32_t>(plan.groups.size()), rows);
   }
-  publish_directory(run.artifacts() / job.digest.hex, [&](const auto& partial) { std::ofstream(partial / "weights.bin") << job.digest.hex; });
+  publish_directory(run.artifacts() / job.digest.hex,
+                    [&](const auto& partial) { std::ofstream(partial / "weights.bin") << job.digest.hex; });
   return {};
 }
 
@@ -62,12 +67,15 @@ class FakeRun {
     const RowsRef rows = fake_work(run, plan, job, segment);
     std::optional<RowRecord> record;
     if (rows.length > 0) record = read_row_record(run.rows(), rows);
-    store.add(index, {job.digest, 1, "rank 1 (node/cpu1)", "node/cpu1", 0.5, rows, {{"loss", 0.5}}, 0}, std::move(record));
+    store.add(index, {job.digest, 1, "rank 1 (node/cpu1)", "node/cpu1", 0.5, rows, {{"loss", 0.5}}, 0},
+              std::move(record));
   }
 
   [[nodiscard]] orchestrator::JournalContent journal() const { return orchestrator::read_journal(run.journal()); }
   [[nodiscard]] std::map<Digest, orchestrator::Commit> commits() const { return orchestrator::commits_of(journal()); }
-  [[nodiscard]] std::vector<bool> settled() const { return orchestrator::settled_jobs(plan, commits(), orchestrator::artifact_folders(run)); }
+  [[nodiscard]] std::vector<bool> settled() const {
+    return orchestrator::settled_jobs(plan, commits(), orchestrator::artifact_folders(run));
+  }
   /// Position of the first job whose label begins so.
   [[nodiscard]] std::size_t job(const std::string& label) const {
     for (std::size_t i = 0; i < plan.jobs.size(); ++i) {

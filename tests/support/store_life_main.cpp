@@ -1,7 +1,7 @@
 // One life of a run's store without workers, for tests that break the disk or kill the writer:
 //   guda_store_life RUN [JOBS] [--pause MS] [--queries N]
-// Makes RUN when it is not there, takes its lock, does up to JOBS open jobs, one commit each, and prints a line a commit.
-// Exit: 0 nothing is left to do or JOBS are done, 75 the disk refused, 2 somebody else owns RUN.
+// Makes RUN when it is not there, takes its lock, does up to JOBS open jobs, one commit each, and prints a line a
+// commit. Exit: 0 nothing is left to do or JOBS are done, 75 the disk refused, 2 somebody else owns RUN.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -46,7 +46,8 @@ void live(const RunLayout& run, std::size_t most, int pause, std::uint32_t queri
     store.add_lease(index, 1, "rank 1 (node/cpu1)", "node/cpu1");
     std::optional<RowRecord> record;
     if (rows.length > 0) record = read_row_record(run.rows(), rows);
-    store.add(index, {job.digest, 1, "rank 1 (node/cpu1)", "node/cpu1", 0.5, rows, Json::object(), 0}, std::move(record));
+    store.add(index, {job.digest, 1, "rank 1 (node/cpu1)", "node/cpu1", 0.5, rows, Json::object(), 0},
+              std::move(record));
     static_cast<void>(store.sync());
     spent.push_back(seconds() - begin);
     std::printf("committed %s\n", job.digest.hex.c_str());
@@ -57,8 +58,9 @@ void live(const RunLayout& run, std::size_t most, int pause, std::uint32_t queri
   store.end("test", 0);
   std::sort(spent.begin(), spent.end());
   if (!spent.empty()) {
-    std::printf("store: median %.0f us, slowest %.0f us a job (lease, rows read back, journal with fdatasync, results.h5)\n",
-                1e6 * spent[spent.size() / 2], 1e6 * spent.back());
+    std::printf(
+        "store: median %.0f us, slowest %.0f us a job (lease, rows read back, journal with fdatasync, results.h5)\n",
+        1e6 * spent[spent.size() / 2], 1e6 * spent.back());
   }
 }
 
@@ -73,9 +75,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   for (int i = 2; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--pause") == 0 && i + 1 < argc) pause = std::atoi(argv[++i]);
-    else if (std::strcmp(argv[i], "--queries") == 0 && i + 1 < argc) queries = static_cast<std::uint32_t>(std::atoi(argv[++i]));
-    else most = std::strtoull(argv[i], nullptr, 10);
+    if (std::strcmp(argv[i], "--pause") == 0 && i + 1 < argc)
+      pause = std::atoi(argv[++i]);
+    else if (std::strcmp(argv[i], "--queries") == 0 && i + 1 < argc)
+      queries = static_cast<std::uint32_t>(std::atoi(argv[++i]));
+    else
+      most = std::strtoull(argv[i], nullptr, 10);
   }
   try {
     live(RunLayout{argv[1]}, most, pause, queries);
