@@ -47,7 +47,9 @@ CostRange CostModel::ratio(std::size_t kind) const {
   // Borrowed from other kinds: their spread says nothing about this one.
   const bool own = fit && fit != &pool_;
   const double factor = std::exp(kNormal90 * (own ? fit->spread() : kPriorSpread));
-  return {middle / factor, middle, middle * factor};
+  // The spread is one of logarithms, around their mean, which lies below the ratio of the sums.
+  const double centre = own ? std::exp(fit->mean_log) : middle;
+  return {std::min(centre / factor, middle), middle, std::max(centre * factor, middle)};
 }
 
 CostRange CostModel::estimate(std::size_t kind, double predicted) const {

@@ -318,13 +318,15 @@ TEST_CASE("scheduler: costs of finished jobs change the order of what is left") 
   // Kind 1 turns out ten times as long as planned; kind 0 was right in an earlier life.
   History history;
   history.costs = {{0, 5, 5}};
-  Bench b({job(6, {}, 1), job(5), job(4, {}, 1)}, {}, history);
+  Bench b({job(6, {}, 1), job(5), job(4.8), job(4, {}, 1)}, {}, history);
   b.join(w1);
   CHECK(b.job_of(w1) == 0);
   b.finish(w1, 60);
+  CHECK(b.job_of(w1) == 1);  // nothing is learned before the commit
   b.commit_all();
-  CHECK(b.job_of(w1) == 2);
-  CHECK(b.scheduler.estimate(JobIndex(2)).p50 == doctest::Approx(40));
+  b.finish(w1, 5);
+  CHECK(b.job_of(w1) == 3);
+  CHECK(b.scheduler.estimate(JobIndex(3)).p50 == doctest::Approx(40));
 }
 
 TEST_CASE("scheduler: a device whose jobs succeed elsewhere is fenced after two, and gets nothing more") {
