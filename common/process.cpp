@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +113,11 @@ std::uint64_t process_start_time(pid_t pid) {
   if (stat_field(pid, 3) == "Z") return 0;
   const std::string ticks = stat_field(pid, 22);
   return ticks.empty() ? 0 : std::stoull(ticks);
+}
+
+int process_user(pid_t pid) {
+  struct stat info {};
+  return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 ? static_cast<int>(info.st_uid) : -1;
 }
 
 char process_state(pid_t pid) {

@@ -14,9 +14,9 @@
 #include "common/chaos.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
+#include "orchestrator/control.hpp"
 #include "orchestrator/inject.hpp"
 #include "orchestrator/run_history.hpp"
-#include "orchestrator/run_lock.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_store.hpp"
 #include "orchestrator/scheduler.hpp"
@@ -31,7 +31,7 @@ class Coordinator {
  public:
   Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
       : channel_(channel), run_(run), plan_(plan), life_(life), chaos_(parse_chaos(life.chaos)), start_(steady()), starting_(announce()),
-        store_(run, plan, life.epoch, life.chaos), scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
+        store_(run, plan, life.epoch, life.chaos, life.visible_within), scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
     for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
   }
 
@@ -136,7 +136,10 @@ class Coordinator {
 
   void send(WorkerId worker, const Message& message) { channel_.send(worker.value, encode(message)); }
 
-  void perform(const action::Assign& a) { send(a.worker, message::Assign{a.lease}); }
+  void perform(const action::Assign& a) {
+    store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device);
+    send(a.worker, message::Assign{a.lease});
+  }
   void perform(const action::Cancel& a) { send(a.worker, message::Cancel{a.lease}); }
   void perform(const action::RestartWorker& a) { send(a.worker, message::Restart{}); }
   void perform(const action::DismissWorker& a) { send(a.worker, message::Dismiss{}); }
@@ -155,7 +158,8 @@ class Coordinator {
     store_.add_failure({{"job", plan_.jobs.at(a.job.value).digest.hex}, {"forgiven", true}});
   }
   void perform(const action::DropLate& a) {
-    store_.add_failure({{"late", true}, {"job", job_digest(a.lease)}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)}});
+    const message::Done& done = reported_.at(a.worker);
+    store_.add_late(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), done.rows, done.metrics);
   }
   void perform(const action::Commit& a) {
     commits_.push_back({a.worker, reported_.at(a.worker), steady() + life_.visible_within, 0});
@@ -226,10 +230,27 @@ class Coordinator {
       ++committed_;
       feed(event::Committed{job});
     }
+    for (std::string& note : store_.take_notes()) note_error(std::move(note));
     if (!life_.chaos.empty()) {
       for (const JobIndex job : done) inject(coordinator_fault(chaos_, plan_.jobs[job.value].label, life_.epoch), run_.journal(), life_.epoch);
     }
     return !done.empty();
+  }
+
+  void obey(const ControlRequest& request) {
+    note_error(fmt::format("{} asks: {}", request.by, to_string(request.kind)));
+    using Kind = ControlRequest::Kind;
+    if (request.kind == Kind::drain) feed(event::DrainRequested{});
+    if (request.kind == Kind::stop && !std::exchange(stopping_, true)) feed(event::StopRequested{});
+    if (request.kind == Kind::stop_now) {
+      exit_code_ = 75;
+      end_reason_ = "stopped at once by " + request.by;
+    }
+    for (std::uint32_t i = 0; i < plan_.jobs.size(); ++i) {
+      if (std::find(request.jobs.begin(), request.jobs.end(), plan_.jobs[i].digest) == request.jobs.end()) continue;
+      feed(event::Retry{JobIndex(i)});
+    }
+    for (const std::string& name : request.unfence) feed(event::Unfence{name});
   }
 
   void tick(double t) {
@@ -238,8 +259,8 @@ class Coordinator {
     if (t - last_status_ >= kStatus) {
       last_status_ = t;
       write_status(stopping_ ? "stopping" : "running");
-      const auto owner = read_lock(run_.lock());
-      if (owner && owner->epoch > life_.epoch) throw Error("life " + std::to_string(owner->epoch) + " has taken over this run directory");
+      store_.check_owner();
+      for (const ControlRequest& request : take_control(run_, life_.epoch)) obey(request);
     }
     if (t - last_pulse_ >= life_.beat_every) {
       last_pulse_ = t;

@@ -14,6 +14,7 @@
 #include "common/process.hpp"
 #include "orchestrator/journal.hpp"
 #include "orchestrator/run_status.hpp"
+#include "orchestrator/run_view.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -99,6 +100,7 @@ class Supervisor {
       // A long life without a commit is no barren one: its long jobs have left checkpoints.
       const bool fruitful = (status && status->committed_this_life > 0) || steady() - start > config_.fruitful_after;
       barren = fruitful ? 0 : barren + 1;
+      for (const std::string& words : last_words(run_, epoch_)) progress_.note(words);
       if (barren >= config_.barren_lives) {
         progress_.note(fmt::format("{} lives without progress: stopping. The reasons are in {}.", barren, run_.logs().string()));
         return 75;
@@ -132,6 +134,8 @@ class Supervisor {
     lock_.set_epoch(epoch_);
     Json life_json = to_json(life);
     life_json["launch"] = cluster::to_json(config_.launch);
+    // A full or read-only disk would end life after life, unheard: their logs lie on it.
+    probe_writable(run_.journal(), kProbeBytes);
     replace_file(run_.life(), life_json.dump(1));
     const std::filesystem::path log = run_.logs() / fmt::format("life-{:04}.log", epoch_);
 
@@ -218,6 +222,7 @@ class Supervisor {
     return status.host == host_name() && process_start_time(status.pid) != status.pid_start;
   }
 
+  static constexpr std::size_t kProbeBytes = 1 << 20;
   static constexpr double kEndGrace = 8, kLook = 0.2, kRenew = 5, kPatience = 10;
 
   const RunLayout& run_;

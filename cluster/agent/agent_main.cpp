@@ -56,7 +56,8 @@ int main(int argc, char** argv) {
     config.cancel_grace = life.at("cancel_grace").get<double>();
     config.chaos = guda::parse_chaos(life.at("chaos").get<std::string>());
     if (!config.chaos.text.empty()) {
-      for (const guda::Json& job : guda::Json::parse(guda::read_file(run / "plan.json")).at("jobs")) {
+      const guda::Json plan = guda::Json::parse(guda::read_file(run / "plan.json"));  // named: at() of a temporary dangles
+      for (const guda::Json& job : plan.at("jobs")) {
         config.labels.push_back(job.at("label").get<std::string>());
       }
     }

@@ -1,9 +1,11 @@
 // guda: what a person types. No MPI, no LibTorch: starts in milliseconds on a login node.
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "common/files.hpp"
 #include "guda_build.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
@@ -21,6 +23,11 @@ constexpr Command kCommands[] = {
     {"plan", "check an experiment and print its jobs and cost before anything is paid for", &guda::cli::plan_command},
     {"submit", "submit an experiment to Slurm: estimate, batch script, sbatch", &guda::cli::submit_command},
     {"status", "what a run is doing, live or dead", &guda::cli::status_command},
+    {"explain", "why a job waits or failed: every attempt with worker, device, cause and log lines", &guda::cli::explain_command},
+    {"stop", "stop a run so that it can be resumed: checkpoint, drain, or at once", &guda::cli::stop_command},
+    {"retry", "another chance for jobs that were given up and devices that were fenced", &guda::cli::retry_command},
+    {"verify", "is everything there that the journal says is there? Repairs on request", &guda::cli::verify_command},
+    {"gc", "remove what nobody needs: dropped artifacts, orphans, halves", &guda::cli::gc_command},
     {"compare", "how well each method agrees with the LOGO oracle", &guda::cli::compare_command},
     {"report", "write report.html again from what is there", &guda::cli::report_command},
     {"export", "write scores and comparison as CSV", &guda::cli::export_command},
@@ -65,6 +72,9 @@ int main(int argc, char** argv) {
     } catch (const guda::Error& e) {
       std::fprintf(stderr, "guda %s: %s\n", c.name, e.what());
       return e.error_class() == guda::ErrorClass::io ? guda::cli::kStoppedEarly : guda::cli::kBadInput;
+    } catch (const std::filesystem::filesystem_error& e) {
+      std::fprintf(stderr, "guda %s: %s%s\n", c.name, e.what(), guda::errno_cure(e.code().value()).c_str());
+      return guda::cli::kStoppedEarly;
     } catch (const std::exception& e) {
       std::fprintf(stderr, "guda %s: internal error: %s\n", c.name, e.what());
       return guda::cli::kInternal;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <map>
 
 #include "cluster/walltime.hpp"
 #include "orchestrator/cli/command_line.hpp"
@@ -10,6 +11,7 @@
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
+#include "orchestrator/reuse.hpp"
 #include "orchestrator/run_store.hpp"
 
 namespace guda::cli {
@@ -36,10 +38,14 @@ int plan_command(const Arguments& arguments) {
   const cluster::LaunchPlan launch = asks_for_nodes(*values) ? launch_on_nodes(*values, plan) : launch_from(*values, plan);
 
   std::vector<bool> settled(plan.jobs.size(), false);
+  auto folders = reused_folders(plan);
+  std::map<Digest, Commit> commits;
   if (values->contains("run-dir") || std::filesystem::is_directory(file)) {
     const RunLayout run{values->contains("run-dir") ? (*values)["run-dir"].as<std::string>() : file.string()};
-    settled = settled_jobs(plan, commits_of(read_journal(run.journal())), artifact_folders(run));
+    commits = commits_of(read_journal(run.journal()));
+    for (const auto& folder : artifact_folders(run)) folders.push_back(folder);
   }
+  if (!folders.empty()) settled = settled_jobs(plan, commits, folders);
   EstimateOptions how;
   how.workers = launch.workers;
   how.workers_per_node = launch.nodes.front().workers;
