@@ -3,7 +3,8 @@ include(GudaInstall)
 
 add_custom_target(guda_programs COMMENT "All programs, no tests")
 
-# One library per room: guda_library(guda_jobs) takes every .cpp of the calling folder except *_main.cpp.
+# One library per room: guda_library(guda_jobs) takes every .cpp of the calling folder except *_main.cpp and *_isa.cpp (one
+# copy per instruction set: worker/CMakeLists.txt).
 # Sources are globbed with CONFIGURE_DEPENDS so that adding an idea means adding a file.
 
 function(guda_settings target)
@@ -29,7 +30,7 @@ function(guda_library target)
     endif()
     list(APPEND sources ${found})
   endforeach()
-  list(FILTER sources EXCLUDE REGEX "_main\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(main|isa)\\.cpp$")
   if(NOT sources)  # a room that has no file yet
     file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp CONTENT "")
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp)

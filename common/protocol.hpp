@@ -41,6 +41,7 @@ struct Beat {
   Lease lease;
   std::uint64_t step = 0, steps = 0;
   double loss = 0;
+  double checkpoint_in = 0;  ///< s to the next planned checkpoint; 0: the job keeps none
   double quiet = 0;    ///< agent -> coordinator: s since the worker process last said something or used CPU time
 };
 struct Done {

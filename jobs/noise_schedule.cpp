@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <utility>
 
 #include "common/error.hpp"
 
@@ -22,8 +23,8 @@ std::vector<std::string> faults_of(const DiffusionConfig& c) {
   }
   if (c.schedule == "squaredcos_cap_v2") return faults;
   if (c.schedule != "linear" && c.schedule != "scaled_linear") {
-    faults.push_back(fmt::format("diffusion.schedule: '{}' is not one of linear, scaled_linear, squaredcos_cap_v2",
-                                 c.schedule));
+    faults.push_back(
+        fmt::format("diffusion.schedule: '{}' is not one of linear, scaled_linear, squaredcos_cap_v2", c.schedule));
   }
   for (const auto& [name, value] : {std::pair{"beta_start", c.beta_start}, std::pair{"beta_end", c.beta_end}}) {
     if (!(value > 0 && value < 1)) {
@@ -67,6 +68,21 @@ NoiseSchedule::NoiseSchedule(const DiffusionConfig& config) {
     betas_.push_back(beta_of(config, t));
     product *= 1 - betas_.back();
     alpha_bars_.push_back(product);
+  }
+}
+
+NoiseSchedule::NoiseSchedule(std::vector<double> betas, std::vector<double> alpha_bars)
+    : betas_(std::move(betas)), alpha_bars_(std::move(alpha_bars)) {
+  if (betas_.empty() || betas_.size() > kMaxTimesteps || betas_.size() != alpha_bars_.size()) {
+    throw Error(fmt::format("noise schedule: {} betas and {} products; both tables need 1..{} entries, equally many",
+                            betas_.size(), alpha_bars_.size(), kMaxTimesteps));
+  }
+  for (std::size_t t = 0; t < betas_.size(); ++t) {
+    const double before = t == 0 ? 1.0 : alpha_bars_[t - 1];
+    if (!(betas_[t] > 0 && betas_[t] < 1 && alpha_bars_[t] > 0 && alpha_bars_[t] <= before)) {
+      throw Error(fmt::format("noise schedule: beta {} and product {} at timestep {} are no noise schedule", betas_[t],
+                              alpha_bars_[t], t));
+    }
   }
 }
 

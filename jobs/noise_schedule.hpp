@@ -16,6 +16,10 @@ class NoiseSchedule {
   /// Throws Error listing every bad value.
   explicit NoiseSchedule(const DiffusionConfig& config);
 
+  /// Given tables, such as a released scheduler's that are rounded to float32. Throws Error unless they are equally
+  /// long, not empty, every beta is in (0, 1) and the products are in (0, 1] and never grow.
+  NoiseSchedule(std::vector<double> betas, std::vector<double> alpha_bars);
+
   [[nodiscard]] std::uint32_t timesteps() const noexcept { return static_cast<std::uint32_t>(betas_.size()); }
   [[nodiscard]] double beta(std::uint32_t t) const { return betas_[checked(t)]; }
   /// A_t: the product of 1 - beta(s) over s <= t.

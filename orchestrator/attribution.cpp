@@ -10,6 +10,7 @@
 #include "common/files.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/planner.hpp"
+#include "jobs/query_image.hpp"
 #include "orchestrator/group_scores.hpp"
 #include "orchestrator/run_store.hpp"
 
@@ -36,6 +37,20 @@ std::string stored_name(const fs::path& image) {
   std::string stem;
   for (const char c : image.stem().string()) stem += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return digest_of_file(image).hex.substr(0, 12) + "-" + stem.substr(0, 40) + image.extension().string();
+}
+
+/// All that is wrong with the images at once, before anything is made or paid for.
+void check_images(const std::vector<fs::path>& images, const jobs::Dataset& dataset) {
+  std::string faults;
+  for (const fs::path& image : images) {
+    try {
+      if (!fs::is_regular_file(image)) throw Error(image.string() + ": no such file");
+      static_cast<void>(jobs::read_query_image(image, dataset));
+    } catch (const Error& error) {
+      faults += (faults.empty() ? "" : "\n") + std::string(error.what());
+    }
+  }
+  if (!faults.empty()) throw Error(faults);
 }
 
 /// Paired difference of the two best groups in standard errors of its noise draws.
@@ -66,8 +81,9 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   const jobs::MethodConfig method = chosen_method(e, request.method);
   std::string identity = method.name + " " + std::to_string(request.draws);
   std::vector<std::string> names;
+  const jobs::Dataset dataset = jobs::load_dataset(e.dataset);
+  check_images(request.images, dataset);
   for (const fs::path& image : request.images) {
-    if (!fs::is_regular_file(image)) throw Error(image.string() + ": no such file");
     names.push_back(stored_name(image));
     identity += " " + names.back();
   }
@@ -91,7 +107,7 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   e.comparison.second_reference.clear();
   e.scoring.draws = request.draws;
   e.retention.keep = "all";
-  prepared.planned.plan = jobs::make_plan(e, jobs::load_dataset(e.dataset), before.numerics);
+  prepared.planned.plan = jobs::make_plan(e, dataset, before.numerics);
 
   Json reuse = Json::array();
   for (const auto& folder : artifact_folders(parent)) reuse.push_back(fs::absolute(folder).lexically_normal().string());
@@ -103,6 +119,15 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
     prepared.models_to_remake += makes_model && !settled[i] ? 1 : 0;
   }
   return prepared;
+}
+
+bool already_answered(const PreparedAttribution& prepared) {
+  const jobs::Plan& plan = prepared.planned.plan;
+  const auto commits = commits_of(read_journal(prepared.run.journal()));
+  const std::vector<bool> settled = settled_jobs(plan, commits, artifact_folders(prepared.run));
+  if (std::find(settled.begin(), settled.end(), false) != settled.end()) return false;
+  // The view may lack what was committed last before a kill.
+  return rebuild_results(prepared.run, plan, commits).empty();
 }
 
 std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepared, const AttributionRequest& request) {

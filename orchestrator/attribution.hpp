@@ -24,8 +24,13 @@ struct PreparedAttribution {
   std::size_t models_to_remake = 0;  ///< counterfactuals that retention dropped and that are made again
 };
 
-/// Plans the extension and makes its folder. Throws Error for images that can't be read or a method without models.
+/// Plans the extension and makes its folder. Throws Error naming every image that can't be scored, or for a method
+/// without models.
 [[nodiscard]] PreparedAttribution prepare_attribution(const RunLayout& parent, const AttributionRequest& request);
+
+/// Whether every job of the extension is committed already; brings its results.h5 up to date then. Needs the lock of
+/// the extension's run, with its plan installed.
+[[nodiscard]] bool already_answered(const PreparedAttribution& prepared);
 
 struct GroupContribution {
   std::string group;

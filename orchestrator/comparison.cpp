@@ -7,99 +7,18 @@
 #include "common/digest.hpp"
 #include "common/metrics.hpp"
 #include "orchestrator/group_scores.hpp"
+#include "orchestrator/pair_agreement.hpp"
 
 namespace guda::orchestrator {
 namespace {
 
 constexpr std::size_t kPerQuery = metrics::kPerQuery.size();
-constexpr std::size_t kSums = 6;
 
-/// Who is held against what: the mean over the pairs is the agreement.
-struct Pair {
-  const GroupScores* gold;
-  const GroupScores* predicted;
-};
-
+/// The mean over the pairs is the agreement.
 struct Contestant {
   std::string name;
   std::vector<Pair> pairs;
 };
-
-/// Agreement of one contestant: values of the metrics (kPerQuery, then pooled_r) on the sample and on every resample.
-struct Measured {
-  std::vector<double> value;                   ///< [metric]
-  std::vector<std::vector<double>> resampled;  ///< [metric][resample]
-};
-
-std::string metric_name(std::size_t m) { return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooled); }
-
-double mean_score(const GroupScores& scores, const std::vector<std::size_t>& queries) {
-  double sum = 0;
-  for (const std::size_t q : queries) sum = std::accumulate(scores.row(q), scores.row(q) + scores.groups, sum);
-  return sum / static_cast<double>(queries.size() * scores.groups);
-}
-
-std::size_t columns_of(const Contestant& contestant) { return kPerQuery + kSums * contestant.pairs.size(); }
-
-/// Columns of one contestant: the per-query metrics averaged over the pairs, then kSums sums of each pair. `out` is its
-/// first cell, `stride` the length of a row.
-void fill_columns(const Contestant& contestant, const std::vector<std::size_t>& queries, double* out,
-                  std::size_t stride) {
-  for (std::size_t p = 0; p < contestant.pairs.size(); ++p) {
-    const auto [gold, predicted] = contestant.pairs[p];
-    const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
-    for (std::size_t i = 0; i < queries.size(); ++i) {
-      const std::span<const double> g(gold->row(queries[i]), gold->groups),
-          s(predicted->row(queries[i]), predicted->groups);
-      double* const row = out + i * stride;
-      const metrics::PerQuery values = metrics::per_query(g, s);
-      for (std::size_t m = 0; m < kPerQuery; ++m) row[m] += values[m] / static_cast<double>(contestant.pairs.size());
-      const metrics::PooledSums sums = metrics::pooled_sums(g, s, gold_centre, predicted_centre);
-      double* const cell = row + kPerQuery + kSums * p;
-      cell[0] = sums.n, cell[1] = sums.g, cell[2] = sums.p, cell[3] = sums.gg, cell[4] = sums.pp, cell[5] = sums.gp;
-    }
-  }
-}
-
-/// Metric m from the mean of the columns; r does not change when all sums are divided by the number of queries.
-double metric_of(const double* means, std::size_t m, std::size_t pairs) {
-  if (m < kPerQuery) return means[m];
-  double sum = 0;
-  for (std::size_t p = 0; p < pairs; ++p) {
-    const double* const s = means + kPerQuery + kSums * p;
-    sum += metrics::PooledSums{.n = s[0], .g = s[1], .p = s[2], .gg = s[3], .pp = s[4], .gp = s[5]}.r();
-  }
-  return sum / static_cast<double>(pairs);
-}
-
-/// All contestants on the same resamples.
-std::vector<Measured> measure(const std::vector<Contestant>& contestants, const std::vector<std::size_t>& queries,
-                              const Resampler& resampler, std::uint32_t resamples) {
-  std::vector<std::size_t> first{0};
-  for (const Contestant& c : contestants) first.push_back(first.back() + columns_of(c));
-  const std::size_t columns = first.back();
-  std::vector<double> table(queries.size() * columns, 0.0), means(columns, 0.0);
-  for (std::size_t i = 0; i < contestants.size(); ++i)
-    fill_columns(contestants[i], queries, table.data() + first[i], columns);
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    for (std::size_t c = 0; c < columns; ++c) means[c] += table[i * columns + c];
-  }
-  for (double& mean : means) mean /= static_cast<double>(queries.size());
-  const std::vector<double> resampled = resampled_means(resampler, resamples, table, columns);
-  std::vector<Measured> results(contestants.size());
-  for (std::size_t i = 0; i < contestants.size(); ++i) {
-    const std::size_t pairs = contestants[i].pairs.size();
-    for (std::size_t m = 0; m <= kPerQuery; ++m) {
-      results[i].value.push_back(metric_of(means.data() + first[i], m, pairs));
-      std::vector<double> values(resamples);
-      for (std::uint32_t b = 0; b < resamples; ++b) {
-        values[b] = metric_of(resampled.data() + b * columns + first[i], m, pairs);
-      }
-      results[i].resampled.push_back(std::move(values));
-    }
-  }
-  return results;
-}
 
 Yardstick yardstick_of(const Measured& measured, double confidence) {
   Yardstick yardstick;
@@ -198,31 +117,45 @@ Contestant rescoring(const Reference& on_oracle_draws) {
   return contestant;
 }
 
-/// Share of queries whose top group is the true one, averaged over the tables; none when no query has a known group.
-std::optional<Interval> true_group_top1(const std::vector<const GroupScores*>& tables, const ResultsTable& results,
-                                        const std::vector<std::size_t>& queries, std::uint64_t seed,
-                                        const jobs::ComparisonConfig& config) {
-  std::vector<double> hits;
+using Tables = std::vector<const GroupScores*>;
+
+/// For each entry the share of queries whose top group is the true one, averaged over the entry's tables; none when no
+/// query has a known group. One pass over the resamples.
+std::vector<std::optional<Interval>> true_group_top1(const std::vector<Tables>& entries, const ResultsTable& results,
+                                                     const std::vector<std::size_t>& queries, std::uint64_t seed,
+                                                     const jobs::ComparisonConfig& config) {
+  std::vector<double> hits;  // [query, entry]
   std::vector<std::uint64_t> seeds;
   for (const std::size_t q : queries) {
     const jobs::Query& query = results.shape.queries[q];
     if (query.true_group.empty()) continue;
-    double hit = 0;
-    for (const GroupScores* table : tables) {
-      const auto top = metrics::descending_order(std::span(table->row(q), table->groups)).front();
-      hit += results.shape.groups[top] == query.true_group ? 1.0 / static_cast<double>(tables.size()) : 0.0;
-    }
-    hits.push_back(hit);
     seeds.push_back(query.seed);
+    for (const Tables& tables : entries) {
+      double hit = 0;
+      for (const GroupScores* table : tables) {
+        const auto top = metrics::descending_order(std::span(table->row(q), table->groups)).front();
+        hit += results.shape.groups[top] == query.true_group ? 1.0 / static_cast<double>(tables.size()) : 0.0;
+      }
+      hits.push_back(hit);
+    }
   }
-  if (hits.empty()) return std::nullopt;
-  const double value = std::accumulate(hits.begin(), hits.end(), 0.0) / static_cast<double>(hits.size());
-  return percentile_interval(value, resampled_means(Resampler(seeds, seed), config.bootstrap, hits, 1),
-                             config.confidence);
+  std::vector<std::optional<Interval>> shares(entries.size());
+  if (seeds.empty()) return shares;
+  const std::vector<double> resampled = resampled_means(Resampler(seeds, seed), config.bootstrap, hits, entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    double sum = 0;
+    for (std::size_t q = 0; q < seeds.size(); ++q) sum += hits[q * entries.size() + i];
+    std::vector<double> values(config.bootstrap);
+    for (std::uint32_t b = 0; b < config.bootstrap; ++b) values[b] = resampled[b * entries.size() + i];
+    shares[i] = percentile_interval(sum / static_cast<double>(seeds.size()), std::move(values), config.confidence);
+  }
+  return shares;
 }
 
-void fill_methods(View& view, const std::vector<Contestant>& contestants, const std::vector<Measured>& measured,
+void fill_methods(View& view, const std::vector<Contestant>& contestants, const PairAgreements& agreements,
                   const std::map<std::string, MethodFacts>& facts, double confidence) {
+  std::vector<Measured> measured;
+  for (const Contestant& c : contestants) measured.push_back(agreements.mean_of(c.pairs));
   for (std::size_t i = 0; i < contestants.size(); ++i) {
     const auto known = facts.find(contestants[i].name);
     view.methods[contestants[i].name].facts = known == facts.end() ? MethodFacts{} : known->second;
@@ -240,9 +173,12 @@ void fill_methods(View& view, const std::vector<Contestant>& contestants, const 
   }
 }
 
+/// By list of queries: views of one query set and weighting differ in what is evaluated only while a run goes on.
+using Agreements = std::map<std::vector<std::size_t>, PairAgreements>;
+
 /// One view, or none when its reference has no evaluated query.
 std::optional<View> view_of(View view, const Reference& reference, const Reference& on_oracle_draws, Scores& scores,
-                            const ResultsTable& table, const jobs::Plan& plan,
+                            Agreements& agreements, const ResultsTable& table, const jobs::Plan& plan,
                             const std::map<std::string, MethodFacts>& facts) {
   const jobs::ComparisonConfig& config = plan.experiment.comparison;
   std::vector<std::size_t> all;
@@ -284,26 +220,28 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   if (queries.empty()) return view;
 
   const std::uint64_t seed = (SeedPath(config.seed) / "comparison" / view.query_set).value();
-  const Resampler resampler(seeds, seed);
-  std::vector<Contestant> shown = contestants;
-  if (ceiling) shown.push_back(*ceiling);
-  if (repeatability) shown.push_back(*repeatability);
-  std::vector<Measured> measured = measure(shown, queries, resampler, config.bootstrap);
-  if (repeatability) {
-    view.repeatability = yardstick_of(measured.back(), config.confidence);
-    measured.pop_back();
-  }
-  if (ceiling) {
-    view.ceiling = yardstick_of(measured.back(), config.confidence);
-    measured.pop_back();
-  }
+  PairAgreements& measured = agreements.try_emplace(queries, queries, seeds, seed, config.bootstrap).first->second;
+  std::vector<Pair> pairs = repeatability ? repeatability->pairs : std::vector<Pair>{};
+  if (ceiling) pairs.insert(pairs.end(), ceiling->pairs.begin(), ceiling->pairs.end());
+  for (const Contestant& c : contestants) pairs.insert(pairs.end(), c.pairs.begin(), c.pairs.end());
+  measured.measure(pairs);
+  if (repeatability) view.repeatability = yardstick_of(measured.mean_of(repeatability->pairs), config.confidence);
+  if (ceiling) view.ceiling = yardstick_of(measured.mean_of(ceiling->pairs), config.confidence);
   fill_methods(view, contestants, measured, facts, config.confidence);
-  for (const Contestant& c : contestants) {
-    view.methods[c.name].true_group_top1 = true_group_top1({c.pairs[0].predicted}, table, queries, seed, config);
-  }
-  view.reference_true_group_top1 = true_group_top1(reference.gold, table, queries, seed, config);
+  std::vector<Tables> ranked{reference.gold};
+  for (const Contestant& c : contestants) ranked.push_back({c.pairs[0].predicted});
+  const auto shares = true_group_top1(ranked, table, queries, seed, config);
+  view.reference_true_group_top1 = shares[0];
+  for (std::size_t i = 0; i < contestants.size(); ++i)
+    view.methods[contestants[i].name].true_group_top1 = shares[i + 1];
   return view;
 }
+
+/// Score tables of one weighting and the references made of them.
+struct WeightingScores {
+  Scores scores;
+  std::vector<Reference> oracle, shared;  ///< on the oracle's draws, on those of the methods
+};
 
 std::vector<std::string> query_sets_of(const ResultsTable& table) {
   std::vector<std::string> sets;
@@ -334,21 +272,27 @@ Comparison compare(const ResultsTable& table, const jobs::Plan& plan, const std:
                                          [&](const auto& m) { return m.name == config.reference; });
   if (!has_reference) return comparison;
   const auto weightings = weightings_of(plan.experiment);
+  std::vector<WeightingScores> by_weighting;
+  by_weighting.reserve(weightings.size());
+  for (const auto& weighting : weightings) {
+    Scores& scores = by_weighting.emplace_back(WeightingScores{{table, plan, weighting}, {}, {}}).scores;
+    by_weighting.back().oracle = references_of(scores, config, jobs::kOracleDraws);
+    by_weighting.back().shared = references_of(scores, config, jobs::kMethodDraws);
+  }
   for (const std::string& query_set : query_sets_of(table)) {
-    for (const auto& weighting : weightings) {
-      Scores scores(table, plan, weighting);
-      const auto oracle = references_of(scores, config, jobs::kOracleDraws);
-      const auto shared = references_of(scores, config, jobs::kMethodDraws);
+    for (std::size_t w = 0; w < weightings.size(); ++w) {
+      auto& [scores, oracle, shared] = by_weighting[w];
+      Agreements agreements;
       for (const bool independent : {true, false}) {
         for (std::size_t i = 0; i < oracle.size(); ++i) {
           const Reference& reference = independent ? oracle[i] : shared[i];
           View view;
           view.query_set = query_set;
-          view.weighting = weighting.name;
+          view.weighting = weightings[w].name;
           view.draws = independent ? "independent" : "same";
           view.reference = reference.name;
           view.kind = reference.kind;
-          auto filled = view_of(std::move(view), reference, oracle[i], scores, table, plan, facts);
+          auto filled = view_of(std::move(view), reference, oracle[i], scores, agreements, table, plan, facts);
           if (filled) comparison.views.push_back(std::move(*filled));
         }
       }

@@ -61,6 +61,13 @@ PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const j
     }
   }
   const auto commits = commits_of(read_journal(run.journal()));
+  const std::vector<bool> settled = settled_jobs(after, commits, artifact_folders(run));
+  for (std::size_t i = 0; i < after.jobs.size(); ++i) {
+    const jobs::JobSpec& job = after.jobs[i];
+    if (settled[i] || !old_jobs.contains(job.digest) || !commits.contains(job.digest)) continue;
+    change.remade.push_back(job.label);
+    change.added_cost += job.cost;
+  }
   for (const auto& job : before.jobs) {
     if (!new_jobs.contains(job.digest) && commits.contains(job.digest)) change.dropped.push_back(job.label);
   }
@@ -84,10 +91,11 @@ jobs::Plan load_plan(const RunLayout& run) {
   return jobs::plan_from_json(Json::parse(read_file(run.plan())));
 }
 
-void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend) {
+PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend) {
+  PlanChange added;
   if (fs::exists(run.plan())) {
     const jobs::Plan before = load_plan(run);
-    const PlanChange change = compare_plans(run, before, planned.plan);
+    PlanChange change = compare_plans(run, before, planned.plan);
     if (!change.dropped.empty()) {
       throw Error(fmt::format("{} holds {} finished jobs that this experiment would drop or alter. Changed keys:{}\nfor example:{}\n"
                               "Cure: another --run-dir, or undo the change.",
@@ -99,10 +107,19 @@ void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool e
                               "Cure: --extend adds them; another --run-dir starts afresh.",
                               change.added.size(), change.added_cost, run.folder.string(), indented(change.keys, 20), indented(change.added, 5)));
     }
+    if (started) added = std::move(change);
   }
   make_run_folders(run);
   replace_file(run.plan(), jobs::to_json(planned.plan).dump(), true);
   if (!planned.text.empty()) replace_file(run.experiment(), planned.text, true);
+  return added;
+}
+
+std::string describe_extension(const PlanChange& change) {
+  const std::string again = change.remade.empty() ? "" : fmt::format(" and {} made again (retention.keep dropped them)", change.remade.size());
+  return fmt::format("extended: {} job{} added{}, about {:.0f} device-seconds. Changed keys:{}\nAdded, for example:{}",
+                     change.added.size(), change.added.size() == 1 ? "" : "s", again, change.added_cost,
+                     indented(change.keys, 20), indented(change.added, 5));
 }
 
 }  // namespace guda::orchestrator

@@ -23,15 +23,20 @@ struct PlannedExperiment {
 struct PlanChange {
   std::vector<std::string> keys;           ///< "training.steps: 600 -> 700"
   std::vector<std::string> added;          ///< labels of jobs that only the new plan has
-  double added_cost = 0;                   ///< predicted device-seconds of those
+  std::vector<std::string> remade;         ///< labels of finished jobs whose artifact is gone and that the new plan reads
+  double added_cost = 0;                   ///< predicted device-seconds of those two
   std::vector<std::string> dropped;        ///< labels of *committed* jobs that only the old plan has
 };
 [[nodiscard]] PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after);
 
 /// Makes the run directory (mode 0700) or checks that this plan may go on in it, then writes plan.json. Needs the run's
 /// lock when the directory exists. Throws Error with the key-by-key difference when committed jobs would be dropped or
-/// altered, and with the added jobs and their cost when jobs are added without `extend`.
-void install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend);
+/// altered, and with the added jobs and their cost when jobs are added without `extend`. Returns what `extend` added to a
+/// run that had begun; nothing for a new run and for one that goes on as it was planned.
+PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend);
+
+/// For people: what an extension adds, its cost and the keys that ask for it.
+[[nodiscard]] std::string describe_extension(const PlanChange& change);
 
 /// Creates the folders of a run directory.
 void make_run_folders(const RunLayout& run);

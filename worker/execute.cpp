@@ -4,6 +4,9 @@
 #include <torch/torch.h>
 
 #include <chrono>
+#include <limits>
+#include <optional>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -19,6 +22,8 @@ namespace guda::worker {
 namespace {
 
 constexpr std::size_t kCachedModels = 4;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 const jobs::RemovalSet& removal_set(const Context& context, const Digest& digest) {
   const auto found = context.plan.removal_sets.find(digest);
@@ -39,26 +44,32 @@ class Executor {
       : job_(job), context_(context), device_(context.plan.numerics.device) {}
 
   JobResult operator()(const jobs::TrainSpec& spec) {
+    if (auto done = published()) return *std::move(done);
     std::span<const std::uint32_t> removed;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
-    Trained trained = train(spec, context_.dataset, removed, device_, context_.progress);
+    JobCheckpoints checkpoints = open_checkpoints();
+    Trained trained = train(spec, context_.dataset, removed, device_, context_.progress, &checkpoints);
     JobResult result;
     result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
     publish(trained.model, spec.model, result);
+    close(checkpoints, result);
     return result;
   }
 
   JobResult operator()(const jobs::UnlearnSpec& spec) {
+    if (auto done = published()) return *std::move(done);
     const std::filesystem::path from = artifact(spec.from);
     UNet2D model = load_unet2d(from);
     model->to(device_);
     UNet2D teacher{nullptr};
     if (needs_teacher(spec.unlearn)) teacher = models().get(from, device_);
+    JobCheckpoints checkpoints = open_checkpoints();
     const Unlearned unlearned = unlearn(model, teacher, spec, context_.dataset, removal_set(context_, spec.removal).items,
-                                        context_.plan.groups.size(), device_, context_.progress);
+                                        context_.plan.groups.size(), device_, context_.progress, &checkpoints);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
     publish(model, Json::parse(read_file(from / "config.json")), result);
+    close(checkpoints, result);
     return result;
   }
 
@@ -94,7 +105,8 @@ class Executor {
     JobResult result;
     result.rows.rows = static_cast<std::uint32_t>(set.names.size());
     result.rows.columns = static_cast<std::uint32_t>(groups.size());
-    result.rows.scores = control_scores(spec, set.images, set.names, context_.dataset, groups);
+    result.rows.scores = control_scores(spec, set.images, set.names, context_.dataset, groups,
+                                         [this] { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); });
     return result;
   }
 
@@ -104,6 +116,41 @@ class Executor {
   }
 
   [[nodiscard]] std::filesystem::path target() const { return context_.artifact_folders.at(0) / job_.digest.hex; }
+
+  [[nodiscard]] std::filesystem::path checkpoint_folder() const { return target().string() + ".checkpoints"; }
+
+  [[nodiscard]] JobCheckpoints open_checkpoints() const {
+    const auto log = [this](const std::string& line) {
+      if (context_.log) context_.log(job_.label + ": " + line);
+    };
+    return JobCheckpoints({checkpoint_folder(), job_.digest, context_.checkpoints, context_.worker, now, log});
+  }
+
+  /// How the work was done is for the journal; the artifact must not depend on it.
+  static void close(JobCheckpoints& checkpoints, JobResult& result) {
+    checkpoints.remove();
+    result.earlier_seconds = checkpoints.earlier_seconds();
+    if (checkpoints.resumed_from() > 0) result.metrics["resumed_from_step"] = checkpoints.resumed_from();
+    if (checkpoints.saved() > 0) {
+      result.metrics["checkpoints"] = checkpoints.saved();
+      result.metrics["checkpoint_seconds"] = checkpoints.saving_seconds();
+    }
+  }
+
+  /// The result of an attempt that published its artifact and died before anybody heard of it.
+  [[nodiscard]] std::optional<JobResult> published() const {
+    if (!std::filesystem::is_directory(target())) return std::nullopt;
+    const Json provenance = Json::parse(read_file(target() / "guda.json"), nullptr, /*allow_exceptions=*/false);
+    if (!provenance.is_object() || provenance.value("job", "") != job_.digest.hex || !provenance.contains("metrics")) {
+      throw Error((target() / "guda.json").string() + " is damaged. Cure: remove the folder; the job will be done again");
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(checkpoint_folder(), ignored);
+    JobResult result;
+    result.metrics = provenance["metrics"];
+    result.metrics["already_published"] = true;
+    return result;
+  }
 
   void publish(UNet2D& model, const Json& config, const JobResult& result) {
     const Json provenance{{"schema", 1},
@@ -125,9 +172,9 @@ class Executor {
 JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = now();
   JobResult result = std::visit(Executor(job, context), job.work);
-  result.metrics["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.metrics["seconds"] = result.earlier_seconds + now() - begin;
   return result;
 }
 

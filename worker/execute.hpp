@@ -10,12 +10,14 @@
 #include "jobs/dataset.hpp"
 #include "jobs/plan.hpp"
 #include "jobs/spec.hpp"
+#include "worker/training/checkpoint_rule.hpp"
 
 namespace guda::worker {
 
 struct Progress {
   std::uint64_t step = 0, steps = 0;
   double loss = 0;   ///< last loss; NaN where a job has none
+  double checkpoint_in = 0;   ///< s to the next planned checkpoint; 0 where a job keeps none
 };
 
 /// What a job may see. Lives as long as the worker process; one thread.
@@ -26,9 +28,13 @@ struct Context {
   std::vector<std::filesystem::path> artifact_folders;
   /// Called at least once per optimizer step or forward batch; must be cheap. Throws Cancelled to stop the job.
   std::function<void(const Progress&)> progress;
+  CheckpointRule checkpoints;                      ///< of Train and Unlearn jobs
+  std::string worker = "worker";                   ///< name of this worker, in checkpoints
+  std::function<void(const std::string&)> log;     ///< a line for the worker's log; may be empty
 };
 
-/// Thrown out of Context::progress when the job must be handed back; nothing has been published.
+/// Thrown out of Context::progress when the job must be handed back. Nothing has been published; Train and Unlearn have
+/// saved a checkpoint.
 struct Cancelled {};
 
 /// A table of one job, row-major; exactly one of the two vectors is filled. Loss rows are float32, score rows float64.
@@ -41,9 +47,11 @@ struct Rows {
 struct JobResult {
   Rows rows;                       ///< empty for jobs that leave an artifact
   Json metrics = Json::object();   ///< e.g. final loss, images/s; small (< 1 KB), goes into the journal
+  double earlier_seconds = 0;      ///< device-seconds of earlier attempts that this one went on from
 };
 
-/// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns.
+/// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns. Train and
+/// Unlearn go on from <digest>.checkpoints/ there, or take what an earlier attempt has published before it died.
 /// Throws Error (class decides about retries), Cancelled, or c10::Error for out-of-memory and device faults.
 [[nodiscard]] JobResult execute(const jobs::JobSpec& job, Context& context);
 

@@ -1,14 +1,13 @@
 #include "worker/serve_jobs.hpp"
 
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 #include <malloc.h>
 #include <poll.h>
 
 #include <chrono>
-#include <cmath>
-#include <limits>
-#include <optional>
+#include <cstdio>
+#include <exception>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -17,6 +16,7 @@
 #include "common/row_segment.hpp"
 #include "jobs/plan.hpp"
 #include "worker/execute.hpp"
+#include "worker/failure.hpp"
 
 namespace guda::worker {
 namespace {
@@ -25,13 +25,15 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 class Server {
  public:
-  Server(const std::filesystem::path& run, const std::string& segment, int fd)
-      : fd_(fd), plan_(jobs::plan_from_json(Json::parse(read_file(run / "plan.json")))), dataset_(jobs::load_dataset(plan_.experiment.dataset)),
-        segment_(run / "rows" / segment), context_{plan_, dataset_, artifact_folders(run), {}} {
+  explicit Server(const ServeConfig& config)
+      : fd_(config.fd), plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
+        dataset_(jobs::load_dataset(plan_.experiment.dataset)), segment_(config.run_folder / "rows" / config.segment),
+        context_{plan_, dataset_, artifact_folders(config.run_folder), {}, config.checkpoints, config.name, {}} {
     if (dataset_.content != plan_.dataset) {
       throw Error("the data set has changed since the run was planned (its content digest differs). Cure: restore it, or start a new run directory.");
     }
     context_.progress = [this](const Progress& p) { progress(p); };
+    context_.log = [](const std::string& line) { std::fprintf(stderr, "guda-worker: %s\n", line.c_str()); };
   }
 
   int run() {
@@ -69,7 +71,7 @@ class Server {
     const double t = now();
     if (t - last_beat_ >= kBeatEvery) {
       last_beat_ = t;
-      say(message::Beat{true, lease_, p.step, p.steps, p.loss});
+      say(message::Beat{true, lease_, p.step, p.steps, p.loss, p.checkpoint_in});
     }
     // A request to hand the job back may wait in the socket; looking costs a system call of a microsecond.
     gone_ = !reader_.fill(fd_) || gone_;
@@ -84,26 +86,18 @@ class Server {
     lease_ = lease;
     last_beat_ = 0;
     const double start = now();
-    const auto fail = [&](ErrorClass error, const std::string& text) { say(message::Failed{lease, error, text}); };
     try {
       const jobs::JobSpec& job = plan_.jobs.at(lease.job);
       const JobResult result = execute(job, context_);
       RowsRef rows;
       if (!result.rows.losses.empty()) rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.losses);
       if (!result.rows.scores.empty()) rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.scores);
-      say(message::Done{lease, now() - start, rows, result.metrics});
+      say(message::Done{lease, result.earlier_seconds + now() - start, rows, result.metrics});
     } catch (const Cancelled&) {
       say(message::Returned{lease});
-    } catch (const Error& e) {
-      fail(e.error_class(), e.what());
-    } catch (const c10::OutOfMemoryError& e) {
-      fail(ErrorClass::out_of_memory, e.what_without_backtrace());
-    } catch (const c10::Error& e) {
-      fail(ErrorClass::bug, e.what_without_backtrace());
-    } catch (const std::bad_alloc&) {
-      fail(ErrorClass::out_of_memory, "out of host memory");
-    } catch (const std::exception& e) {
-      fail(ErrorClass::bug, e.what());
+    } catch (...) {
+      Failure failure = describe_failure(std::current_exception());
+      say(message::Failed{lease, failure.error, std::move(failure.text)});
     }
   }
 
@@ -122,15 +116,15 @@ class Server {
 
 }  // namespace
 
-int serve_jobs(const std::filesystem::path& run_folder, const std::string& segment, int fd, int threads) {
+int serve_jobs(const ServeConfig& config) {
   // Activations of small models lie just above glibc's mmap threshold: without this every one of them is mapped, faulted
   // in and unmapped again (docs/performance.md: 17 % of training, 25 % of scoring on the digits).
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   ::mallopt(M_TOP_PAD, 64 << 20);
-  at::set_num_threads(threads);
+  at::set_num_threads(config.threads);
   at::set_num_interop_threads(1);
-  return Server(run_folder, segment, fd).run();
+  return Server(config).run();
 }
 
 }  // namespace guda::worker

@@ -3,9 +3,20 @@
 #include <filesystem>
 #include <string>
 
+#include "worker/training/checkpoint_rule.hpp"
+
 namespace guda::worker {
 
+struct ServeConfig {
+  std::filesystem::path run_folder;
+  std::string segment;           ///< file name under rows/
+  std::string name;              ///< of this worker
+  int fd = -1;                   ///< the agent's socket
+  int threads = 1;
+  CheckpointRule checkpoints;
+};
+
 /// Serves until the agent's end of `fd` closes. Loads plan.json and the data set once. Returns the exit code.
-int serve_jobs(const std::filesystem::path& run_folder, const std::string& segment, int fd, int threads);
+int serve_jobs(const ServeConfig& config);
 
 }  // namespace guda::worker

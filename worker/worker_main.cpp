@@ -1,6 +1,7 @@
 // guda-worker: the only program with LibTorch.
 //   serve       one job at a time over a socketpair, started by guda-agent
 //   eval-model  one forward of a diffusers folder, for anybody who wants to check our models against diffusers
+//   time-checkpoint  what saving the state of a training loop costs on a file system
 #include <torch/torch.h>
 
 #include <cstdio>
@@ -13,13 +14,17 @@
 #include "guda_build.hpp"
 #include "worker/eval_model.hpp"
 #include "worker/serve_jobs.hpp"
+#include "worker/time_checkpoint.hpp"
 
 namespace {
 
 constexpr const char* kUsage =
     "usage: guda-worker eval-model FOLDER --input IN.safetensors --output OUT.safetensors [--save FOLDER]\n"
     "         IN holds tensors 'sample' [N,C,H,W] and 'timestep' [N]; OUT gets 'out'. --save writes the model back.\n"
-    "       guda-worker serve --run-dir D --segment NAME --fd N --threads N   (started by guda-agent)\n"
+    "       guda-worker serve --run-dir D --segment NAME --fd N --threads N [--name W] [--checkpoint-every S]\n"
+    "         (started by guda-agent)\n"
+    "       guda-worker time-checkpoint CONFIG.json --folder D [--repeat N]\n"
+    "         writes and reads checkpoints of a model of this config in D and prints their size and time\n"
     "       guda-worker --version\n"
     "example: guda-worker eval-model my-ddpm/unet --input probe.safetensors --output mine.safetensors\n";
 
@@ -54,9 +59,21 @@ int main(int argc, char** argv) {
       auto o = options_from(argc, argv, 3, {{"--input", true}, {"--output", true}, {"--save", false}});
       return guda::worker::eval_model(argv[2], o["--input"], o["--output"], o["--save"]);
     }
+    if (command == "time-checkpoint" && argc > 2) {
+      auto o = options_from(argc, argv, 3, {{"--folder", true}, {"--repeat", false}});
+      return guda::worker::time_checkpoint(argv[2], o["--folder"], o.contains("--repeat") ? std::stoi(o["--repeat"]) : 3);
+    }
     if (command == "serve") {
-      auto o = options_from(argc, argv, 2, {{"--run-dir", true}, {"--segment", true}, {"--fd", true}, {"--threads", true}});
-      return guda::worker::serve_jobs(o["--run-dir"], o["--segment"], std::stoi(o["--fd"]), std::stoi(o["--threads"]));
+      auto o = options_from(argc, argv, 2, {{"--run-dir", true}, {"--segment", true}, {"--fd", true}, {"--threads", true},
+                                            {"--name", false}, {"--checkpoint-every", false}});
+      guda::worker::ServeConfig config;
+      config.run_folder = o["--run-dir"];
+      config.segment = o["--segment"];
+      config.name = o.contains("--name") ? o["--name"] : config.segment;
+      config.fd = std::stoi(o["--fd"]);
+      config.threads = std::stoi(o["--threads"]);
+      if (o.contains("--checkpoint-every")) config.checkpoints.every = std::stod(o["--checkpoint-every"]);
+      return guda::worker::serve_jobs(config);
     }
     std::fputs(kUsage, stderr);
     return 2;

@@ -41,6 +41,8 @@ int main(int argc, char** argv) {
     config.worker.log = run / "logs" / ("rank-" + rank + ".log");
     config.token = life.at("token").get<std::string>();
     config.device = guda::host_name() + "/cpu" + rank;
+    config.worker.name = config.device;
+    config.worker.checkpoint_every = life.at("checkpoint_every").get<double>();
     config.beat_every = life.at("beat_every").get<double>();
     config.coordinator_lost_after = life.at("lost_after").get<double>();
     config.frozen_after = life.at("lost_after").get<double>();

@@ -22,6 +22,10 @@ WorkerProcess::WorkerProcess(const WorkerCommand& command) {
   options.arguments = {command.program.string(), "serve",          "--run-dir",       command.run_folder.string(),
                        "--segment",              command.segment,  "--fd",            "3",
                        "--threads",              std::to_string(command.threads)};
+  if (!command.name.empty()) options.arguments.insert(options.arguments.end(), {"--name", command.name});
+  if (command.checkpoint_every > 0) {
+    options.arguments.insert(options.arguments.end(), {"--checkpoint-every", std::to_string(command.checkpoint_every)});
+  }
   options.environment = {{"OMP_NUM_THREADS", std::to_string(command.threads)}, {"MKL_NUM_THREADS", std::to_string(command.threads)}};
   options.inherit_fd = theirs.get();
   options.output = command.log;

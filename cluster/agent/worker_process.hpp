@@ -16,6 +16,8 @@ struct WorkerCommand {
   std::filesystem::path program;       ///< guda-worker
   std::filesystem::path run_folder;
   std::string segment;                 ///< file name under rows/
+  std::string name;                    ///< of the worker, in checkpoints and logs
+  double checkpoint_every = 0;         ///< s between checkpoints; 0: the worker's rule
   std::uint32_t threads = 1;
   std::filesystem::path log;
 };

@@ -53,13 +53,15 @@ int attribute_command(const Arguments& arguments) {
   RunLock lock(prepared.run.lock());
   install_plan(prepared.run, prepared.planned, true);
   Progress progress(stderr);
-  if (prepared.models_to_remake > 0) {
-    progress.note(fmt::format("{} counterfactual models are not on disk any more (retention.keep) and are made again", prepared.models_to_remake));
-  }
-  const int code = supervise(prepared.run, lock, supervision_from(*values, prepared.planned.plan), progress);
-  if (code != kDone) {
-    progress.note("not finished; the reasons: guda status " + prepared.run.folder.string());
-    return code;
+  if (!already_answered(prepared)) {
+    if (prepared.models_to_remake > 0) {
+      progress.note(fmt::format("{} counterfactual models are not on disk any more (retention.keep) and are made again", prepared.models_to_remake));
+    }
+    const int code = supervise(prepared.run, lock, supervision_from(*values, prepared.planned.plan), progress);
+    if (code != kDone) {
+      progress.note("not finished; the reasons: guda status " + prepared.run.folder.string());
+      return code;
+    }
   }
   const auto images = read_attribution(prepared, request);
   if (values->contains("json")) {

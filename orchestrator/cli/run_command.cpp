@@ -37,9 +37,10 @@ int run_command(const Arguments& arguments) {
 
   make_run_folders(run);
   RunLock lock(run.lock());
-  install_plan(run, planned, values->contains("extend"));
+  const PlanChange change = install_plan(run, planned, values->contains("extend"));
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
+  if (!change.added.empty()) progress.note(describe_extension(change));
   progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
                             config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
                             config.launch.threads == 1 ? "" : "s", run.folder.string()));

@@ -15,7 +15,8 @@ void add_supervision_options(po::options_description& options) {
       "heartbeat", po::value<std::string>()->default_value("5/30/120"),
       "seconds: heartbeat period / suspected after / lost after")(
       "chaos", po::value<std::string>()->default_value(""),
-      "break things on purpose, e.g. seed=7,kill=0.02,stop=0.01,torn=0.01 (docs/reliability.md)");
+      "break things on purpose, e.g. seed=7,kill=0.02,stop=0.01,torn=0.01 (docs/reliability.md)")(
+      "checkpoint-every", po::value<double>(), "seconds between checkpoints inside a training or unlearning job [by cost and write time]");
 }
 
 orchestrator::SupervisorConfig supervision_from(const po::variables_map& values, const jobs::Plan& plan) {
@@ -24,6 +25,12 @@ orchestrator::SupervisorConfig supervision_from(const po::variables_map& values,
   if (workers > 4096) throw UsageError("--workers must be at most 4096");
   config.launch = cluster::plan_local(workers, plan.numerics.threads);
   config.grace = values["grace"].as<double>();
+  if (values.contains("checkpoint-every")) {
+    config.life.checkpoint_every = values["checkpoint-every"].as<double>();
+    if (!(config.life.checkpoint_every >= 0.01 && config.life.checkpoint_every <= 86400)) {
+      throw UsageError("--checkpoint-every must be between 0.01 and 86400 seconds");
+    }
+  }
   double beat = 0, suspect = 0, lost = 0;
   char rest = 0;
   const auto& text = values["heartbeat"].as<std::string>();

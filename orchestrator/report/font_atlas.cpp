@@ -1,4 +1,5 @@
 // Written by font_atlas.py; do not edit. Glyphs of DejaVu Sans, see THIRD_PARTY.md.
+// clang-format off
 #include "orchestrator/report/font_atlas.hpp"
 
 #include <array>

@@ -20,7 +20,7 @@ def glyph(font, code):
     return round(font.getlength(chr(code))), left, -top, width, height, cover
 
 
-print("// Written by font_atlas.py; do not edit. Glyphs of DejaVu Sans, see THIRD_PARTY.md.")
+print("// Written by font_atlas.py; do not edit. Glyphs of DejaVu Sans, see THIRD_PARTY.md.\n// clang-format off")
 print('#include "orchestrator/report/font_atlas.hpp"\n\n#include <array>\n\nnamespace guda::orchestrator::report {\nnamespace {\n')
 for name, file, size in FONTS:
     font = ImageFont.truetype(FOLDER + file, size)

@@ -3,8 +3,10 @@
 
 Written as one writes such a study with the published pieces (UNet2DModel, DDIMScheduler, torch.optim.AdamW,
 clip_grad_norm_, EMAModel) and with guda's hyper-parameters: full model, one retraining per class, queries drawn from the
-full model, unlearning of every class by every operator, losses of every query under every model. One thread unless
---threads says otherwise. Prints seconds per stage; --json for machines.
+full model, unlearning of every class by every operator, eight previews of every model, losses of every query under every
+model (full and retrained ones on two noise draws, unlearned ones on one), two pixel controls: the units of jobs/recipes/digits.yaml.
+One process with --threads threads, or --processes single-threaded ones that share out the models. Prints seconds per stage
+(of all processes together) and the wall time from after the imports to the end; --json for machines.
 
     python tests/bench/peer_digits.py --data jobs/data/digits/digits.csv.gz --json
     python tests/bench/peer_digits.py --scale 0.05          # a twentieth of the steps, sampler steps and timesteps
@@ -24,6 +26,7 @@ from diffusers.training_utils import EMAModel
 
 T = 1000
 CLASSES = 10
+PREVIEWS = 8
 OPERATORS = ("retrack_exact", "ifu", "retrack_released")
 
 
@@ -33,6 +36,7 @@ def arguments():
     parser.add_argument("--data", type=pathlib.Path, default=data)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on steps, sampler steps and scored timesteps")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--groups", type=int, default=CLASSES, help="retrain and unlearn only the first classes")
     parser.add_argument("--queries", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
@@ -153,17 +157,26 @@ def unlearn(full, images, labels, scheduler, group, operator, steps, seed):
 
 
 @torch.no_grad()
-def score(model, queries, scheduler, timesteps):
+def score(model, queries, scheduler, timesteps, draw_set):
     """[queries, timesteps] squared errors; the same noise for every model, rows in batches of 256."""
     losses = torch.empty(len(queries), len(timesteps))
     for column, t in enumerate(timesteps):
-        noise = torch.randn(queries.shape, generator=torch.Generator().manual_seed(int(t)))
+        noise = torch.randn(queries.shape, generator=torch.Generator().manual_seed(2 * int(t) + draw_set))
         for first in range(0, len(queries), 256):
             x0, eps = queries[first:first + 256], noise[first:first + 256]
             at = torch.full((len(x0),), int(t))
             predicted = model(scheduler.add_noise(x0, eps, at), at).sample
             losses[first:first + 256, column] = (eps - predicted).square().sum((1, 2, 3))
     return losses
+
+
+def controls(queries, images, labels):
+    """Scores [queries, classes] by pixel cosine and by the 5 nearest neighbours."""
+    q, x = F.normalize(queries.flatten(1), dim=1), F.normalize(images.flatten(1), dim=1)
+    member = F.one_hot(labels, CLASSES).float()
+    cosine = (q @ x.T) @ member / member.sum(0)
+    near = torch.cdist(queries.flatten(1), images.flatten(1)).topk(5, largest=False).indices
+    return cosine, member[near].sum(1)
 
 
 class Stopwatch:
@@ -177,39 +190,82 @@ class Stopwatch:
         self.units[stage] = self.units.get(stage, 0) + units
         return result
 
+    def add(self, other):
+        for stage in other.seconds:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + other.seconds[stage]
+            self.units[stage] = self.units.get(stage, 0) + other.units[stage]
+
+
+class Study:
+    """What every process knows; a task is one counterfactual model from its making to its losses."""
+
+    def __init__(self, options):
+        self.seed = options.seed
+        self.steps, self.unlearn_steps = max(2, round(600 * options.scale)), max(2, round(100 * options.scale))
+        self.sampler_steps = max(2, round(100 * options.scale))
+        self.timesteps = list(range(10, T, 20))[:max(1, round(50 * options.scale))]
+        self.scheduler = DDIMScheduler(num_train_timesteps=T, beta_schedule="squaredcos_cap_v2")
+        self.images, self.labels, self.held_out = load_digits(options.data)
+
+    def losses(self, watch, model, everything, draw_sets):
+        watch("preview", PREVIEWS * self.sampler_steps, sample, model, self.scheduler, PREVIEWS, self.sampler_steps)
+        for draw_set in draw_sets:
+            watch("score", len(everything) * len(self.timesteps), score, model, everything, self.scheduler, self.timesteps, draw_set)
+
+    def counterfactual(self, full, everything, method, group):
+        watch = Stopwatch()
+        if method == "logo":
+            kept = self.images[self.labels != group]
+            model = watch("train", self.steps, train, kept, self.scheduler, self.steps, self.seed)
+        else:
+            model = watch("unlearn", self.unlearn_steps, unlearn, full, self.images, self.labels, self.scheduler, group, method,
+                          self.unlearn_steps, self.seed)
+        self.losses(watch, model, everything, (0, 1) if method == "logo" else (1,))
+        return watch
+
+
+def start_process(options):
+    global study
+    torch.set_num_threads(1)
+    study = Study(options)
+
+
+def work(weights, everything, method, group):
+    full = make_model()
+    full.load_state_dict(weights)
+    return study.counterfactual(full.eval(), everything, method, group)
+
 
 def main():
     options = arguments()
     torch.set_num_threads(options.threads)
-    steps, unlearn_steps = max(2, round(600 * options.scale)), max(2, round(100 * options.scale))
-    sampler_steps = max(2, round(100 * options.scale))
-    timesteps = list(range(10, T, 20))[:max(1, round(50 * options.scale))]
-    scheduler = DDIMScheduler(num_train_timesteps=T, beta_schedule="squaredcos_cap_v2")
-    images, labels, held_out = load_digits(options.data)
+    begin = time.perf_counter()
+    shared = Study(options)
     watch = Stopwatch()
-    groups = range(options.groups)
-    full = watch("train", steps, train, images, scheduler, steps, options.seed)
-    logo = [watch("train", steps, train, images[labels != k], scheduler, steps, options.seed) for k in groups]
-    queries = watch("sample", options.queries * sampler_steps, sample, full, scheduler, options.queries, sampler_steps)
-    counterfactuals = {"logo": logo}
-    for operator in OPERATORS:
-        counterfactuals[operator] = [
-            watch("unlearn", unlearn_steps, unlearn, full, images, labels, scheduler, k, operator, unlearn_steps, options.seed)
-            for k in groups]
-    everything = torch.cat([queries, held_out])
-    # Two draw sets of the full model: one for the oracle, one for the methods.
-    forwards = len(everything) * len(timesteps)
-    for model in [full, full] + [m for models in counterfactuals.values() for m in models]:
-        watch("score", forwards, score, model, everything, scheduler, timesteps)
-    total = sum(watch.seconds.values())
-    report = {"schema": 1, "torch": torch.__version__, "threads": options.threads, "scale": options.scale,
+    full = watch("train", shared.steps, train, shared.images, shared.scheduler, shared.steps, options.seed)
+    queries = watch("sample", options.queries * shared.sampler_steps, sample, full, shared.scheduler, options.queries, shared.sampler_steps)
+    everything = torch.cat([queries, shared.held_out])
+    tasks = [(method, group) for method in ("logo", *OPERATORS) for group in range(options.groups)]
+    if options.processes > 1:
+        with torch.multiprocessing.get_context("spawn").Pool(options.processes, start_process, (options,)) as pool:
+            pending = [pool.apply_async(work, (full.state_dict(), everything, *task)) for task in tasks]
+            shared.losses(watch, full, everything, (0, 1))
+            for one in pending:
+                watch.add(one.get())
+    else:
+        shared.losses(watch, full, everything, (0, 1))
+        for task in tasks:
+            watch.add(shared.counterfactual(full, everything, *task))
+    watch("controls", len(everything), controls, everything, shared.images, shared.labels)
+    total = time.perf_counter() - begin
+    report = {"schema": 1, "torch": torch.__version__, "threads": options.threads, "processes": options.processes, "scale": options.scale,
               "seconds": watch.seconds, "units": watch.units, "total": total}
     if options.json:
         print(json.dumps(report))
         return
     for stage, seconds in watch.seconds.items():
         print(f"{stage:8} {seconds:8.1f} s  {watch.units[stage]:9d} steps or forwards  {watch.units[stage] / seconds:9.1f} /s")
-    print(f"{'total':8} {total:8.1f} s")
+    print(f"{'wall':8} {total:8.1f} s")
 
 
 if __name__ == "__main__":

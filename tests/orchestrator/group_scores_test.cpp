@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "common/error.hpp"
+#include "jobs/noise_schedule.hpp"
 #include "tests/orchestrator/synthetic_run.hpp"
 
 using namespace guda;
@@ -59,6 +60,38 @@ TEST_CASE("group scores: a score is the weighted sum of loss differences on the 
   const auto other = group_scores(table, plan, "logo", kElbo, jobs::kMethodDraws);
   CHECK(oracle.row(2)[1] == Approx(13).epsilon(1e-6));  // the weights of one draw set sum to 1
   CHECK(other.row(2)[1] == Approx(-13).epsilon(1e-6));
+}
+
+TEST_CASE("group scores: a prediction that is short by a share s of the noise costs s^2 of the weighted noise energy") {
+  // The full model predicts the noise exactly, the counterfactual (1 - s) of it; pixels as in CIFAR-10, grid 10..3990.
+  constexpr std::size_t kPixels = 3072, kQueries = 3;
+  constexpr double kShare = 0.3;
+  const jobs::NoiseSchedule schedule({.timesteps = 4000, .schedule = "squaredcos_cap_v2"});
+  auto plan = test::synthetic_plan({.groups = 1, .queries = kQueries, .timesteps = 399}, {{"logo", "logo"}});
+  double sum_of_weights = 0;
+  for (std::size_t s = 0; s < plan.slots.size(); ++s) {
+    plan.slots[s].timestep = static_cast<std::uint32_t>(10 * (s % 399 + 1));
+    plan.slots[s].weight = schedule.elbo_weight(plan.slots[s].timestep);
+    if (plan.slots[s].draw == 0) sum_of_weights += plan.slots[s].weight;
+  }
+  CHECK(sum_of_weights == Approx(1.12887).epsilon(1e-5));
+  auto table = test::empty_table(plan);
+  table.losses.at("full").assign(table.losses.at("full").size(), 0.0F);
+  std::mt19937_64 engine(1);
+  std::chi_squared_distribution<double> energy(kPixels);  // ||eps||^2
+  std::vector<double> expected(kQueries, 0.0);
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    for (std::size_t s = 0; s < table.slots(); ++s) {
+      const double noise_energy = energy(engine);
+      table.losses.at("logo")[q * table.slots() + s] = static_cast<float>(kShare * kShare * noise_energy);
+      if (plan.slots[s].draw == 0) expected[q] += plan.slots[s].weight * kShare * kShare * noise_energy;
+    }
+  }
+  const auto scores = group_scores(table, plan, "logo", kElbo, jobs::kOracleDraws);
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    CHECK(scores.row(q)[0] == Approx(expected[q]).epsilon(1e-6));
+    CHECK(scores.row(q)[0] == Approx(kShare * kShare * kPixels * 1.12887).epsilon(0.02));
+  }
 }
 
 TEST_CASE("group scores: weightings select timesteps, and flat ones count each timestep once") {

@@ -26,6 +26,8 @@ struct Bench {
   jobs::Plan plan;
   std::vector<fs::path> folders{folder / "artifacts"};
   std::uint64_t progress_calls = 0;
+  CheckpointRule rule;
+  std::uint64_t stop_at = 0;   ///< hands the job back after this step
 
   Bench() {
     for (const std::uint32_t label : {0U, 1U}) {
@@ -41,7 +43,10 @@ struct Bench {
     job.digest = digest_of(name);
     job.label = name;
     job.work = std::move(work);
-    Context context{plan, data, folders, [this](const Progress&) { ++progress_calls; }};
+    Context context{plan, data, folders, [this](const Progress& p) {
+                      ++progress_calls;
+                      if (stop_at > 0 && p.step == stop_at) throw Cancelled{};
+                    }, rule, "bench", {}};
     return execute(job, context);
   }
   [[nodiscard]] fs::path artifact(const std::string& name) const { return folders[0] / digest_of(name).hex; }
@@ -166,12 +171,63 @@ TEST_CASE("execute: a missing input is an input-output error with its digest, an
   CHECK_THROWS_AS((void)bench.score("full", "q", 3, 3), Bug);
 }
 
-TEST_CASE("execute: a cancelled job publishes nothing") {
+TEST_CASE("execute: a job that was handed back publishes nothing, goes on from its checkpoint and leaves the same artifact") {
+  Bench whole, pieces;
+  (void)whole.train("full");
+  (void)whole.unlearn("u", "retrack_exact");
+  pieces.stop_at = 4;
+  CHECK_THROWS_AS((void)pieces.train("full"), Cancelled);
+  CHECK_FALSE(fs::exists(pieces.artifact("full")));
+  const fs::path checkpoints = pieces.artifact("full").string() + ".checkpoints";
+  CHECK(fs::exists(checkpoints / "step-00000004.safetensors"));
+  pieces.stop_at = 0;
+  const JobResult full = pieces.train("full");
+  CHECK(full.metrics.at("resumed_from_step") == 4);
+  CHECK(full.earlier_seconds > 0);
+  CHECK(full.metrics.at("seconds") > full.earlier_seconds);
+  CHECK_FALSE(fs::exists(checkpoints));
+  pieces.stop_at = 1;
+  CHECK_THROWS_AS((void)pieces.unlearn("u", "retrack_exact"), Cancelled);
+  pieces.stop_at = 0;
+  CHECK(pieces.unlearn("u", "retrack_exact").metrics.at("resumed_from_step") == 1);
+  for (const char* name : {"full", "u"}) {
+    for (const char* file : {"diffusion_pytorch_model.safetensors", "guda.json", "config.json"}) {
+      CAPTURE(file);
+      CHECK(read_file(whole.artifact(name) / file) == read_file(pieces.artifact(name) / file));
+    }
+  }
+}
+
+TEST_CASE("execute: checkpoints come by themselves while a job runs, and their number and cost are in its metrics") {
   Bench bench;
-  jobs::JobSpec job;
-  job.digest = digest_of("full");
-  job.work = test::tiny_training(6);
-  Context context{bench.plan, bench.data, bench.folders, [](const Progress& p) { if (p.step == 4) throw Cancelled{}; }};
-  CHECK_THROWS_AS((void)execute(job, context), Cancelled);
-  CHECK(fs::is_empty(bench.folders[0]));
+  bench.rule.every = 1e-9;
+  const JobResult result = bench.train("full");
+  CHECK(result.metrics.at("checkpoints") == 5);  // six steps; after the last one the artifact follows
+  CHECK(result.metrics.at("checkpoint_seconds") > 0);
+  CHECK_FALSE(result.metrics.contains("resumed_from_step"));
+  CHECK(result.earlier_seconds == 0);
+}
+
+TEST_CASE("execute: an artifact that was published by an attempt nobody heard of is taken, not made again") {
+  Bench bench;
+  const JobResult first = bench.train("full");
+  const auto calls = bench.progress_calls;
+  const fs::path checkpoints = bench.artifact("full").string() + ".checkpoints";
+  fs::create_directories(checkpoints);  // killed between publishing and clearing away
+  const JobResult again = bench.train("full");
+  CHECK(bench.progress_calls == calls);
+  CHECK(again.metrics.at("already_published") == true);
+  CHECK(again.metrics.at("last_loss") == first.metrics.at("last_loss"));
+  CHECK_FALSE(fs::exists(checkpoints));
+  replace_file(bench.artifact("full") / "guda.json", "{}");
+  CHECK_THROWS_WITH_AS((void)bench.train("full"), doctest::Contains("is damaged. Cure: remove the folder"), Error);
+}
+
+TEST_CASE("execute: every kind of job that computes for long can be handed back") {
+  Bench bench;
+  (void)bench.train("full");
+  (void)bench.sample("q", "generated");
+  bench.stop_at = 1;
+  CHECK_THROWS_AS((void)bench.sample("r", "generated"), Cancelled);
+  CHECK_THROWS_AS((void)bench.score("full", "q", 0, 5), Cancelled);
 }

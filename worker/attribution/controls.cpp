@@ -33,11 +33,12 @@ std::vector<double> random_scores(std::uint64_t seed, std::span<const std::strin
 }
 
 std::vector<double> pixel_cosine_scores(const torch::Tensor& queries, const jobs::Dataset& dataset,
-                                        std::span<const jobs::RemovalSet> groups) {
+                                        std::span<const jobs::RemovalSet> groups, const std::function<void()>& poll) {
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> columns;
   const torch::Tensor directions = normalised(queries.flatten(1).to(torch::kFloat64));
   for (const jobs::RemovalSet& group : groups) {
+    if (poll) poll();
     // The mean of cosines is the product with the mean of directions: one vector a group.
     const torch::Tensor items = gather_images(dataset, group.items).flatten(1).to(torch::kFloat64);
     columns.push_back(directions.matmul(normalised(items).mean(0)));
@@ -47,12 +48,12 @@ std::vector<double> pixel_cosine_scores(const torch::Tensor& queries, const jobs
 }
 
 std::vector<double> knn_scores(const torch::Tensor& queries, const jobs::Dataset& dataset,
-                               std::span<const jobs::RemovalSet> groups, std::uint32_t k) {
+                               std::span<const jobs::RemovalSet> groups, std::uint32_t k, const std::function<void()>& poll) {
   if (k == 0) throw Error("knn: k must be at least 1");
   std::vector<torch::Tensor> columns;
   for (const jobs::RemovalSet& group : groups) {
     const torch::Tensor items = gather_images(dataset, group.items).flatten(1);
-    columns.push_back(-nearest_neighbours(queries.flatten(1), items, k).squared_distance.sqrt().mean(1));
+    columns.push_back(-nearest_neighbours(queries.flatten(1), items, k, poll).squared_distance.sqrt().mean(1));
   }
   const torch::Tensor scores = torch::stack(columns, 1).contiguous();
   return {scores.data_ptr<double>(), scores.data_ptr<double>() + scores.numel()};
@@ -60,10 +61,10 @@ std::vector<double> knn_scores(const torch::Tensor& queries, const jobs::Dataset
 
 std::vector<double> control_scores(const jobs::AttributeSpec& spec, const torch::Tensor& queries,
                                    std::span<const std::string> names, const jobs::Dataset& dataset,
-                                   std::span<const jobs::RemovalSet> groups) {
+                                   std::span<const jobs::RemovalSet> groups, const std::function<void()>& poll) {
   if (spec.method == "random") return random_scores(spec.seed, names, groups);
-  if (spec.method == "pixel_cosine") return pixel_cosine_scores(queries, dataset, groups);
-  if (spec.method == "knn") return knn_scores(queries, dataset, groups, spec.k);
+  if (spec.method == "pixel_cosine") return pixel_cosine_scores(queries, dataset, groups, poll);
+  if (spec.method == "knn") return knn_scores(queries, dataset, groups, spec.k, poll);
   throw Error("'" + spec.method + "' is no control; known: random, pixel_cosine, knn");
 }
 

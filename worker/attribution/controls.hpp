@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,16 +20,20 @@ namespace guda::worker {
 
 /// Mean cosine between a query and the items of a group, pixels in [-1, 1]. A zero vector has cosine 0.
 [[nodiscard]] std::vector<double> pixel_cosine_scores(const torch::Tensor& queries, const jobs::Dataset& dataset,
-                                                      std::span<const jobs::RemovalSet> groups);
+                                                      std::span<const jobs::RemovalSet> groups,
+                                                      const std::function<void()>& poll = {});
 
 /// Minus the mean Euclidean distance to the k nearest items of a group (all of them when it has fewer), pixels in
 /// [-1, 1]. Ranks all groups without ties, unlike a count among the k nearest of the training set.
 [[nodiscard]] std::vector<double> knn_scores(const torch::Tensor& queries, const jobs::Dataset& dataset,
-                                             std::span<const jobs::RemovalSet> groups, std::uint32_t k);
+                                             std::span<const jobs::RemovalSet> groups, std::uint32_t k,
+                                             const std::function<void()>& poll = {});
 
 /// The control that `spec.method` names. queries: float32 [Q, C, H, W] on the CPU. Throws Error on an unknown one.
+/// `poll`, if any, is called every few seconds' worth of work and may throw, here and above.
 [[nodiscard]] std::vector<double> control_scores(const jobs::AttributeSpec& spec, const torch::Tensor& queries,
                                                  std::span<const std::string> names, const jobs::Dataset& dataset,
-                                                 std::span<const jobs::RemovalSet> groups);
+                                                 std::span<const jobs::RemovalSet> groups,
+                                                 const std::function<void()>& poll = {});
 
 }  // namespace guda::worker

@@ -7,9 +7,8 @@
 #include <limits>
 
 #include "common/error.hpp"
-#include "common/npy.hpp"
-#include "common/png_image.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "jobs/query_image.hpp"
 #include "worker/diffusion/ddim.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/diffusion/prediction.hpp"
@@ -36,51 +35,12 @@ void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::ui
   for (std::size_t i = 0; i < ids.size(); ++i) fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
 }
 
-[[noreturn]] void wrong_shape(const std::string& file, const std::string& found, const jobs::Dataset& dataset) {
-  throw Error(fmt::format("{}: is {}, the data set's images are {} channel(s) of {} x {} pixels; bring it to that size "
-                          "yourself, guda does not resize", file, found, dataset.shape[0], dataset.shape[2], dataset.shape[1]));
-}
-
-torch::Tensor read_png_query(const std::filesystem::path& file, const jobs::Dataset& dataset) {
-  const PngImage image = read_png(file);
-  const auto [channels, height, width] = dataset.shape;
-  if (image.channels != channels || image.height != height || image.width != width) {
-    wrong_shape(file.string(), fmt::format("{} channel(s) of {} x {} pixels", image.channels, image.width, image.height), dataset);
-  }
-  const torch::Tensor bytes = torch::tensor(image.pixels, torch::kUInt8).view({height, width, channels});
-  return bytes.permute({2, 0, 1}).to(torch::kFloat32) / 127.5 - 1;
-}
-
-torch::Tensor read_npy_query(const std::filesystem::path& file, const jobs::Dataset& dataset) {
-  const NpyArray array = read_npy(file);
-  const auto [channels, height, width] = dataset.shape;
-  std::vector<std::uint64_t> shape = array.shape;
-  if (shape.size() == 2) shape.insert(shape.begin(), 1);  // a grey picture
-  if (shape != std::vector<std::uint64_t>{channels, height, width}) {
-    std::string sides;
-    for (const std::uint64_t side : array.shape) sides += fmt::format("{}{}", sides.empty() ? "" : ", ", side);
-    wrong_shape(file.string(), "an array (" + sides + ")", dataset);
-  }
-  if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&array.values)) {
-    return torch::tensor(*bytes, torch::kUInt8).view({channels, height, width}).to(torch::kFloat32) / 127.5 - 1;
-  }
-  const auto& values = std::get<std::vector<float>>(array.values);
-  const auto bad = std::find_if_not(values.begin(), values.end(), [](float v) { return v >= -1.0F && v <= 1.0F; });
-  if (bad != values.end()) {
-    throw Error(fmt::format("{}: holds {} at element {}; floating-point pixels lie in [-1, 1]", file.string(), *bad,
-                            bad - values.begin()));
-  }
-  return torch::tensor(values).view({channels, height, width});
-}
-
 QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
   QuerySet set;
   std::vector<torch::Tensor> images;
   for (const std::filesystem::path& file : spec.set.images) {
-    std::string extension = file.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (extension != ".png" && extension != ".npy") throw Error(file.string() + ": is neither .png nor .npy");
-    images.push_back(extension == ".png" ? read_png_query(file, dataset) : read_npy_query(file, dataset));
+    const std::vector<float> values = jobs::read_query_image(file, dataset);
+    images.push_back(torch::tensor(values).view({dataset.shape[0], dataset.shape[1], dataset.shape[2]}));
   }
   // The model has seen nothing between the data set's levels.
   set.images = to_levels(torch::stack(images), dataset.levels);

@@ -1,27 +1,31 @@
 #include "worker/models/group_norm.hpp"
 
-#include "worker/models/group_norm_kernel.hpp"
+#include "worker/kernels/kernels.hpp"
 
 namespace guda::worker {
 namespace {
+
+using kernels::GroupNormShape;
+using kernels::kernels;
 
 GroupNormShape shape_of(const at::Tensor& x, std::int64_t groups, double eps, bool silu) {
   return {x.size(0), x.size(2) * x.size(3), x.size(1), groups, static_cast<float>(eps), silu};
 }
 
-at::Tensor forward_only(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, const GroupNormShape& shape, at::Tensor& mean,
-                        at::Tensor& rstd) {
+at::Tensor forward_only(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+                        const GroupNormShape& shape, at::Tensor& mean, at::Tensor& rstd) {
   mean = at::empty({shape.batch, shape.groups}, x.options().memory_format(at::MemoryFormat::Contiguous));
   rstd = at::empty_like(mean);
   at::Tensor y = at::empty_like(x, at::MemoryFormat::ChannelsLast);
-  group_norm_forward(shape, x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), beta.const_data_ptr<float>(),
-                     y.mutable_data_ptr<float>(), mean.mutable_data_ptr<float>(), rstd.mutable_data_ptr<float>());
+  kernels().group_norm_forward(shape, x.const_data_ptr<float>(), gamma.const_data_ptr<float>(),
+                               beta.const_data_ptr<float>(), y.mutable_data_ptr<float>(),
+                               mean.mutable_data_ptr<float>(), rstd.mutable_data_ptr<float>());
   return y;
 }
 
 struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
-                            std::int64_t groups, double eps, bool silu) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& gamma,
+                            const at::Tensor& beta, std::int64_t groups, double eps, bool silu) {
     at::Tensor mean, rstd;
     at::Tensor y = forward_only(x, gamma, beta, shape_of(x, groups, eps, silu), mean, rstd);
     context->save_for_backward({x, gamma, beta, mean, rstd});
@@ -31,26 +35,30 @@ struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
     return y;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const at::Tensor& gamma = saved[1];
     const at::Tensor dy = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
     at::Tensor dx = at::empty_like(x, at::MemoryFormat::ChannelsLast);
     at::Tensor dgamma = at::zeros_like(gamma), dbeta = at::zeros_like(gamma);
-    group_norm_backward(shape_of(x, context->saved_data["groups"].toInt(), context->saved_data["eps"].toDouble(),
-                                 context->saved_data["silu"].toBool()),
-                        x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), saved[2].const_data_ptr<float>(),
-                        saved[3].const_data_ptr<float>(), saved[4].const_data_ptr<float>(), dy.const_data_ptr<float>(),
-                        dx.mutable_data_ptr<float>(), dgamma.mutable_data_ptr<float>(), dbeta.mutable_data_ptr<float>());
+    kernels().group_norm_backward(
+        shape_of(x, context->saved_data["groups"].toInt(), context->saved_data["eps"].toDouble(),
+                 context->saved_data["silu"].toBool()),
+        x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), saved[2].const_data_ptr<float>(),
+        saved[3].const_data_ptr<float>(), saved[4].const_data_ptr<float>(), dy.const_data_ptr<float>(),
+        dx.mutable_data_ptr<float>(), dgamma.mutable_data_ptr<float>(), dbeta.mutable_data_ptr<float>());
     return {dx, dgamma, dbeta, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor group_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, std::int64_t groups, double eps, bool silu) {
-  const bool fused = x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+at::Tensor group_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, std::int64_t groups,
+                      double eps, bool silu) {
+  const bool fused = x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 &&
+                     x.size(1) <= kernels::kMaxNormChannels && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   if (!fused) {
     const at::Tensor y = at::group_norm(x, groups, gamma, beta, eps);
     return silu ? at::silu(y) : y;

@@ -9,6 +9,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "worker/models/convolution.hpp"
 #include "worker/models/group_norm.hpp"
 #include "worker/models/weights.hpp"
 
@@ -60,8 +61,8 @@ UNet2DImpl::UNet2DImpl(UNet2DConfig config) : config_(std::move(config)) {
   const bool fourier = c.time_embedding_type == "fourier";
   const std::int64_t time_channels = fourier ? 2 * first : first;
 
-  conv_in_ = register_module(
-      "conv_in", torch::nn::Conv2d(torch::nn::Conv2dOptions(c.in_channels, first, 3).padding(1)));
+  conv_in_ =
+      register_module("conv_in", torch::nn::Conv2d(torch::nn::Conv2dOptions(c.in_channels, first, 3).padding(1)));
   if (fourier) fourier_ = register_module("time_proj", FourierProjection(first));
   time_embedding_ = register_module("time_embedding", TimestepMlp(time_channels, temb));
   if (c.class_embed_type == "timestep") {
@@ -90,8 +91,8 @@ UNet2DImpl::UNet2DImpl(UNet2DConfig config) : config_(std::move(config)) {
   std::optional<std::int64_t> attention_groups = c.attn_norm_num_groups;
   if (!attention_groups && !style.scale_shift) attention_groups = style.groups;
   const std::uint32_t last = c.block_out_channels.back();
-  mid_block_ = register_module(
-      "mid_block", MidBlock(last, c.add_attention ? head_dim_of(c, last) : 0, attention_groups, mid_style));
+  mid_block_ = register_module("mid_block",
+                               MidBlock(last, c.add_attention ? head_dim_of(c, last) : 0, attention_groups, mid_style));
 
   up_blocks_ = register_module("up_blocks", torch::nn::ModuleList());
   for (std::size_t i = 0; i < blocks; ++i) {
@@ -109,8 +110,8 @@ UNet2DImpl::UNet2DImpl(UNet2DConfig config) : config_(std::move(config)) {
 
   norm_out_ = register_module(
       "conv_norm_out", torch::nn::GroupNorm(torch::nn::GroupNormOptions(c.norm_num_groups, first).eps(c.norm_eps)));
-  conv_out_ = register_module(
-      "conv_out", torch::nn::Conv2d(torch::nn::Conv2dOptions(first, c.out_channels, 3).padding(1)));
+  conv_out_ =
+      register_module("conv_out", torch::nn::Conv2d(torch::nn::Conv2dOptions(first, c.out_channels, 3).padding(1)));
 }
 
 at::Tensor UNet2DImpl::embed_time(const at::Tensor& timestep) {
@@ -142,14 +143,15 @@ at::Tensor UNet2DImpl::forward(const at::Tensor& sample, const at::Tensor& times
   if (class_labels.defined()) temb = temb + embed_class(class_labels);
   temb = activation_from(config_.act_fn)(temb);
 
-  at::Tensor x = conv_in_(config_.center_input_sample ? 2 * sample - 1 : sample);
+  at::Tensor x = convolve(conv_in_, config_.center_input_sample ? 2 * sample - 1 : sample);
   // Convolutions on the CPU are fastest on channels-last activations, and every layer keeps the layout it gets.
   if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips{x};
   for (const auto& block : *down_blocks_) x = block->as<DownBlockImpl>()->forward(x, temb, skips);
   x = mid_block_(x, temb);
   for (const auto& block : *up_blocks_) x = block->as<UpBlockImpl>()->forward(x, temb, skips);
-  x = conv_out_(group_norm(x, norm_out_->weight, norm_out_->bias, norm_out_->options.num_groups(), norm_out_->options.eps(), true));
+  x = convolve(conv_out_, group_norm(x, norm_out_->weight, norm_out_->bias, norm_out_->options.num_groups(),
+                                     norm_out_->options.eps(), true));
   return fourier_ ? x / t.to(x.scalar_type()).view({-1, 1, 1, 1}) : x;
 }
 

@@ -35,8 +35,10 @@ class Reader {
 
   void flag(const char* key, bool& out) {
     with(key, [&](const Json& v) {
-      if (v.is_boolean()) out = v.get<bool>();
-      else fault(key, v.dump() + " is not true or false");
+      if (v.is_boolean())
+        out = v.get<bool>();
+      else
+        fault(key, v.dump() + " is not true or false");
     });
   }
   void count(const char* key, std::uint32_t& out, std::uint32_t low, std::uint32_t high) {
@@ -45,14 +47,18 @@ class Reader {
   void count(const char* key, std::optional<std::uint32_t>& out, std::uint32_t low, std::uint32_t high) {
     with(key, [&](const Json& v) {
       std::uint32_t value = low;
-      if (v.is_null()) out.reset();
-      else if (read_count(key, v, value, low, high)) out = value;
+      if (v.is_null())
+        out.reset();
+      else if (read_count(key, v, value, low, high))
+        out = value;
     });
   }
   void number(const char* key, double& out, double low, double high) {
     with(key, [&](const Json& v) {
-      if (v.is_number() && v.get<double>() >= low && v.get<double>() <= high) out = v.get<double>();
-      else fault(key, fmt::format("{} is not a number from {} to {}", v.dump(), low, high));
+      if (v.is_number() && v.get<double>() >= low && v.get<double>() <= high)
+        out = v.get<double>();
+      else
+        fault(key, fmt::format("{} is not a number from {} to {}", v.dump(), low, high));
     });
   }
   void choice(const char* key, std::string& out, std::initializer_list<const char*> known) {
@@ -61,8 +67,10 @@ class Reader {
   void choice(const char* key, std::optional<std::string>& out, std::initializer_list<const char*> known) {
     with(key, [&](const Json& v) {
       std::string value;
-      if (v.is_null()) out.reset();
-      else if (read_choice(key, v, value, known)) out = value;
+      if (v.is_null())
+        out.reset();
+      else if (read_choice(key, v, value, known))
+        out = value;
     });
   }
   void choices(const char* key, std::vector<std::string>& out, std::initializer_list<const char*> known) {
@@ -95,8 +103,10 @@ class Reader {
  private:
   bool read_count(const char* key, const Json& v, std::uint32_t& out, std::uint32_t low, std::uint32_t high) {
     const std::optional<std::uint32_t> n = count_from(v, low, high);
-    if (n) out = *n;
-    else fault(key, fmt::format("{} is not a whole number from {} to {}", v.dump(), low, high));
+    if (n)
+      out = *n;
+    else
+      fault(key, fmt::format("{} is not a whole number from {} to {}", v.dump(), low, high));
     return n.has_value();
   }
   bool read_choice(const char* key, const Json& v, std::string& out, std::initializer_list<const char*> known) {
@@ -126,8 +136,10 @@ void read_sample_size(Reader& r, UNet2DConfig& c) {
     }
     const bool pair = v.is_array() && v.size() == 2;
     const auto height = count_from(pair ? v[0] : v, 1, kMaxImage), width = count_from(pair ? v[1] : v, 1, kMaxImage);
-    if (height && width) c.sample_size = {*height, *width};
-    else r.fault("sample_size", v.dump() + " is neither a size nor a pair of sizes");
+    if (height && width)
+      c.sample_size = {*height, *width};
+    else
+      r.fault("sample_size", v.dump() + " is neither a size nor a pair of sizes");
   });
 }
 
@@ -146,11 +158,13 @@ void check_fit(Reader& r, const UNet2DConfig& c) {
   }
   const auto check_heads = [&](std::uint32_t channels, const std::string& where) {
     if (c.attention_head_dim && *c.attention_head_dim > channels) {
-      r.fault("attention_head_dim", fmt::format("{} exceeds the {} channels of {}", *c.attention_head_dim, channels, where));
+      r.fault("attention_head_dim",
+              fmt::format("{} exceeds the {} channels of {}", *c.attention_head_dim, channels, where));
     }
   };
   for (std::size_t i = 0; i < blocks; ++i) {
-    if (c.down_block_types[i] == "AttnDownBlock2D") check_heads(c.block_out_channels[i], fmt::format("down block {}", i));
+    if (c.down_block_types[i] == "AttnDownBlock2D")
+      check_heads(c.block_out_channels[i], fmt::format("down block {}", i));
     if (c.up_block_types[i] == "AttnUpBlock2D") {
       check_heads(c.block_out_channels[blocks - 1 - i], fmt::format("up block {}", i));
     }

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "common/error.hpp"
+#include "worker/models/convolution.hpp"
 #include "worker/models/group_norm.hpp"
 #include "worker/models/unet2d_blocks.hpp"
 
@@ -42,8 +43,8 @@ at::Tensor sinusoidal_embedding(const at::Tensor& timestep, std::int64_t channel
   const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(timestep.device());
   const at::Tensor exponent = at::arange(half, options) * -std::log(10000.0) / (static_cast<double>(half) - freq_shift);
   const at::Tensor angle = timestep.to(at::kFloat).unsqueeze(1) * at::exp(exponent).unsqueeze(0);
-  std::vector<at::Tensor> columns = flip_sin_to_cos ? std::vector{at::cos(angle), at::sin(angle)}
-                                                    : std::vector{at::sin(angle), at::cos(angle)};
+  std::vector<at::Tensor> columns =
+      flip_sin_to_cos ? std::vector{at::cos(angle), at::sin(angle)} : std::vector{at::sin(angle), at::cos(angle)};
   if (channels % 2 == 1) columns.push_back(at::zeros({angle.size(0), 1}, options));
   return at::cat(columns, 1);
 }
@@ -72,8 +73,7 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const Resnet
   norm2_ = register_module("norm2", make_norm(style.groups, out, style.eps));
   conv2_ = register_module("conv2", conv3x3(out, out));
   if (in != out) {
-    conv_shortcut_ =
-        register_module("conv_shortcut", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 1)));
+    conv_shortcut_ = register_module("conv_shortcut", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 1)));
   }
 }
 
@@ -90,18 +90,16 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
     x = at::avg_pool2d(x, 2);
     h = at::avg_pool2d(h, 2);
   }
-  h = conv1_(h);
-  const at::Tensor time = time_emb_proj_(temb).unsqueeze(-1).unsqueeze(-1);
+  const at::Tensor time = time_emb_proj_(temb);
   if (style_.scale_shift) {
-    const std::vector<at::Tensor> parts = time.chunk(2, 1);
-    h = style_.activation(apply_norm(norm2_, h, false) * (1 + parts[0]) + parts[1]);
+    const std::vector<at::Tensor> parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
+    h = style_.activation(apply_norm(norm2_, convolve(conv1_, h), false) * (1 + parts[0]) + parts[1]);
   } else {
-    h = normed(norm2_, h + time);
+    h = normed(norm2_, convolve(conv1_, h, {.enlarge = false, .shift = time, .residual = {}}));
   }
   if (style_.dropout > 0 && is_training()) h = at::dropout(h, style_.dropout, true);
-  h = conv2_(h);
-  if (conv_shortcut_) x = conv_shortcut_(x);
-  h = x + h;
+  h = convolve(conv2_, h,
+               {.enlarge = false, .shift = {}, .residual = conv_shortcut_ ? convolve(conv_shortcut_, x) : x});
   return style_.output_scale == 1 ? h : h / style_.output_scale;
 }
 
@@ -122,8 +120,7 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x) {
   // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last.
   const at::Tensor tokens = (group_norm_ ? apply_norm(group_norm_, x, false) : x).flatten(2).transpose(1, 2);
   const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, head_dim_}).transpose(1, 2); };
-  at::Tensor h =
-      at::scaled_dot_product_attention(split(to_q_(tokens)), split(to_k_(tokens)), split(to_v_(tokens)));
+  at::Tensor h = at::scaled_dot_product_attention(split(to_q_(tokens)), split(to_k_(tokens)), split(to_v_(tokens)));
   h = to_out_(h.transpose(1, 2).reshape({n, -1, heads_ * head_dim_}));
   // x comes first so that the sum takes its memory layout.
   h = x + h.transpose(1, 2).reshape({n, c, height, width});
@@ -134,11 +131,13 @@ DownsampleImpl::DownsampleImpl(std::int64_t channels, std::int64_t padding)
     : padding_(padding), conv_(register_module("conv", conv3x3(channels, channels, 2, padding))) {}
 
 at::Tensor DownsampleImpl::forward(const at::Tensor& x) {
-  return conv_(padding_ == 0 ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x);
+  return convolve(conv_, padding_ == 0 ? at::constant_pad_nd(x, {0, 1, 0, 1}) : x);
 }
 
 UpsampleImpl::UpsampleImpl(std::int64_t channels) : conv_(register_module("conv", conv3x3(channels, channels))) {}
 
-at::Tensor UpsampleImpl::forward(const at::Tensor& x) { return conv_(twice_as_large(x)); }
+at::Tensor UpsampleImpl::forward(const at::Tensor& x) {
+  return convolve(conv_, x, {.enlarge = true, .shift = {}, .residual = {}});
+}
 
 }  // namespace guda::worker

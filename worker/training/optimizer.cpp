@@ -58,6 +58,17 @@ void AdamW::step(double lr) {
   for (torch::Tensor& p : parameters_) p.mutable_grad().reset();
 }
 
+void AdamW::append_state(NamedTensors& state) const {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    state.emplace_back("adamw.exp_avg." + std::to_string(i), first_moments_[i]);
+    state.emplace_back("adamw.exp_avg_sq." + std::to_string(i), second_moments_[i]);
+  }
+}
+
+void AdamW::resume_at(std::uint64_t step) {
+  for (torch::Tensor& count : steps_) count.fill_(static_cast<float>(step));
+}
+
 Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay) : parameters_(std::move(parameters)), max_decay_(max_decay) {
   const torch::NoGradGuard no_grad;
   for (const torch::Tensor& p : parameters_) averages_.push_back(p.detach().clone(at::MemoryFormat::Preserve));
@@ -66,6 +77,10 @@ Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay) : parameters_(
 void Ema::step() {
   const torch::NoGradGuard no_grad;
   at::_foreach_lerp_(averages_, parameters_, 1.0 - ema_decay(max_decay_, step_++));
+}
+
+void Ema::append_state(NamedTensors& state) const {
+  for (std::size_t i = 0; i < averages_.size(); ++i) state.emplace_back("ema." + std::to_string(i), averages_[i]);
 }
 
 void Ema::copy_to_parameters() {

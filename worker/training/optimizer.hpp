@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "jobs/experiment.hpp"
+#include "worker/training/checkpoint_file.hpp"
 
 namespace guda::worker {
 
@@ -26,6 +27,10 @@ class AdamW {
   AdamW(std::vector<torch::Tensor> parameters, const jobs::OptimizerConfig& config, double clip);
   /// Clips, updates the parameters from their gradients and drops the gradients. A parameter without one counts as 0.
   void step(double lr);
+  /// Appends the moments, which share memory with the optimizer: what a continuation needs beside the parameters.
+  void append_state(NamedTensors& state) const;
+  /// Counts on from `step` finished steps, with moments that append_state() gave away and somebody has filled.
+  void resume_at(std::uint64_t step);
 
  private:
   std::vector<torch::Tensor> parameters_, first_moments_, second_moments_, steps_;
@@ -38,6 +43,9 @@ class Ema {
  public:
   Ema(std::vector<torch::Tensor> parameters, double max_decay);
   void step();
+  /// As AdamW's, for the averages.
+  void append_state(NamedTensors& state) const;
+  void resume_at(std::uint64_t step) noexcept { step_ = step; }
   [[nodiscard]] const std::vector<torch::Tensor>& averages() const noexcept { return averages_; }
   /// Writes the averages into the parameters.
   void copy_to_parameters();

@@ -24,7 +24,7 @@ void check_config(const jobs::TrainingConfig& config) {
 }  // namespace
 
 Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
-              torch::Device device, const std::function<void(const Progress&)>& progress) {
+              torch::Device device, const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
   const jobs::TrainingConfig& config = spec.training;
   check_config(config);
   const SeedPath seed = SeedPath(spec.seed) / "train";
@@ -42,8 +42,20 @@ Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, std::sp
   std::optional<Ema> ema;
   if (config.ema_max_decay > 0) ema.emplace(result.model->parameters(), config.ema_max_decay);
 
+  const torch::Tensor losses = torch::zeros({2}, torch::kFloat64);  // first and last: a tensor, to be part of the state
+  double* const sums = losses.data_ptr<double>();
   const std::uint32_t tenth = std::max(1U, config.steps / 10);
-  for (std::uint32_t step = 0; step < config.steps; ++step) {
+  std::uint64_t first_step = 0;
+  if (checkpoints) {
+    NamedTensors state{{"losses", losses}};
+    append_state(*result.model, state);
+    optimizer.append_state(state);
+    if (ema) ema->append_state(state);
+    first_step = checkpoints->resume(std::move(state), config.steps, device);
+    optimizer.resume_at(first_step);
+    if (ema) ema->resume_at(first_step);
+  }
+  for (std::uint64_t step = first_step; step < config.steps; ++step) {
     const auto items = stream.batch(step, config.batch);
     const auto flips = config.horizontal_flip ? draw_flips(seed / "flip", step, config.batch) : std::vector<bool>{};
     const torch::Tensor x0 = gather_images(dataset, items, flips);
@@ -61,10 +73,13 @@ Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, std::sp
     optimizer.step(learning_rate(config.optimizer.lr, step, config.steps, config.warmup_steps, config.decay));
     if (ema) ema->step();
 
-    if (step < tenth) result.first_loss += value / tenth;
-    if (step >= config.steps - tenth) result.last_loss += value / tenth;
-    progress({step + 1, config.steps, value});
+    if (step < tenth) sums[0] += value / tenth;
+    if (step >= config.steps - tenth) sums[1] += value / tenth;
+    const Progress done{step + 1, config.steps, value};
+    checkpoints ? checkpoints->finished_step(done, progress) : progress(done);
   }
+  result.first_loss = sums[0];
+  result.last_loss = sums[1];
   if (ema) ema->copy_to_parameters();
   result.model->eval();
   return result;

@@ -10,6 +10,7 @@
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
 
@@ -21,9 +22,10 @@ struct Trained {
 
 /// Trains on dataset.train without `removed` (sorted). Initial weights, batch order, timesteps and noise depend on
 /// spec.seed only. Deterministic for a fixed number of threads. Calls `progress` once a step.
+/// With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in one go.
 /// Throws Error on a bad config, DivergenceError when a loss is not finite, and whatever `progress` throws.
 [[nodiscard]] Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset,
                             std::span<const std::uint32_t> removed, torch::Device device,
-                            const std::function<void(const Progress&)>& progress);
+                            const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr);
 
 }  // namespace guda::worker

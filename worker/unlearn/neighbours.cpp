@@ -35,7 +35,8 @@ Ranked rank(const float* query, const float* items, std::int64_t d, std::int64_t
 
 }  // namespace
 
-Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tensor& items_in, std::uint32_t k) {
+Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tensor& items_in, std::uint32_t k,
+                              const std::function<void()>& poll) {
   const torch::NoGradGuard no_grad;
   const torch::Tensor queries = queries_in.contiguous();
   const torch::Tensor items = items_in.contiguous();
@@ -46,6 +47,7 @@ Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tens
   const torch::Tensor item_norms = items.square().sum(1);
   const double largest_norm = n > 0 ? item_norms.max().item<double>() : 0;
   for (std::int64_t first = 0; first < m; first += kQueryBlock) {
+    if (poll) poll();
     const torch::Tensor block = queries.narrow(0, first, std::min(kQueryBlock, m - first));
     torch::Tensor nearest, rough_distance;
     if (candidates < n) {

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <functional>
 
 namespace guda::worker {
 
@@ -14,6 +15,8 @@ struct Neighbours {
 /// The k nearest rows of `items` [n, d] to every row of `queries` [m, d] (float32, CPU), by Euclidean distance; all n
 /// of them when k is 0 or larger. Candidates come from a blocked matrix product, distances of candidates are computed
 /// again from differences in float64, and a row whose candidates can't be proven complete is searched in full.
-[[nodiscard]] Neighbours nearest_neighbours(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t k);
+/// `poll`, if any, is called before every few hundred queries and may throw.
+[[nodiscard]] Neighbours nearest_neighbours(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t k,
+                                            const std::function<void()>& poll = {});
 
 }  // namespace guda::worker

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
@@ -21,13 +23,14 @@ namespace {
 /// Differences of forget images to their nearest retain images, looked up by item.
 class NeighbourTable {
  public:
-  NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k) {
+  NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k,
+                 const std::function<void()>& poll) {
     std::vector<std::uint32_t> retained = dataset.train;
     std::erase_if(retained, [&](std::uint32_t item) { return std::binary_search(removed.begin(), removed.end(), item); });
     std::sort(retained.begin(), retained.end());  // ties of distance go by item, whatever the split's order
     retained_ = gather_images(dataset, retained).flatten(1);
     forgotten_ = gather_images(dataset, removed).flatten(1);
-    index_ = nearest_neighbours(forgotten_, retained_, k).index;
+    index_ = nearest_neighbours(forgotten_, retained_, k, poll).index;
     for (std::size_t row = 0; row < removed.size(); ++row) row_[removed[row]] = static_cast<std::int64_t>(row);
   }
   /// [items, K, D]
@@ -99,7 +102,7 @@ double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std
 
 Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
                   std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
-                  const std::function<void(const Progress&)>& progress) {
+                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
   const jobs::UnlearnConfig& config = spec.unlearn;
   const OperatorEntry& op = find_operator(config);
   const bool forgets = op.forget_loss != nullptr;
@@ -114,15 +117,27 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   ItemStream retain_stream(seed / "retain", dataset.train, removed);
   ItemStream forget_stream(seed / "forget", {removed.begin(), removed.end()});
   std::optional<NeighbourTable> neighbours;
-  if (op.needs_neighbours) neighbours.emplace(dataset, removed, config.neighbours);
+  if (op.needs_neighbours) {
+    neighbours.emplace(dataset, removed, config.neighbours,
+                       [&] { progress({0, config.steps, std::numeric_limits<double>::quiet_NaN()}); });
+  }
   const double weight = forget_weight(config, removed.size(), dataset.train.size() - removed.size(), groups);
   const auto split = static_cast<std::int64_t>(config.retain_batch);
 
   model->train();
   AdamW optimizer(model->parameters(), config.optimizer, config.clip);
-  Unlearned result;
+  const torch::Tensor losses = torch::zeros({2}, torch::kFloat64);  // retain and forget: a tensor, to be part of the state
+  double* const sums = losses.data_ptr<double>();
   const std::uint32_t tenth = std::max(1U, config.steps / 10);
-  for (std::uint32_t step = 0; step < config.steps; ++step) {
+  std::uint64_t first_step = 0;
+  if (checkpoints) {
+    NamedTensors state{{"losses", losses}};
+    append_state(*model, state);
+    optimizer.append_state(state);
+    first_step = checkpoints->resume(std::move(state), config.steps, device);
+    optimizer.resume_at(first_step);
+  }
+  for (std::uint64_t step = first_step; step < config.steps; ++step) {
     const Half retain = draw_half(seed / "retain", step, config.retain_batch, retain_stream, dataset, schedule);
     Half batch = retain;
     std::optional<Half> forget;
@@ -157,13 +172,14 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
     loss.backward();
     optimizer.step(learning_rate(config.optimizer.lr, step, config.steps, config.warmup_steps, config.decay));
     if (step >= config.steps - tenth) {
-      result.retain_loss += retain_loss.item<double>() / tenth;
-      if (forgets) result.forget_loss += forget_loss.item<double>() / tenth;
+      sums[0] += retain_loss.item<double>() / tenth;
+      if (forgets) sums[1] += forget_loss.item<double>() / tenth;
     }
-    progress({step + 1, config.steps, value});
+    const Progress done{step + 1, config.steps, value};
+    checkpoints ? checkpoints->finished_step(done, progress) : progress(done);
   }
   model->eval();
-  return result;
+  return {sums[0], sums[1]};
 }
 
 }  // namespace guda::worker

@@ -10,6 +10,7 @@
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
 
@@ -22,10 +23,12 @@ struct Unlearned {
 /// `teacher`: another copy of the full model, not changed; may be empty for operators that need none (needs_teacher).
 /// `removed` sorted, not empty. `groups`: number of groups of the experiment, for proportional forget scaling.
 /// Batch order, timesteps and noise depend on spec.seed only (the forget images on the removal, of course).
-/// Throws Error on a bad config, DivergenceError, and whatever `progress` (called once a step) throws.
+/// With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in one go.
+/// Throws Error on a bad config, DivergenceError, and whatever `progress` (called once a step, and while it looks for
+/// neighbours before the first) throws.
 Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
                   std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
-                  const std::function<void(const Progress&)>& progress);
+                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr);
 
 /// Whether unlearn() reads its teacher under this config. Throws as find_operator.
 [[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -25,7 +26,39 @@ jobs::DiffusionConfig diffusion_of(const std::string& schedule, std::uint32_t ti
   return c;
 }
 
-Ddim recorded_sampler(const Json& o) {
+/// torch.linspace in float32: from either end to the middle.
+std::vector<float> float_linspace(float from, float to, std::uint32_t n) {
+  const float step = (to - from) / static_cast<float>(n - 1);
+  std::vector<float> values(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    values[i] = i < n / 2 ? from + step * static_cast<float>(i) : to - step * static_cast<float>(n - 1 - i);
+  }
+  return values;
+}
+
+/// The tables as DDIMScheduler keeps them: float32 betas, 1 - beta in float32, products rounded to float32
+/// (torch.cumprod multiplies in double and rounds what it stores).
+jobs::NoiseSchedule released_tables(const jobs::DiffusionConfig& c) {
+  std::vector<float> betas(c.timesteps);
+  if (c.schedule == "squaredcos_cap_v2") {
+    const jobs::NoiseSchedule exact(c);
+    for (std::uint32_t t = 0; t < c.timesteps; ++t) betas[t] = static_cast<float>(exact.beta(t));
+  } else if (c.schedule == "linear") {
+    betas = float_linspace(static_cast<float>(c.beta_start), static_cast<float>(c.beta_end), c.timesteps);
+  } else {
+    betas = float_linspace(static_cast<float>(std::sqrt(c.beta_start)), static_cast<float>(std::sqrt(c.beta_end)),
+                           c.timesteps);
+    for (float& beta : betas) beta *= beta;
+  }
+  std::vector<double> products(c.timesteps);
+  double product = 1;
+  for (std::uint32_t t = 0; t < c.timesteps; ++t) products[t] = static_cast<float>(product *= 1.0F - betas[t]);
+  return {std::vector<double>(betas.begin(), betas.end()), products};
+}
+
+enum class Tables { exact, released };
+
+Ddim recorded_sampler(const Json& o, Tables tables) {
   jobs::DiffusionConfig diffusion = diffusion_of(o.at("beta_schedule"));
   if (diffusion.schedule == "scaled_linear") diffusion.beta_start = 1e-4, diffusion.beta_end = 0.02;
   DdimOptions options{.steps = o.at("steps"), .eta = o.at("eta")};
@@ -35,35 +68,41 @@ Ddim recorded_sampler(const Json& o) {
   options.set_alpha_to_one = o.value("set_alpha_to_one", true);
   options.spacing = o.value("timestep_spacing", "leading");
   options.steps_offset = o.value("steps_offset", 0U);
-  return Ddim(jobs::NoiseSchedule(diffusion), prediction_from(o.value("prediction_type", "epsilon")), options);
+  const jobs::NoiseSchedule schedule =
+      tables == Tables::exact ? jobs::NoiseSchedule(diffusion) : released_tables(diffusion);
+  return Ddim(schedule, prediction_from(o.value("prediction_type", "epsilon")), options);
 }
 
 }  // namespace
 
-TEST_CASE("DDIM: every step equals diffusers' within 1e-6 for every recorded set of options") {
+TEST_CASE("DDIM: every step equals diffusers' within 1e-6, on exact tables and on its own float32 ones") {
   const SafetensorsFile file(kGolden / "ddim.safetensors");
   const Json all = Json::parse(file.metadata().at("options"));
   REQUIRE(all.size() >= 9);
+  std::set<std::string> schedules, predictions;
   for (const auto& [name, options] : all.items()) {
     CAPTURE(name);
-    const Ddim ddim = recorded_sampler(options);
+    schedules.insert(options.at("beta_schedule"));
+    predictions.insert(options.value("prediction_type", "epsilon"));
+    const Ddim exact = recorded_sampler(options, Tables::exact), released = recorded_sampler(options, Tables::released);
     const auto recorded = [&](const char* what) { return tensor_from(file, name + "." + what); };
     const at::Tensor timesteps = recorded("timesteps"), results = recorded("results");
-    REQUIRE(static_cast<std::int64_t>(ddim.timesteps().size()) == timesteps.size(0));
+    REQUIRE(static_cast<std::int64_t>(exact.timesteps().size()) == timesteps.size(0));
     at::Tensor x = recorded("sample");
-    for (std::size_t i = 0; i < ddim.timesteps().size(); ++i) {
+    for (std::size_t i = 0; i < exact.timesteps().size(); ++i) {
       const auto row = static_cast<std::int64_t>(i);
-      const std::uint32_t t = ddim.timesteps()[i];
+      const std::uint32_t t = exact.timesteps()[i];
       CAPTURE(t);
       CHECK(t == timesteps[row].item<std::int64_t>());
-      const at::Tensor next = ddim.step(recorded("outputs")[row], t, x, recorded("noises")[row]);
-      const double scale = std::max(1.0, results[row].abs().max().item<double>());
-      CHECK((next - results[row]).abs().max().item<double>() < 1e-6 * scale);
-      // Its own float32 tables keep only three digits of 1 - A_t near t = 0 (tests/golden/README.md).
-      CHECK((next - recorded("released")[row]).abs().max().item<double>() < 1e-5 * scale);
+      const at::Tensor output = recorded("outputs")[row], noise = recorded("noises")[row];
+      const double bound = 1e-6 * std::max(1.0, results[row].abs().max().item<double>());
+      CHECK((exact.step(output, t, x, noise) - results[row]).abs().max().item<double>() < bound);
+      CHECK((released.step(output, t, x, noise) - recorded("released")[row]).abs().max().item<double>() < bound);
       x = results[row];
     }
   }
+  CHECK(schedules == std::set<std::string>{"linear", "scaled_linear", "squaredcos_cap_v2"});
+  CHECK(predictions == std::set<std::string>{"epsilon", "sample", "v_prediction"});
 }
 
 TEST_CASE("noise schedule: betas and their products equal diffusers' within 1e-6") {

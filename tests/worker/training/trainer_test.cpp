@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "common/error.hpp"
+#include "tests/support/in_pieces.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/training/loss_guard.hpp"
 
@@ -89,6 +90,34 @@ TEST_CASE("training: progress counts every step and may stop the job") {
   CHECK(calls == 5);
   CHECK_THROWS_AS((void)train(test::tiny_training(5), test::tiny_dataset(), {}, torch::kCPU,
                               [](const Progress& p) { if (p.step == 3) throw Cancelled{}; }), Cancelled);
+}
+
+TEST_CASE("training: in pieces it ends with the same bits as in one go, with and without EMA, dropout and flips") {
+  at::set_num_threads(1);
+  const jobs::Dataset data = test::tiny_dataset();
+  const auto removed = test::items_of(data, 3);
+  for (const double ema : {0.0, 0.995}) {
+    for (const double dropout : {0.0, 0.2}) {
+      for (const bool flip : {false, true}) {
+        CAPTURE(ema);
+        CAPTURE(dropout);
+        CAPTURE(flip);
+        jobs::TrainSpec spec = test::tiny_training(20);
+        spec.model["dropout"] = dropout;
+        spec.training.ema_max_decay = ema;
+        spec.training.horizontal_flip = flip;
+        const Trained whole = train(spec, data, removed, torch::kCPU, no_progress);
+        // Within the losses of the first tenth, within warm-up, across epochs of 120 items, within the last tenth, at the end.
+        const Trained pieces = test::in_pieces({1, 2, 7, 8, 15, 19, 20}, [&](const auto& progress, JobCheckpoints& checkpoints) {
+          return train(spec, data, removed, torch::kCPU, progress, &checkpoints);
+        });
+        CHECK(test::same_weights(whole.model, pieces.model));
+        CHECK(whole.first_loss == pieces.first_loss);
+        CHECK(whole.last_loss == pieces.last_loss);
+        CHECK_FALSE(pieces.model->is_training());
+      }
+    }
+  }
 }
 
 TEST_CASE("training: a loss that is not finite stops the job with step, timestep and item") {

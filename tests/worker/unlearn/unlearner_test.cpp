@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/error.hpp"
+#include "tests/support/in_pieces.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/diffusion/scoring.hpp"
 #include "worker/training/images.hpp"
@@ -123,6 +124,45 @@ TEST_CASE("unlearning: every option that an operator reads changes its weights")
   differs("retrack_clipped", "kl_cap", [](auto& s) { s.unlearn.kl_cap = 50; });
   differs("retrack_minsnr", "minsnr_gamma", [](auto& s) { s.unlearn.minsnr_gamma = 1; });
   differs("ifu", "rho", [](auto& s) { s.unlearn.rho = 0; });
+}
+
+TEST_CASE("unlearning: in pieces every operator ends with the same bits as in one go, with dropout and distillation too") {
+  Json with_dropout = test::tiny_model();
+  with_dropout["dropout"] = 0.2;
+  const UNet2D other = make_unet2d(with_dropout, 3);
+  const auto check = [&](const std::string& op, const std::string& preserve, const UNet2D& full) {
+    CAPTURE(op);
+    CAPTURE(preserve);
+    auto spec = Study::spec(op, 12);
+    spec.unlearn.preserve = preserve;
+    const auto& removed = study().removed;
+    struct Result {
+      UNet2D model{nullptr};
+      Unlearned losses;
+    };
+    const auto run = [&](const auto& progress, JobCheckpoints* checkpoints) {
+      Result result{copy_unet2d(full), {}};
+      result.losses = unlearn(result.model, full, spec, study().data, removed, 10, torch::kCPU, progress, checkpoints);
+      return result;
+    };
+    const Result whole = run(no_progress, nullptr);
+    const Result pieces =
+        test::in_pieces({1, 4, 5, 11, 12}, [&](const auto& progress, JobCheckpoints& checkpoints) { return run(progress, &checkpoints); });
+    CHECK(test::same_weights(whole.model, pieces.model));
+    CHECK(whole.losses.retain_loss == pieces.losses.retain_loss);
+    CHECK(whole.losses.forget_loss == pieces.losses.forget_loss);
+  };
+  for (const OperatorEntry& entry : kOperators) {
+    check(std::string(entry.name), "standard", study().full);
+    check(std::string(entry.name), "standard", other);
+  }
+  check("retrack_exact", "distillation", study().full);
+}
+
+TEST_CASE("unlearning: a stop is heard while it looks for neighbours") {
+  UNet2D model = copy_unet2d(study().full);
+  CHECK_THROWS_AS(unlearn(model, study().full, Study::spec("retrack_exact"), study().data, study().removed, 10, torch::kCPU,
+                          [](const Progress& p) { if (p.step == 0) throw Cancelled{}; }), Cancelled);
 }
 
 TEST_CASE("unlearning: the forget weight is lambda, lambda n_k/n_r groups, or n_k/n_r") {

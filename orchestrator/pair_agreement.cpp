@@ -1,0 +1,95 @@
+#include "orchestrator/pair_agreement.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+
+#include "common/metrics.hpp"
+
+namespace guda::orchestrator {
+namespace {
+
+constexpr std::size_t kPerQuery = metrics::kPerQuery.size();
+constexpr std::size_t kSums = 6;
+constexpr std::size_t kColumns = kPerQuery + kSums;
+
+double mean_score(const GroupScores& scores, const std::vector<std::size_t>& queries) {
+  double sum = 0;
+  for (const std::size_t q : queries) sum = std::accumulate(scores.row(q), scores.row(q) + scores.groups, sum);
+  return sum / static_cast<double>(queries.size() * scores.groups);
+}
+
+/// The per-query metrics, then the sums of the pooled correlation. `out` is the first cell, `stride` a row's length.
+void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, double* out, std::size_t stride) {
+  const auto [gold, predicted] = pair;
+  const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const std::span<const double> g(gold->row(queries[i]), gold->groups),
+        s(predicted->row(queries[i]), predicted->groups);
+    double* const row = out + i * stride;
+    const metrics::PerQuery values = metrics::per_query(g, s);
+    std::copy(values.begin(), values.end(), row);
+    const metrics::PooledSums sums = metrics::pooled_sums(g, s, gold_centre, predicted_centre);
+    double* const cell = row + kPerQuery;
+    cell[0] = sums.n, cell[1] = sums.g, cell[2] = sums.p, cell[3] = sums.gg, cell[4] = sums.pp, cell[5] = sums.gp;
+  }
+}
+
+/// Metric m from the mean of the columns; r does not change when all sums are divided by the number of queries.
+double metric_of(const double* means, std::size_t m) {
+  if (m < kPerQuery) return means[m];
+  const double* const s = means + kPerQuery;
+  return metrics::PooledSums{.n = s[0], .g = s[1], .p = s[2], .gg = s[3], .pp = s[4], .gp = s[5]}.r();
+}
+
+}  // namespace
+
+std::string metric_name(std::size_t m) { return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooled); }
+
+PairAgreements::PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of,
+                               std::uint64_t seed, std::uint32_t resamples)
+    : queries_(std::move(queries)), resampler_(seed_of, seed), resamples_(resamples) {}
+
+void PairAgreements::measure(const std::vector<Pair>& pairs) {
+  std::vector<Pair> fresh;
+  for (const Pair& pair : pairs) {
+    if (!measured_.contains(pair) && std::find(fresh.begin(), fresh.end(), pair) == fresh.end()) fresh.push_back(pair);
+  }
+  if (fresh.empty()) return;
+  const std::size_t columns = fresh.size() * kColumns;
+  std::vector<double> table(queries_.size() * columns), means(columns, 0.0);
+  for (std::size_t i = 0; i < fresh.size(); ++i) fill_columns(fresh[i], queries_, table.data() + i * kColumns, columns);
+  for (std::size_t i = 0; i < table.size(); ++i) means[i % columns] += table[i];
+  for (double& mean : means) mean /= static_cast<double>(queries_.size());
+  const std::vector<double> resampled = resampled_means(resampler_, resamples_, table, columns);
+  for (std::size_t i = 0; i < fresh.size(); ++i) {
+    Measured& result = measured_[fresh[i]];
+    for (std::size_t m = 0; m <= kPerQuery; ++m) {
+      result.value.push_back(metric_of(means.data() + i * kColumns, m));
+      std::vector<double>& values = result.resampled.emplace_back(resamples_);
+      for (std::uint32_t b = 0; b < resamples_; ++b) {
+        values[b] = metric_of(resampled.data() + b * columns + i * kColumns, m);
+      }
+    }
+  }
+}
+
+Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
+  Measured mean = measured_.at(pairs.front());
+  for (std::size_t p = 1; p < pairs.size(); ++p) {
+    const Measured& other = measured_.at(pairs[p]);
+    for (std::size_t m = 0; m <= kPerQuery; ++m) {
+      mean.value[m] += other.value[m];
+      for (std::uint32_t b = 0; b < resamples_; ++b) mean.resampled[m][b] += other.resampled[m][b];
+    }
+  }
+  if (pairs.size() == 1) return mean;
+  const double n = static_cast<double>(pairs.size());
+  for (std::size_t m = 0; m <= kPerQuery; ++m) {
+    mean.value[m] /= n;
+    for (double& value : mean.resampled[m]) value /= n;
+  }
+  return mean;
+}
+
+}  // namespace guda::orchestrator

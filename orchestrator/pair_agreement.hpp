@@ -1,0 +1,50 @@
+#pragma once
+// Agreement of pairs of score tables over one list of queries, each pair measured once however many views show it.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/bootstrap.hpp"
+#include "orchestrator/group_scores.hpp"
+
+namespace guda::orchestrator {
+
+/// Who is held against what.
+struct Pair {
+  const GroupScores* gold;
+  const GroupScores* predicted;
+  auto operator<=>(const Pair&) const = default;
+};
+
+/// Values of the metrics (metrics::kPerQuery, then pooled_r) on the sample and on every resample.
+struct Measured {
+  std::vector<double> value;                   ///< [metric]
+  std::vector<std::vector<double>> resampled;  ///< [metric][resample]
+};
+
+/// Name of metric m of Measured.
+[[nodiscard]] std::string metric_name(std::size_t m);
+
+/// Everything that is measured on one list of queries and its resamples. Score tables are known by their address and
+/// must outlive this. One thread.
+class PairAgreements {
+ public:
+  /// `seed_of` is the run seed of each query (the clusters), `seed` that of the resamples. `queries` must not be empty.
+  PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of, std::uint64_t seed,
+                 std::uint32_t resamples);
+
+  /// Measures the pairs that are new, all of them in one pass over the resamples.
+  void measure(const std::vector<Pair>& pairs);
+  /// Mean over pairs that have been measured. At least one.
+  [[nodiscard]] Measured mean_of(const std::vector<Pair>& pairs) const;
+
+ private:
+  std::vector<std::size_t> queries_;
+  Resampler resampler_;
+  std::uint32_t resamples_;
+  std::map<Pair, Measured> measured_;
+};
+
+}  // namespace guda::orchestrator

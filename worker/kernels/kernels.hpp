@@ -1,0 +1,62 @@
+#pragma once
+// The arithmetic of small diffusion UNets on a CPU, torch-free: convolutions and GroupNorm + SiLU on channels-last
+// float32 images. Every source of this folder's set is compiled once per instruction set (avx512, avx2, baseline: the
+// names of common/cpu.hpp) and the table of the running processor is used, so that one binary is fast everywhere. Bits
+// depend on the instruction set and on nothing else: not on the batch, nor on how images are spread over threads.
+#include <cstdint>
+#include <span>
+
+namespace guda::worker::kernels {
+
+/// A 3x3 convolution with padding 1 (stride 1 or 2, or of the input enlarged twofold by nearest neighbour), or a 1x1
+/// one.
+struct ConvShape {
+  std::int64_t in, out;        ///< channels
+  std::int64_t height, width;  ///< of the input, before it is enlarged
+  int kernel = 3;              ///< 1 or 3
+  int stride = 1;              ///< 1 or 2 (kernel 3)
+  bool enlarge = false;        ///< nearest neighbour x2 first (kernel 3, stride 1)
+
+  [[nodiscard]] std::int64_t out_height() const { return enlarge ? 2 * height : (height - 1) / stride + 1; }
+  [[nodiscard]] std::int64_t out_width() const { return enlarge ? 2 * width : (width - 1) / stride + 1; }
+};
+
+inline constexpr std::int64_t kMaxNormChannels = 4096;
+
+struct GroupNormShape {
+  std::int64_t batch, pixels, channels, groups;  ///< at most kMaxNormChannels channels
+  float eps;
+  bool silu;
+};
+
+/// Images are [n, height, width, channels], weights [out, in, kernel, kernel]. Nothing may overlap. Thread-safe.
+struct Kernels {
+  const char* isa;
+
+  /// y = convolution(x) + bias[out] + shift[n, out] + residual (like y); each of the three may be null.
+  void (*conv_forward)(const ConvShape& shape, std::int64_t images, const float* x, const float* weight,
+                       const float* bias, const float* shift, const float* residual, float* y);
+  /// dx is written.
+  void (*conv_backward_input)(const ConvShape& shape, std::int64_t images, const float* weight, const float* dy,
+                              float* dx);
+  /// dweight is added to; dshift [n, out] (the sum of dy over pixels) is written.
+  void (*conv_backward_weight)(const ConvShape& shape, std::int64_t images, const float* x, const float* dy,
+                               float* dweight, float* dshift);
+
+  /// x, y [batch, pixels, channels]; gamma, beta [channels]; mean, rstd [batch, groups] are written for the backward
+  /// pass.
+  void (*group_norm_forward)(const GroupNormShape& shape, const float* x, const float* gamma, const float* beta,
+                             float* y, float* mean, float* rstd);
+  /// dx is written; dgamma and dbeta [channels] are added to.
+  void (*group_norm_backward)(const GroupNormShape& shape, const float* x, const float* gamma, const float* beta,
+                              const float* mean, const float* rstd, const float* dy, float* dx, float* dgamma,
+                              float* dbeta);
+};
+
+/// The fastest set that this processor can run.
+[[nodiscard]] const Kernels& kernels();
+
+/// Every set that this processor can run, fastest first.
+[[nodiscard]] std::span<const Kernels* const> usable_kernels();
+
+}  // namespace guda::worker::kernels

@@ -1,0 +1,54 @@
+#pragma once
+// Vectors of the instruction set that this translation unit is compiled for. Only for the sources of kernels.hpp: they
+// are compiled with flags of their own, so that nothing inline that another unit may share belongs in them.
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#if !defined(GUDA_ISA)
+#error "compiled once per instruction set with -DGUDA_ISA=<name>: worker/CMakeLists.txt"
+#endif
+#define GUDA_INLINE __attribute__((always_inline)) inline
+
+namespace guda::worker::kernels::GUDA_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr std::int64_t kLanes = 16;
+#elif defined(__AVX2__)
+constexpr std::int64_t kLanes = 8;
+#else
+constexpr std::int64_t kLanes = 4;
+#endif
+typedef float Lanes __attribute__((vector_size(4 * kLanes)));
+typedef std::int32_t IntLanes __attribute__((vector_size(4 * kLanes)));
+
+GUDA_INLINE Lanes load(const float* from) {
+  Lanes v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+GUDA_INLINE void store(float* to, Lanes v) { std::memcpy(to, &v, sizeof v); }
+/// The first n lanes; the others are 0.
+GUDA_INLINE Lanes load_part(const float* from, std::int64_t n) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), from);
+#else
+  Lanes v{};
+  for (std::int64_t i = 0; i < n; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+GUDA_INLINE void store_part(float* to, Lanes v, std::int64_t n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << n) - 1), v);
+#else
+  for (std::int64_t i = 0; i < n; ++i) to[i] = v[i];
+#endif
+}
+
+}  // namespace
+}  // namespace guda::worker::kernels::GUDA_ISA

@@ -1,0 +1,22 @@
+#pragma once
+// What each instruction set's copy of the kernels is called: kernels.hpp describes them.
+#include "worker/kernels/kernels.hpp"
+
+#define GUDA_KERNEL_SET(ISA)                                                                                        \
+  namespace guda::worker::kernels::ISA {                                                                            \
+  void conv_forward(const ConvShape&, std::int64_t, const float*, const float*, const float*, const float*,         \
+                    const float*, float*);                                                                          \
+  void conv_backward_input(const ConvShape&, std::int64_t, const float*, const float*, float*);                     \
+  void conv_backward_weight(const ConvShape&, std::int64_t, const float*, const float*, float*, float*);            \
+  void group_norm_forward(const GroupNormShape&, const float*, const float*, const float*, float*, float*, float*); \
+  void group_norm_backward(const GroupNormShape&, const float*, const float*, const float*, const float*,           \
+                           const float*, const float*, float*, float*, float*);                                     \
+  inline constexpr Kernels kSet{                                                                                    \
+      #ISA, conv_forward, conv_backward_input, conv_backward_weight, group_norm_forward, group_norm_backward};      \
+  }
+
+#if defined(__x86_64__)
+GUDA_KERNEL_SET(avx512)
+GUDA_KERNEL_SET(avx2)
+#endif
+GUDA_KERNEL_SET(baseline)

@@ -1,0 +1,157 @@
+#include "worker/models/convolution.hpp"
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include "worker/kernels/kernels.hpp"
+
+namespace guda::worker {
+namespace {
+
+using kernels::ConvShape;
+using kernels::kernels;
+
+constexpr at::MemoryFormat kLast = at::MemoryFormat::ChannelsLast;
+
+/// What stands for an input that was not given: autograd functions take no undefined tensors.
+const float* data_or_null(const at::Tensor& t) { return t.numel() > 0 ? t.const_data_ptr<float>() : nullptr; }
+
+/// Where the kernels win: beyond it the weights of a register block leave the first-level cache and LibTorch is faster.
+bool is_small(const ConvShape& s) {
+  return s.in <= 128 && s.in * s.out * s.kernel * s.kernel <= 9 * 64 * 128 && s.height * s.width <= 1024;
+}
+
+std::optional<ConvShape> shape_of(const torch::nn::Conv2d& conv, const at::Tensor& x, bool enlarge) {
+  const auto& o = conv->options;
+  if (!x.is_cpu() || x.scalar_type() != at::kFloat || x.dim() != 4 || o.groups() != 1 ||
+      conv->weight.scalar_type() != at::kFloat)
+    return std::nullopt;
+  const std::int64_t kernel = o.kernel_size()->at(0), stride = o.stride()->at(0);
+  const auto* padding = std::get_if<torch::ExpandingArray<2>>(&o.padding());
+  if (padding == nullptr || (*padding)->at(0) != kernel / 2 || (kernel != 1 && kernel != 3) ||
+      (stride != 1 && (stride != 2 || kernel != 3))) {
+    return std::nullopt;
+  }
+  const ConvShape s{o.in_channels(),          o.out_channels(),         x.size(2), x.size(3),
+                    static_cast<int>(kernel), static_cast<int>(stride), enlarge};
+  if (!is_small(s)) return std::nullopt;
+  return s;
+}
+
+/// Runs body(first image, images, part) on the worker's threads.
+template <class Body>
+void over_images(std::int64_t images, const Body& body) {
+  const std::int64_t parts = std::min<std::int64_t>(images, at::get_num_threads());
+  if (parts <= 1) return body(0, images, 0);
+  at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) {
+      const std::int64_t first = images * part / parts;
+      body(first, images * (part + 1) / parts - first, part);
+    }
+  });
+}
+
+at::Tensor forward(const ConvShape& s, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                   const at::Tensor& shift, const at::Tensor& residual) {
+  at::Tensor y = at::empty({x.size(0), s.out, s.out_height(), s.out_width()}, x.options(), kLast);
+  const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
+  const float *const from = x.const_data_ptr<float>(), *const w = weight.const_data_ptr<float>();
+  const float *const b = data_or_null(bias), *const added = data_or_null(shift), *const kept = data_or_null(residual);
+  float* const to = y.mutable_data_ptr<float>();
+  over_images(x.size(0), [&](std::int64_t first, std::int64_t count, std::int64_t) {
+    kernels().conv_forward(s, count, from + first * x_size, w, b, added == nullptr ? nullptr : added + first * s.out,
+                           kept == nullptr ? nullptr : kept + first * y_size, to + first * y_size);
+  });
+  return y;
+}
+
+at::Tensor backward_input(const ConvShape& s, const at::Tensor& weight, const at::Tensor& dy) {
+  at::Tensor dx = at::empty({dy.size(0), s.in, s.height, s.width}, dy.options(), kLast);
+  const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
+  const float *const w = weight.const_data_ptr<float>(), *const from = dy.const_data_ptr<float>();
+  float* const to = dx.mutable_data_ptr<float>();
+  over_images(dy.size(0), [&](std::int64_t first, std::int64_t count, std::int64_t) {
+    kernels().conv_backward_input(s, count, w, from + first * y_size, to + first * x_size);
+  });
+  return dx;
+}
+
+struct WeightGradient {
+  at::Tensor weight;  ///< like the weights
+  at::Tensor shift;   ///< [N, out]
+};
+
+WeightGradient backward_weight(const ConvShape& s, const at::Tensor& x, const at::Tensor& dy) {
+  const std::int64_t parts = std::min<std::int64_t>(x.size(0), at::get_num_threads());
+  at::Tensor partial = at::zeros({parts, s.out, s.in, s.kernel, s.kernel}, x.options());
+  at::Tensor shift = at::empty({x.size(0), s.out}, x.options());
+  const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
+  const float *const images = x.const_data_ptr<float>(), *const from = dy.const_data_ptr<float>();
+  float *const weights = partial.mutable_data_ptr<float>(), *const shifts = shift.mutable_data_ptr<float>();
+  over_images(x.size(0), [&](std::int64_t first, std::int64_t count, std::int64_t part) {
+    kernels().conv_backward_weight(s, count, images + first * x_size, from + first * y_size,
+                                   weights + part * s.out * s.in * s.kernel * s.kernel, shifts + first * s.out);
+  });
+  return {parts == 1 ? partial[0] : partial.sum(0), shift};
+}
+
+struct SmallConvolution : torch::autograd::Function<SmallConvolution> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const at::Tensor& shift, const at::Tensor& residual,
+                            const ConvShape& s) {
+    context->save_for_backward({x, weight});
+    context->saved_data["stride"] = s.stride;
+    context->saved_data["enlarge"] = s.enlarge;
+    return worker::forward(s, x, weight, bias, shift, residual);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1];
+    const at::Tensor dy = grads[0].contiguous(kLast);
+    const ConvShape s{weight.size(1),
+                      weight.size(0),
+                      x.size(2),
+                      x.size(3),
+                      static_cast<int>(weight.size(2)),
+                      static_cast<int>(context->saved_data["stride"].toInt()),
+                      context->saved_data["enlarge"].toBool()};
+    const bool bias = context->needs_input_grad(2), shift = context->needs_input_grad(3);
+    at::Tensor dx, dweight, dbias, dshift;
+    if (context->needs_input_grad(0)) dx = backward_input(s, weight, dy);
+    if (context->needs_input_grad(1) || bias || shift) {
+      WeightGradient gradient = backward_weight(s, x, dy);
+      dweight = gradient.weight;
+      if (bias) dbias = gradient.shift.sum(0);
+      if (shift) dshift = gradient.shift;
+    }
+    return {dx, dweight, dbias, dshift, context->needs_input_grad(4) ? dy : at::Tensor(), at::Tensor()};
+  }
+};
+
+at::Tensor plain(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
+  at::Tensor y = conv(around.enlarge ? at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}, 2.0, 2.0) : x);
+  if (around.shift.defined()) y = y + around.shift.unsqueeze(-1).unsqueeze(-1);
+  return around.residual.defined() ? around.residual + y : y;
+}
+
+}  // namespace
+
+at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
+  const auto s = shape_of(conv, x, around.enlarge);
+  if (!s) return plain(conv, x, around);
+  const at::Tensor input = x.contiguous(kLast), weight = conv->weight.contiguous();
+  const at::Tensor none = at::empty({0}, x.options());
+  at::Tensor shift = none, residual = none;
+  if (around.shift.defined()) shift = around.shift.expand({x.size(0), s->out}).contiguous();
+  if (around.residual.defined()) residual = around.residual.contiguous(kLast);
+  const bool recorded =
+      at::GradMode::is_enabled() && !x.is_inference() &&
+      (x.requires_grad() || weight.requires_grad() || shift.requires_grad() || residual.requires_grad());
+  const at::Tensor& bias = conv->bias.defined() ? conv->bias : none;
+  return recorded ? SmallConvolution::apply(input, weight, bias, shift, residual, *s)
+                  : forward(*s, input, weight, bias, shift, residual);
+}
+
+}  // namespace guda::worker
