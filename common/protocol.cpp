@@ -30,8 +30,8 @@ struct Writer {
     j["step"] = m.step;
     j["steps"] = m.steps;
     j["loss"] = m.loss;  // NaN becomes null
-    j["checkpoint_in"] = m.checkpoint_in;
     j["quiet"] = m.quiet;
+    j["checkpoint_in"] = m.checkpoint_in;
   }
   void operator()(const message::Done& m) const {
     j["lease"] = lease_json(m.lease);
@@ -62,8 +62,8 @@ Message parse(const std::string& type, const Json& j) {
   if (type == "beat") {
     const Json& loss = j.at("loss");
     return message::Beat{j.at("busy").get<bool>(), lease_from(j), j.at("step").get<std::uint64_t>(), j.at("steps").get<std::uint64_t>(),
-                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(),
-                         j.at("checkpoint_in").get<double>(), j.value("quiet", 0.0)};
+                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(), j.at("checkpoint_in").get<double>(),
+                         j.at("quiet").get<double>()};
   }
   if (type == "done") return message::Done{lease_from(j), j.at("seconds").get<double>(), j.at("rows").get<RowsRef>(), j.at("metrics")};
   if (type == "failed") {

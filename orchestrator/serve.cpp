@@ -391,7 +391,8 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
 
 Json to_json(const Life& l) {
   return {{"epoch", l.epoch}, {"epoch_name", fmt::format("{:04}", l.epoch)}, {"token", l.token}, {"threads", l.threads},
-          {"beat_every", l.beat_every}, {"checkpoint_every", l.checkpoint_every}, {"cancel_grace", l.cancel_grace}, {"deadline", l.deadline}, {"chaos", l.chaos}, {"visible_within", l.visible_within}, {"suspect_after", l.scheduler.suspect_after},
+          {"beat_every", l.beat_every}, {"checkpoint_every", l.checkpoint_every}, {"cancel_grace", l.cancel_grace}, {"deadline", l.deadline}, {"chaos", l.chaos},
+          {"visible_within", l.visible_within}, {"suspect_after", l.scheduler.suspect_after},
           {"lost_after", l.scheduler.lost_after}, {"no_progress_after", l.scheduler.no_progress_after},
           {"crash_limit", l.scheduler.crash_limit}};
 }

@@ -44,6 +44,6 @@ int main(int argc, char** argv) {
         default: break;                     // 3, 4: works on until cancelled
       }
     }
-    if (held.job == 3 || held.job == 4) say(message::Beat{true, held, ++spin, 1000, 0.5, 0});
+    if (held.job == 3 || held.job == 4) say(message::Beat{true, held, ++spin, 1000, 0.5, 0, 0});
   }
 }
