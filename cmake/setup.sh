@@ -68,6 +68,9 @@ missing_packages() {
   done
 }
 
+# has_candidate NAME: apt could install a package of that very name; a virtual one, such as Ubuntu's chromium, is none
+has_candidate() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+
 # The command prefix that gives the right to install; fails where there is none.
 as_root() {
   if [ "$(id -u)" = 0 ]; then
@@ -186,8 +189,12 @@ install_cluster_packages() {
 # The tests' own Python, and a browser for the report's tests. Tests that lack one are reported as skipped by CTest.
 setup_test_tools() {
   # shellcheck disable=SC2086  # a list of words
-  if command -v apt-cache >/dev/null 2>&1 && [ -n "$(missing_packages $browser_packages)" ]; then
-    (install_packages $browser_packages) || echo "    no Chromium: the browser tests will be skipped" >&2
+  if [ -n "$(missing_packages $browser_packages)" ]; then
+    if has_candidate chromium; then
+      (install_packages $browser_packages) || echo "    no Chromium: the browser tests will be skipped" >&2
+    elif ! command -v chromium >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
+      echo "    no Chromium package here (Ubuntu has it as a snap only): the browser tests will be skipped" >&2
+    fi
   fi
   # shellcheck disable=SC2086  # a list of words
   if command -v apt-cache >/dev/null 2>&1 && [ -n "$(missing_packages $cluster_packages)" ]; then

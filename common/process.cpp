@@ -53,6 +53,7 @@ pid_t spawn(const SpawnOptions& options) {
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     for (const int s : {SIGINT, SIGTERM, SIGUSR2, SIGPIPE}) ::signal(s, SIG_DFL);
+    if (options.ignore_usr2) ::signal(SIGUSR2, SIG_IGN);
     if (output) {
       ::dup2(output.get(), 1);
       ::dup2(output.get(), 2);

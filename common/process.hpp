@@ -16,6 +16,7 @@ struct SpawnOptions {
   int inherit_fd = -1;                      ///< becomes descriptor 3 of the child
   std::filesystem::path output;             ///< stdout and stderr are appended there; empty: inherited
   bool new_group = false;                   ///< own process group (terminal signals do not reach it)
+  bool ignore_usr2 = false;                 ///< from its first instruction on; else SIGUSR2 kills it
 };
 
 /// fork + exec. The child gets SIGKILL when the calling thread's process dies. Throws Error when the program can't start.

@@ -31,6 +31,7 @@ WorkerProcess::WorkerProcess(const WorkerCommand& command) {
   options.inherit_fd = theirs.get();
   options.output = command.log;
   oom_kills_before_ = oom_kills();
+  options.ignore_usr2 = true;  // mpirun forwards a planned stop to whole process groups; the agent tells the worker
   pid_ = spawn(options);
 }
 

@@ -70,6 +70,7 @@ AgreementView view_from(const Json& json, const std::string& path) {
   view.draws = text_or_empty(json, "draws", path);
   if (view.draws != "independent" && view.draws != "same") refuse(path + ".draws", "is neither independent nor same");
   view.reference = text_or_empty(json, "reference", path);
+  view.reference_kind = text_or_empty(json, "reference_kind", path);
   view.queries = count_of(json, "queries", path);
   view.groups = count_of(json, "groups", path);
   view.chance = estimates_of(json, "chance", path);

@@ -26,6 +26,7 @@ struct AgreementView {
     Estimates metrics;
   };
   std::string query_set, weighting, draws, reference;
+  std::string reference_kind;  ///< "single", "each" (mean of the agreements with two), "mean" (of two); may be empty
   std::uint64_t queries = 0, groups = 0;
   Estimates chance, ceiling, repeatability;  ///< empty where not measured
   std::vector<Method> methods;               ///< descending Top-1

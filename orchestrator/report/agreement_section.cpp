@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "common/html_escape.hpp"
 #include "orchestrator/report/charts.hpp"
@@ -17,7 +18,7 @@ int decimals_for(const AgreementView& view) {
   std::vector<double> widths;
   for (const auto& method : view.methods) {
     const Estimate e = estimate_of(method.metrics, "top1");
-    if (std::isfinite(e.high - e.low)) widths.push_back(e.high - e.low);
+    if (e.high > e.low) widths.push_back(e.high - e.low);  // no width: nothing varied, which is not precision
   }
   if (widths.empty()) return 2;
   std::nth_element(widths.begin(), widths.begin() + static_cast<std::ptrdiff_t>(widths.size() / 2), widths.end());
@@ -29,9 +30,15 @@ std::string interval_text(const Estimate& e, int decimals) {
   return fmt::format("[{}, {}]", fixed(e.low, decimals), fixed(e.high, decimals));
 }
 
+std::string against(const AgreementView& view) {
+  if (view.reference_kind == "each") return "mean of the agreements with " + view.reference;
+  return "against " + view.reference;
+}
+
 std::string view_name(const AgreementView& view) {
-  return fmt::format("{} queries, {} weights, {}", view.query_set, view.weighting,
-                     view.draws == "same" ? "same draws (the papers\u2019 protocol)" : "independent draws");
+  return fmt::format("{} queries, {} weights, {}, {}", view.query_set, view.weighting,
+                     view.draws == "same" ? "same draws (the papers\u2019 protocol)" : "independent draws",
+                     against(view));
 }
 
 /// Metrics for which the view has any number.
@@ -150,8 +157,17 @@ std::string view_html(const ReportData& data, const AgreementView& view, bool op
                      escape_html(view_name(view)), body);
 }
 
-/// Top-1 of every method in every view, so that nobody must open them all.
-std::string overview(const ReportData& data, const Views& views) {
+/// With two LOGO seeds the views that a ceiling stands beside, the mean of the agreements with either; else all.
+Views headline_views(const Views& all) {
+  Views views;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(views),
+               [](const auto& v) { return v.reference_kind == "each"; });
+  return views.empty() ? all : views;
+}
+
+/// Top-1 of every method in every headline view, so that nobody must open them all.
+std::string overview(const ReportData& data, const Views& all) {
+  const Views views = headline_views(all);
   std::vector<std::string> methods;
   for (const auto& view : views)
     for (const auto& method : view.methods)
@@ -179,9 +195,12 @@ std::string overview(const ReportData& data, const Views& views) {
     rows += "</tr>\n";
   }
   if (any_ceiling) rows += "<tr class=\"extra\"><th scope=\"row\">ceiling</th>" + ceiling + "</tr>\n";
-  return scrolling(
-      "Top-1 of every method in every view",
-      fmt::format("<table class=\"agreement\"><thead>{}</tr></thead><tbody>\n{}</tbody></table>", head, rows));
+  const std::string note = views.size() == all.size() ? ""
+                                                      : fmt::format("<p>Top-1, {}; single references are below.</p>",
+                                                                    escape_html(against(views.front())));
+  return note + scrolling("Top-1 of every method",
+                          fmt::format("<table class=\"agreement\"><thead>{}</tr></thead><tbody>\n{}</tbody></table>",
+                                      head, rows));
 }
 
 /// Only the colours that occur.

@@ -17,7 +17,7 @@ namespace {
 constexpr Colour kPage{252, 252, 251}, kText{27, 31, 36}, kMuted{86, 96, 107}, kRule{223, 227, 230}, kBar{53, 104, 168},
     kPaleBar{160, 184, 214}, kWhisker{17, 21, 26};
 constexpr int kWidth = 1080, kMargin = 32, kPicture = 256, kRight = kMargin + kPicture + 36, kLabels = 130,
-              kValues = 170, kRow = 34, kBarHeight = 20;
+              kValues = 240, kRow = 34, kBarHeight = 20;
 constexpr int kNameHeight = 40, kMethodHeight = 34, kVerdictHeight = 44;
 constexpr std::size_t kMostCards = 200;
 

@@ -128,12 +128,14 @@ def main():
         refused = run(one, "--set", "queries.real.count=12", check=False)
         assert refused.returncode == 2, refused.stderr
         busy = subprocess.Popen([GUDA, "run", RECIPE, "--run-dir", Path(work) / "busy", "--workers", "1", *FAST],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         time.sleep(1.5)
         second = run(Path(work) / "busy", check=False)
         assert second.returncode == 2 and "at work" in second.stderr, second.stderr
         busy.send_signal(signal.SIGINT)
-        assert busy.wait(timeout=60) in (0, 75)
+        said = busy.communicate(timeout=60)[1]
+        assert busy.returncode in (0, 75)
+        assert "killed by signal" not in said, f"a planned stop killed a worker:\n{said}"
         status = json.loads(subprocess.run([GUDA, "status", Path(work) / "busy", "--json"], capture_output=True, text=True).stdout)
         assert not status["alive"], status
         run(Path(work) / "busy", "--workers", "2")

@@ -86,11 +86,33 @@ TEST_CASE("report: the answer names the best unlearner with interval, ceiling, b
 
 TEST_CASE("report: independent draws come before the papers' protocol, which is labelled") {
   const std::string page = render_report(tests::sample_report());
-  const std::size_t first_same = page.find("same draws (the papers\u2019 protocol)</summary>");
+  const std::size_t first_same = page.find("same draws (the papers\u2019 protocol), against logo</summary>");
   REQUIRE(first_same != std::string::npos);
-  CHECK(page.rfind("independent draws</summary>") < first_same);
+  CHECK(page.rfind("independent draws, against logo</summary>") < first_same);
   CHECK(count(page, "<details class=\"view\"") == 8);
   CHECK(count(page, "<details class=\"view\" open>") == 1);
+}
+
+TEST_CASE("report: with two seeds of the reference each view says what it is held against, the overview shows the mean") {
+  ReportData data = tests::sample_report();
+  const Json views = data.comparison["views"];
+  data.comparison["views"] = Json::array();
+  for (const Json& view : views) {
+    for (const auto& [reference, kind] : {std::pair{"logo", "single"}, {"logo_b", "single"}, {"logo+logo_b", "each"}}) {
+      Json held = view;
+      held["reference"] = reference;
+      held["reference_kind"] = kind;
+      data.comparison["views"].push_back(held);
+    }
+  }
+  const std::string page = render_report(data);
+  CHECK(count(page, ", against logo</summary>") == views.size());
+  CHECK(count(page, ", against logo_b</summary>") == views.size());
+  CHECK(count(page, ", mean of the agreements with logo+logo_b</summary>") == views.size());
+  const std::size_t overview = page.find("Top-1 of every method");
+  REQUIRE(overview != std::string::npos);
+  const std::string head = page.substr(overview, page.find("</thead>", overview) - overview);
+  CHECK(count(head, "<th scope=\"col\" class=\"num\">") == views.size());
 }
 
 TEST_CASE("report: agreement and indecision are said in words on each card") {

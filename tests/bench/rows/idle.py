@@ -1,4 +1,4 @@
-"""Processor share of a rank that has nothing to do, below 2 %: agent, its worker, coordinator and mpirun, while one of two workers trains."""
+"""Processor share of a rank that has nothing to do, below 2 %: agent, its worker, coordinator and mpirun, while three of four workers train."""
 
 import json
 import pathlib
@@ -13,25 +13,27 @@ SECONDS = 20
 
 
 def wait_for_one_at_work(run, child):
-    """The device of the idle worker, once the full model is trained by the other one."""
-    until = time.time() + 60
+    """Two groups: the full model and two LOGO models are trained, everything else waits for them."""
+    until = time.time() + 120
     while time.time() < until and child.poll() is None:
         try:
             workers = json.loads((run / "status.json").read_text())["workers"]
         except (FileNotFoundError, json.JSONDecodeError):
             workers = []
-        if sorted(w["state"] for w in workers) == ["idle", "running"]:
+        if sorted(w["state"] for w in workers) == ["idle", "running", "running", "running"]:
             return
         time.sleep(0.1)
-    raise RuntimeError("the run did not come to one idle and one training worker")
+    raise RuntimeError("the run did not come to one idle and three training workers")
 
 
 def measure(options):
     guda = program("guda")
     program("guda-worker")
     with tempfile.TemporaryDirectory() as scratch:
-        run = pathlib.Path(scratch) / "run"
-        child = subprocess.Popen([guda, "run", RECIPES / "digits-smoke.yaml", "--run-dir", run, "--workers", "2", "--set", "training.steps=1000000"],
+        run, manifest = pathlib.Path(scratch) / "run", pathlib.Path(scratch) / "groups.json"
+        manifest.write_text(json.dumps({"one": list(range(100)), "two": list(range(100, 200))}))
+        child = subprocess.Popen([guda, "run", RECIPES / "digits.yaml", "--run-dir", run, "--workers", "4", "--set", "training.steps=1000000",
+                              "--set", f"groups={{by: manifest, manifest: {manifest}}}"],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for_one_at_work(run, child)
@@ -49,7 +51,7 @@ def measure(options):
     rows = []
     for name in ("guda-agent", "guda-worker", "guda-coordinator", "mpirun", "guda"):
         found = [share for known, share in shares.items() if known == name[:15]]
-        # Of two workers one trains; the least busy one is the idle one. Both agents idle.
+        # The least busy worker is the idle one. Agents and coordinator only wait, whatever the workers do.
         share = (min if name == "guda-worker" else max)(found[0])
         rows.append(bounded(f"idle: {name}", share, "%", 2))
     return rows
