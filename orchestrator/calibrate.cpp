@@ -65,6 +65,7 @@ jobs::JobSpec enlarged(const jobs::JobSpec& job, double factor) {
 /// A worker and the job that it is at.
 struct Bench {
   std::unique_ptr<cluster::WorkerProcess> worker;
+  RunLayout run;
   fs::path log;
   bool ready = false;
 };
@@ -120,6 +121,8 @@ class Calibrator {
  private:
   void start(const jobs::Plan& plan, const std::string& phase) {
     benches_.clear();
+    digests_.clear();
+    for (const jobs::JobSpec& job : plan.jobs) digests_.push_back(job.digest.hex);
     for (std::uint32_t w = 0; w < request_.workers; ++w) {
       const RunLayout run{request_.scratch / fmt::format("{}-{}", phase, w)};
       make_run_folders(run);
@@ -130,7 +133,7 @@ class Calibrator {
       command.segment = "0001-1.seg";
       command.threads = plan.numerics.threads;
       command.log = run.logs() / "worker.log";
-      benches_.push_back({std::make_unique<cluster::WorkerProcess>(command), command.log, false});
+      benches_.push_back({std::make_unique<cluster::WorkerProcess>(command), run, command.log, false});
     }
     for (Bench& bench : benches_) {
       while (!bench.ready) {
@@ -143,6 +146,9 @@ class Calibrator {
   std::vector<double> seconds_of(std::uint32_t job) {
     const Lease lease{job, ++attempt_};
     for (Bench& bench : benches_) {
+      // A worker takes what an earlier attempt has published: then there would be nothing to measure.
+      fs::remove_all(bench.run.artifacts() / digests_.at(job));
+      fs::remove_all(bench.run.artifacts() / (digests_.at(job) + ".checkpoints"));
       if (!bench.worker->send(message::Assign{lease})) throw Error("guda-worker went away: " + last_words(bench));
     }
     std::vector<double> seconds;
@@ -177,6 +183,7 @@ class Calibrator {
   const CalibrationRequest& request_;
   const double give_up_;
   std::vector<Bench> benches_;
+  std::vector<std::string> digests_;   // of the plan's jobs
   std::uint32_t attempt_ = 0;
 };
 
