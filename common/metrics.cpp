@@ -159,6 +159,7 @@ PerQuery per_query(std::span<const double> gold, std::span<const double> predict
   require_pair(gold, predicted);
   const Order gold_order = order_of(gold), predicted_order = order_of(predicted);
   const Order gold_ranks = ranks_of(gold_order), predicted_ranks = ranks_of(predicted_order);
+  const Calibrated fit = calibrated_error(gold, predicted);
   return {static_cast<double>(gold_order[0] == predicted_order[0]),
           top_overlap_of(gold_ranks, predicted_order, 3),
           1.0 / (predicted_ranks[gold_order[0]] + 1.0),
@@ -169,7 +170,24 @@ PerQuery per_query(std::span<const double> gold, std::span<const double> predict
           wpra_of(gold_ranks, gold, predicted, 3, PredictedTies::discordant, 1e-12),
           rbo_of(gold_order, predicted_order, 0.9),
           spearman_of(gold, predicted, gold_order, predicted_order),
-          kendall_of(gold, predicted)};
+          kendall_of(gold, predicted),
+          top_overlap_of(gold_ranks, predicted_order, 5),
+          ndcg_of(gold_ranks, predicted_order, 10, Gain::exponential),
+          ndcg_of(gold_ranks, predicted_order, 10, Gain::linear),
+          wpra_of(gold_ranks, gold, predicted, 3, PredictedTies::dropped, 1e-6),
+          wpra_of(gold_ranks, gold, predicted, gold.size(), PredictedTies::discordant, 1e-12),
+          pearson(gold, predicted),
+          fit.mse,
+          fit.mae,
+          fit.slope < 0 ? 1.0 : 0.0};
+}
+
+bool lower_is_better(std::string_view metric) noexcept {
+  return metric.starts_with("cal_") || metric == "global_mse";
+}
+
+bool has_chance(std::string_view metric) noexcept {
+  return !metric.starts_with("cal_") && !metric.starts_with("global_");
 }
 
 double top_overlap(std::span<const double> gold, std::span<const double> predicted, std::size_t k) {
@@ -237,6 +255,16 @@ double PooledSums::r() const {
   return std::clamp((gp - g * p / n) / std::sqrt(gold * predicted), -1.0, 1.0);
 }
 
+double PooledSums::slope() const {
+  const double predicted = n > 0 ? pp - p * p / n : 0;
+  return predicted <= 1e-14 * pp ? 0 : (gp - g * p / n) / predicted;
+}
+
+double PooledSums::mse() const {
+  if (n <= 0) return 0;
+  return std::max(0.0, (gg - g * g / n) - slope() * (gp - g * p / n)) / n;
+}
+
 PooledSums pooled_sums(std::span<const double> gold, std::span<const double> predicted, double gold_centre,
                        double predicted_centre) {
   require_pair(gold, predicted);
@@ -258,6 +286,7 @@ double chance(std::string_view metric, std::size_t groups) {
   const double n = static_cast<double>(groups);
   if (metric == "top1") return 1 / n;
   if (metric == "top3") return std::min(3.0, n) / n;
+  if (metric == "top5") return std::min(5.0, n) / n;
   if (metric == "mrr") {
     double harmonic = 0;
     for (std::size_t i = 1; i <= groups; ++i) harmonic += 1.0 / static_cast<double>(i);
@@ -267,14 +296,16 @@ double chance(std::string_view metric, std::size_t groups) {
   if (metric == "ndcg3_lin") return chance_ndcg(groups, 3, Gain::linear);
   if (metric == "ndcg5_exp") return chance_ndcg(groups, 5, Gain::exponential);
   if (metric == "ndcg5_lin") return chance_ndcg(groups, 5, Gain::linear);
-  if (metric == "wpra3") return groups > 1 ? 0.5 : 0.0;  // every pair is concordant half of the time
+  if (metric == "ndcg10_exp") return chance_ndcg(groups, 10, Gain::exponential);
+  if (metric == "ndcg10_lin") return chance_ndcg(groups, 10, Gain::linear);
+  if (metric == "wpra3" || metric == "wpra3_u" || metric == "wpra_all") return groups > 1 ? 0.5 : 0.0;  // every pair is concordant half of the time
   if (metric == "rbo") {
     double sum = 0, weight = 0.1;
     for (std::size_t d = 1; d <= groups; ++d, weight *= 0.9) sum += weight * static_cast<double>(d) / n;
     return sum;
   }
-  if (metric == "spearman" || metric == "kendall" || metric == kPooled) return 0;
-  throw Error("unknown metric '" + std::string(metric) + "'");
+  if (metric == "spearman" || metric == "kendall" || metric == "pearson" || metric == kPooled) return 0;
+  throw Error("no chance level of the metric '" + std::string(metric) + "'");
 }
 
 }  // namespace guda::metrics

@@ -11,12 +11,22 @@
 
 namespace guda::metrics {
 
-/// Names of the metrics that are a mean over queries, in the order of PerQuery.
-inline constexpr std::array<std::string_view, 11> kPerQuery{
-    "top1", "top3", "mrr", "ndcg3_exp", "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3", "rbo", "spearman", "kendall"};
-/// Pearson correlation over the whole query x group table: the one metric that needs magnitudes right.
+/// Names of the metrics that are a mean over queries, in the order of PerQuery. Suffix _u: the variant of UnlearnCanvas where
+/// it differs from CIFAR's. cal_*: after a least-squares fit of each query; cal_negative is the share of queries whose fit
+/// turns the prediction round.
+inline constexpr std::array<std::string_view, 20> kPerQuery{
+    "top1",  "top3",  "mrr",        "ndcg3_exp",  "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3",   "rbo",     "spearman",
+    "kendall", "top5", "ndcg10_exp", "ndcg10_lin", "wpra3_u",   "wpra_all",  "pearson",   "cal_mse", "cal_mae", "cal_negative"};
+/// Metrics over the whole query x group table: Pearson correlation, which needs magnitudes right, and the mean squared error
+/// and slope of one least-squares fit to all of it.
 inline constexpr std::string_view kPooled = "pooled_r";
+inline constexpr std::array<std::string_view, 3> kPooledNames{kPooled, "global_mse", "global_slope"};
 using PerQuery = std::array<double, kPerQuery.size()>;
+
+/// Whether smaller values are better: the errors and cal_negative.
+[[nodiscard]] bool lower_is_better(std::string_view metric) noexcept;
+/// Whether chance() knows the metric: all but the errors and slopes, whose size is that of the scores.
+[[nodiscard]] bool has_chance(std::string_view metric) noexcept;
 
 /// Group indices, best first.
 [[nodiscard]] std::vector<std::uint32_t> descending_order(std::span<const double> values);
@@ -59,12 +69,16 @@ struct PooledSums {
   PooledSums& operator+=(const PooledSums& other);
   /// 0 when either side is constant.
   [[nodiscard]] double r() const;
+  /// Of gold ~ slope * predicted + b over everything summed; 0 when the predictions are constant.
+  [[nodiscard]] double slope() const;
+  /// Mean squared residual of that fit.
+  [[nodiscard]] double mse() const;
 };
 /// Sums of one query's values minus the given centres (any constants; near the mean they keep digits).
 [[nodiscard]] PooledSums pooled_sums(std::span<const double> gold, std::span<const double> predicted,
                                      double gold_centre = 0, double predicted_centre = 0);
 
-/// Expected value of a metric (kPerQuery or kPooled) for a uniformly random ranking of `groups` groups: exact, because
+/// Expected value of a metric with has_chance() for a uniformly random ranking of `groups` groups: exact, because
 /// every metric is linear in indicators of rank pairs. Throws Error on an unknown name.
 [[nodiscard]] double chance(std::string_view metric, std::size_t groups);
 

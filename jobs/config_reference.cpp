@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kIntroduction = R"(# The experiment file
 
 One YAML file says what `guda run` does. Only `model`, `queries` and `methods` must be given; everything else has the default
-below. The shipped recipes (`jobs/recipes/digits.yaml`, `digits-full.yaml`, `digits-smoke.yaml`) are commented and made to be copied.
+below. The shipped recipes (`jobs/recipes/`: `digits*.yaml`, `cifar10*.yaml`) are commented and made to be copied.
 
 - Everything that is wrong is reported at once as `file:line:column: key: what`, before anything runs; exit code 2.
 - Relative paths are relative to the folder of the file.
@@ -125,7 +125,7 @@ struct Table {
 
   void model(const Field& field, const std::string& key) {
     below += fmt::format(
-        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`.\n\n| key | type | default | allowed | "
+        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`, CIFAR-10 images 3.\n\n| key | type | default | allowed | "
         "meaning |\n|---|---|---|---|---|\n",
         key, field.meaning);
     for (const UnetKey& unet : kUnetKeys) {

@@ -13,6 +13,7 @@
 #include "common/error.hpp"
 #include "common/json.hpp"
 #include "common/random.hpp"
+#include "jobs/cifar10.hpp"
 #include "jobs/data_folder.hpp"
 
 namespace guda::jobs {
@@ -92,15 +93,20 @@ Dataset read_digits(const fs::path& file) {
   return data;
 }
 
-void split(Dataset& data, const DatasetConfig& config, const fs::path& file) {
+/// Of the first `candidates` items `config.train` become training items. Held out is the rest of them or, where the data
+/// set has items of its own for that, those.
+void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std::uint32_t candidates) {
   const auto items = static_cast<std::uint32_t>(data.labels.size());
-  if (config.train == 0 || config.train > items) {
+  if (config.train == 0 || config.train > candidates) {
     throw Error(fmt::format("dataset.train: {} training items were asked for, {} holds {}; choose 1..{}", config.train,
-                            file.string(), items, items));
+                            file.string(), candidates, candidates));
   }
-  const auto order = random_permutation(items, (SeedPath(config.split_seed) / "dataset" / "split").value());
+  const auto order = random_permutation(candidates, (SeedPath(config.split_seed) / "dataset" / "split").value());
   data.train.assign(order.begin(), order.begin() + config.train);
   data.held_out.assign(order.begin() + config.train, order.end());
+  if (items == candidates) return;
+  data.held_out.clear();
+  for (std::uint32_t item = candidates; item < items; ++item) data.held_out.push_back(item);
 }
 
 Digest content_of(const Dataset& data) {
@@ -121,12 +127,19 @@ Digest content_of(const Dataset& data) {
 }  // namespace
 
 Dataset load_dataset(const DatasetConfig& config) {
-  if (config.kind != "digits") {
-    throw Error(fmt::format("dataset.kind: '{}' is not known; known: digits", config.kind));
+  Dataset data;
+  if (config.kind == "digits") {
+    const fs::path file = config.path.empty() ? find_data_file("digits/digits.csv.gz") : config.path;
+    data = read_digits(file);
+    split(data, config, file, static_cast<std::uint32_t>(data.labels.size()));
+  } else if (config.kind == "cifar10") {
+    if (config.path.empty()) throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");
+    std::uint32_t training_items = 0;
+    data = read_cifar10(config.path, config.side, training_items);
+    split(data, config, config.path, training_items);
+  } else {
+    throw Error(fmt::format("dataset.kind: '{}' is not known; known: digits, cifar10", config.kind));
   }
-  const fs::path file = config.path.empty() ? find_data_file("digits/digits.csv.gz") : config.path;
-  Dataset data = read_digits(file);
-  split(data, config, file);
   data.content = content_of(data);
   return data;
 }

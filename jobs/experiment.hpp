@@ -11,15 +11,22 @@
 namespace guda::jobs {
 
 struct DatasetConfig {
-  std::string kind = "digits";     ///< digits | (later: cifar10, images)
-  std::filesystem::path path;      ///< empty: the data set shipped with guda
+  std::string kind = "digits";     ///< digits | cifar10
+  std::filesystem::path path;      ///< digits: empty = the data set shipped with guda; cifar10: folder of *.bin
   std::uint32_t train = 1500;      ///< training items taken from the seeded permutation; the rest is held out
   std::uint64_t split_seed = 0;    ///< seed of that permutation
+  std::uint32_t side = 0;          ///< cifar10: averaged down to so many pixels a side; 0 = 32, as stored
 };
 
 struct GroupsConfig {
-  std::string by = "class";        ///< class | manifest
+  std::string by = "class";        ///< class | manifest | noisy | random | redundant | unequal
   std::filesystem::path manifest;  ///< CSV (item,group) or JSON {"group": [items]}; an item may be in several groups
+  std::uint64_t seed = 42;         ///< of the forms that draw
+  double noise = 0.05;             ///< noisy: share of each class that changes places with other classes
+  std::uint32_t count = 10;        ///< random: how many subsets
+  double fraction = 0.1;           ///< random: share of the training set in each
+  double share = 0.8;              ///< redundant: share of a class in its larger part
+  double ratio = 10;               ///< unequal: items of the largest group per item of the smallest
 };
 
 struct DiffusionConfig {
@@ -28,6 +35,7 @@ struct DiffusionConfig {
   double beta_start = 1e-4;                    ///< linear and scaled_linear only
   double beta_end = 0.02;
   std::string prediction = "epsilon";          ///< epsilon | v_prediction | sample
+  std::string tables = "float64";              ///< float64 | float32 (rounded as diffusers' are)
 };
 
 struct OptimizerConfig {  ///< AdamW
@@ -44,6 +52,7 @@ struct TrainingConfig {
   OptimizerConfig optimizer{.lr = 4e-3};
   std::uint32_t warmup_steps = 50;      ///< linear
   std::string decay = "cosine";         ///< cosine (half-cosine to 0 at the last step) | constant
+  std::uint32_t horizon = 0;            ///< last step of the decay, if it is not `steps`; 0 = it is
   double clip = 1.0;                    ///< global gradient norm; 0 = off
   double ema_max_decay = 0.995;         ///< decay = min(this, (1+n)/(10+n)); 0 = raw weights are used
   bool stratified_timesteps = true;     ///< one t per stratum of the batch instead of independent draws
@@ -51,9 +60,9 @@ struct TrainingConfig {
 };
 
 struct SamplerConfig {
-  std::string kind = "ddim";            ///< ddim
+  std::string kind = "ddim";            ///< ddim | ddpm | dpmsolver++
   std::uint32_t steps = 100;
-  double eta = 1.0;
+  double eta = 1.0;                     ///< ddim only
   bool clamp = true;                    ///< clamp the predicted x0 to [-1, 1]
   std::uint32_t grey_levels = 17;       ///< round the sample to this many levels of [-1, 1]; 0 = off
   std::uint32_t batch = 64;
@@ -62,7 +71,9 @@ struct SamplerConfig {
 struct QuerySetConfig {
   std::string name = "generated";       ///< generated | real | ...
   std::string kind = "generated";       ///< generated (from the full model) | held_out | images
+  std::string role = "reported";        ///< reported | tuning (settings were chosen on it: never a result)
   std::uint32_t count = 256;            ///< generated: how many; held_out: at most this many
+  std::uint32_t first = 0;              ///< held_out: leaves out so many held-out items
   SamplerConfig sampler;                ///< generated only
   std::vector<std::filesystem::path> images;  ///< images only
 };
@@ -84,14 +95,21 @@ struct UnlearnConfig {
   OptimizerConfig optimizer{.lr = 1e-3};
   std::uint32_t warmup_steps = 5;
   std::string decay = "cosine";
+  std::uint32_t horizon = 0;            ///< as training's
   double clip = 1.0;
   double forget_weight = 0.1;           ///< lambda in MSE_retain + lambda MSE_forget
   std::string forget_scaling = "constant";  ///< constant | proportional (lambda * n_k/n_r * groups)
+  double strength = 1.0;                ///< factor of the weights that ifu, siss and fisher derive from n_k/n_r
+  bool horizontal_flip = false;         ///< mirror half of the images; neighbours are sought in both orientations
   std::uint32_t neighbours = 10;        ///< K of retrack_*; 0 = all retain items
   double kl_cap = 1.0;                  ///< retrack_clipped: correction norm <= sqrt(2 kl_cap)
   double minsnr_gamma = 5.0;            ///< retrack_minsnr: weight min(SNR, gamma)/SNR
   std::string preserve = "standard";    ///< standard (denoising) | distillation (to the full model)
   double rho = 1.0;                     ///< ifu: quadratic term on forget images
+  double guidance = 7.5;                ///< esd: w in teacher + w (teacher - noise)
+  double gradient_cap = 0.1;            ///< siss: largest forget gradient norm, in norms of the retain gradient; 0 = off
+  double damping = 0.1;                 ///< fisher: added to the diagonal, in units of its mean
+  double guard_temperature = 0;         ///< GUARD weights of forget images; 0 = off, all weigh 1
 };
 
 struct MethodConfig {
@@ -104,9 +122,12 @@ struct MethodConfig {
 
 struct WeightingConfig {
   std::string name = "elbo";
-  std::string kind = "elbo";            ///< elbo | flat
+  std::string kind = "elbo";            ///< elbo | flat | min_snr | custom
   std::uint32_t t_min = 0;              ///< inclusive
   std::uint32_t t_max = 4294967295U;    ///< exclusive
+  double gamma = 5.0;                   ///< min_snr: weight min(SNR, gamma)/SNR
+  std::vector<std::uint32_t> timesteps{};  ///< custom: ascending; weights between them are interpolated linearly
+  std::vector<double> weights{};        ///< custom: one per timestep; constant beyond both ends
 };
 
 struct ComparisonConfig {

@@ -86,10 +86,20 @@ class Checks {
   void data() {
     const auto& path = e_.dataset.path;
     rule(!path.empty() && !exists(path), {"dataset", "path"},
-         [&] { return fmt::format("there is no {}", path.string()); });
-    rule(e_.dataset.train >= kDigits && path.empty(), {"dataset", "train"}, [&] {
+         [&] {
+           return fmt::format("there is no {}{}", path.string(),
+                              e_.dataset.kind == "cifar10" ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
+                                                           : "");
+         });
+    const bool digits = e_.dataset.kind == "digits";
+    rule(digits && e_.dataset.train >= kDigits && path.empty(), {"dataset", "train"}, [&] {
       return fmt::format("{} of the {} digits leave none to hold out; use 1500", e_.dataset.train, kDigits);
     });
+    rule(!digits && path.empty(), {"dataset", "path"},
+         [] { return "wants the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt"; }, {{"dataset", "kind"}});
+    const std::uint32_t side = e_.dataset.side;
+    rule(side != 0 && side != 4 && side != 8 && side != 16 && side != 32, {"dataset", "side"},
+         [&] { return fmt::format("{} does not divide the 32 pixels of a side; choose 32, 16, 8 or 4", side); });
     const bool by_manifest = e_.groups.by == "manifest";
     const auto& manifest = e_.groups.manifest;
     rule(by_manifest && manifest.empty(), {"groups", "manifest"},
@@ -102,17 +112,26 @@ class Checks {
     rule(e_.model.empty(), {"model"}, [] {
       return "wants the model: a mapping with the keys of a UNet2DModel's config.json, as in jobs/recipes/digits.yaml";
     });
-    if (e_.model.empty() || e_.dataset.kind != "digits" || !e_.dataset.path.empty()) return;
+    const bool digits = e_.dataset.kind == "digits";
+    if (e_.model.empty() || (digits && !e_.dataset.path.empty())) return;
+    const char* const what = digits ? "digits" : "CIFAR-10 images";
+    const std::uint32_t side = digits ? 8 : e_.dataset.side == 0 ? 32 : e_.dataset.side;
+    const std::int64_t wanted = digits ? 1 : 3;
     const auto channels = e_.model.value("in_channels", std::int64_t{3});
-    rule(channels != 1, {"model", "in_channels"}, [&] {
-      return fmt::format("is {}{}, but digits have 1 channel", channels, by_default({"model", "in_channels"}));
+    rule(channels != wanted, {"model", "in_channels"}, [&] {
+      return fmt::format("is {}{}, but {} have {} channel{}", channels, by_default({"model", "in_channels"}), what, wanted,
+                         wanted == 1 ? "" : "s");
     });
     const Json size = e_.model.value("sample_size", Json());
-    const bool fits = size.is_null() || size == 8 || size == Json{8, 8};
-    rule(!fits, {"model", "sample_size"}, [&] { return fmt::format("is {}, but digits are 8 x 8", size.dump()); });
+    const bool fits = size.is_null() || size == side || size == Json{side, side};
+    rule(!fits, {"model", "sample_size"},
+         [&] { return fmt::format("is {}, but {} are {} x {}", size.dump(), what, side, side); }, {{"dataset", "side"}});
     const auto blocks = e_.model.contains("block_out_channels") ? e_.model["block_out_channels"].size() : 4;
-    rule(blocks > 4, {"model", "block_out_channels"},
-         [&] { return fmt::format("has {} entries, but 8 x 8 images can be halved 3 times: at most 4", blocks); });
+    std::size_t most = 1;
+    for (std::uint32_t pixels = side; pixels > 1; pixels /= 2) ++most;
+    rule(blocks > most, {"model", "block_out_channels"}, [&] {
+      return fmt::format("has {} entries, but {} x {} images can be halved {} times: at most {}", blocks, side, side, most - 1, most);
+    });
   }
 
   void diffusion() {
@@ -125,13 +144,23 @@ class Checks {
 
   void training() {
     const auto& t = e_.training;
-    rule(t.warmup_steps > t.steps, {"training", "warmup_steps"},
+    horizon({"training"}, t.horizon, t.steps);
+    rule(t.warmup_steps > std::max(t.steps, t.horizon), {"training", "warmup_steps"},
          [&] {
            return fmt::format("{}{} is more than training.steps, {}", t.warmup_steps,
                               by_default({"training", "warmup_steps"}), t.steps);
          },
          {{"training", "steps"}});
     at_most_training_items({"training", "batch"}, t.batch);
+  }
+
+  void horizon(Path section, std::uint32_t value, std::uint32_t steps) {
+    Path steps_path = section;
+    section.push_back("horizon");
+    steps_path.push_back("steps");
+    rule(value != 0 && value < steps, section,
+         [&] { return fmt::format("{} is before the last of {} steps; leave it out, or choose {} or more", value, steps, steps); },
+         {steps_path});
   }
 
   void at_most_training_items(const Path& path, std::uint32_t value) {
@@ -146,6 +175,9 @@ class Checks {
     rule(e_.queries.empty(), {"queries"},
          [] { return "wants at least one query set, for example [{kind: generated}]"; });
     unique_names("queries", e_.queries);
+    const auto tuning = [](const QuerySetConfig& q) { return q.role == "tuning"; };
+    rule(!e_.queries.empty() && std::all_of(e_.queries.begin(), e_.queries.end(), tuning), {"queries"},
+         [] { return "has tuning sets only: results need a set with role: reported"; });
     for (std::size_t i = 0; i < e_.queries.size(); ++i) {
       const auto& q = e_.queries[i];
       const Path here{"queries", std::to_string(i)};
@@ -156,6 +188,18 @@ class Checks {
                                 by_default(at({"sampler", "steps"})), e_.diffusion.timesteps);
            },
            {{"diffusion", "timesteps"}});
+      rule(q.kind == "generated" && q.sampler.kind == "dpmsolver++" && q.sampler.steps == e_.diffusion.timesteps, at({"sampler", "steps"}),
+           [&] { return fmt::format("DPM-Solver++ takes fewer steps than diffusion.timesteps, {}", e_.diffusion.timesteps); },
+           {{"diffusion", "timesteps"}});
+      for (std::size_t k = 0; q.kind == "held_out" && k < i; ++k) {
+        const auto& other = e_.queries[k];
+        const bool apart = std::uint64_t{q.first} + q.count <= other.first || std::uint64_t{other.first} + other.count <= q.first;
+        rule(other.kind == "held_out" && other.role != q.role && !apart, at({"first"}), [&] {
+          return fmt::format("held-out items {}..{} overlap those of '{}', {}..{}, but one set is for tuning: choose disjoint ranges",
+                             q.first, std::uint64_t{q.first} + q.count - 1, other.name, other.first,
+                             std::uint64_t{other.first} + other.count - 1);
+        });
+      }
       rule(q.kind == "images" && q.images.empty(), at({"images"}),
            [] { return "wants a list of PNG files, because the kind is images"; }, {at({"kind"})});
       for (std::size_t k = 0; q.kind == "images" && k < q.images.size(); ++k) {
@@ -200,7 +244,9 @@ class Checks {
       rule(m.name == "full", at({"name"}), [] { return "'full' is the name of the full model; choose another"; });
       if (m.method == "knn") at_most_training_items(at({"k"}), m.k);
       if (m.method != "guda") continue;
-      rule(m.unlearn.warmup_steps > m.unlearn.steps, at({"unlearn", "warmup_steps"}),
+      horizon(at({"unlearn"}), m.unlearn.horizon, m.unlearn.steps);
+      rule(m.unlearn.op != "fisher" && m.unlearn.warmup_steps > std::max(m.unlearn.steps, m.unlearn.horizon),
+           at({"unlearn", "warmup_steps"}),
            [&] {
              return fmt::format("{}{} is more than unlearn.steps, {}", m.unlearn.warmup_steps,
                                 by_default(at({"unlearn", "warmup_steps"})), m.unlearn.steps);
@@ -276,6 +322,7 @@ class Checks {
       rule(w.t_max != kNoLimit && w.t_max > e_.diffusion.timesteps, at("t_max"),
            [&] { return fmt::format("{} is more than diffusion.timesteps, {}", w.t_max, e_.diffusion.timesteps); },
            {{"diffusion", "timesteps"}});
+      custom_weights(w, here);
       rule(w.t_min < w.t_max && !scores_within(w), at("t_min"),
            [&] {
              return fmt::format("no scored timestep is in [{}, {})", w.t_min,
@@ -283,6 +330,21 @@ class Checks {
            },
            {at("t_max"), {"scoring"}, {"diffusion", "timesteps"}});
     }
+  }
+
+  void custom_weights(const WeightingConfig& w, const Path& here) {
+    if (w.kind != "custom") return;
+    const auto at = [&](const char* key) { return Path{here[0], here[1], here[2], key}; };
+    rule(w.timesteps.empty(), at("timesteps"), [] { return "wants at least one timestep, because the kind is custom"; },
+         {at("kind")});
+    rule(w.weights.size() != w.timesteps.size(), at("weights"), [&] {
+      return fmt::format("has {} numbers for {} timesteps; give one for each", w.weights.size(), w.timesteps.size());
+    }, {at("timesteps")});
+    const auto falls = std::adjacent_find(w.timesteps.begin(), w.timesteps.end(), std::greater_equal<>());
+    rule(falls != w.timesteps.end(), at("timesteps"),
+         [&] { return fmt::format("must ascend, but {} is followed by {}", *falls, *std::next(falls)); });
+    rule(!w.weights.empty() && std::all_of(w.weights.begin(), w.weights.end(), [](double x) { return x == 0; }), at("weights"),
+         [] { return "are all 0; one must not be"; });
   }
 
   [[nodiscard]] bool scores_within(const WeightingConfig& w) const {

@@ -54,21 +54,34 @@ inline constexpr std::string_view kRunNameCharacters = "A-Za-z0-9_. -";
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<DatasetConfig> auto& c) {
-  visit(Field{.key = "kind", .meaning = "what the data set is", .choices = "digits"}, c.kind);
-  visit(Field{.key = "path", .meaning = "where it is", .by_default = "the data set shipped with guda"}, c.path);
+  visit(Field{.key = "kind", .meaning = "what the data set is", .choices = "digits|cifar10"}, c.kind);
+  visit(Field{.key = "path",
+              .meaning = "where it is; cifar10: the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt",
+              .by_default = "digits: the data set shipped with guda"},
+        c.path);
   visit(Field{.key = "train",
-              .meaning = "training items, taken from a seeded permutation; the rest is held out",
+              .meaning = "training items, taken from a seeded permutation; the rest is held out (cifar10: only the test "
+                         "batch is, where there is one)",
               .min = 2,
               .unit = "items"},
         c.train);
   visit(Field{.key = "split_seed", .meaning = "seed of that permutation"}, c.split_seed);
+  visit(Field{.key = "side",
+              .meaning = "images are averaged down to so many pixels a side: 16, 8 or 4; 0 = 32 as stored",
+              .max = 32,
+              .unit = "pixels",
+              .only_key = "kind",
+              .only_values = "cifar10"},
+        c.side);
 }
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
   visit(Field{.key = "by",
-              .meaning = "what makes a group: the items of one class, or the lists of a manifest",
-              .choices = "class|manifest"},
+              .meaning = "what makes a group: the items of one class; the lists of a manifest; classes after a share of each "
+                         "changed places (noisy); random subsets; the two parts of a class split at random (redundant); "
+                         "random parts of classes, each smaller than the one before (unequal)",
+              .choices = "class|manifest|noisy|random|redundant|unequal"},
         c.by);
   visit(Field{.key = "manifest",
               .meaning = "CSV file with the header item,group or JSON file {\"group\": [items]}; an item may be in "
@@ -77,6 +90,50 @@ void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
               .only_key = "by",
               .only_values = "manifest"},
         c.manifest);
+  visit(Field{.key = "seed",
+              .meaning = "seed of what is drawn",
+              .only_key = "by",
+              .only_values = "noisy|random|redundant|unequal"},
+        c.seed);
+  visit(Field{.key = "noise",
+              .meaning = "share of each class that goes to other classes, in equal blocks by random derangements; group sizes stay",
+              .max = 1,
+              .open = true,
+              .only_key = "by",
+              .only_values = "noisy"},
+        c.noise);
+  visit(Field{.key = "count",
+              .meaning = "random subsets",
+              .min = 2,
+              .max = 100000,
+              .unit = "groups",
+              .only_key = "by",
+              .only_values = "random"},
+        c.count);
+  visit(Field{.key = "fraction",
+              .meaning = "share of the training items in each of them",
+              .max = 1,
+              .open = true,
+              .only_key = "by",
+              .only_values = "random"},
+        c.fraction);
+  visit(Field{.key = "share",
+              .meaning = "share of a class in its larger part",
+              .min = 0.5,
+              .max = 1,
+              .open = true,
+              .only_key = "by",
+              .only_values = "redundant"},
+        c.share);
+  visit(Field{.key = "ratio",
+              .meaning = "items of the largest group per item of the smallest; sizes in between are geometric, the first "
+                         "class is whole, what is left of the others belongs to no group",
+              .min = 1,
+              .max = 1e6,
+              .open = true,
+              .only_key = "by",
+              .only_values = "unequal"},
+        c.ratio);
 }
 
 template <class Visit>
@@ -103,6 +160,10 @@ void describe(Visit& visit, ConfigOf<DiffusionConfig> auto& c) {
         c.beta_end);
   visit(Field{.key = "prediction", .meaning = "what the model predicts", .choices = "epsilon|v_prediction|sample"},
         c.prediction);
+  visit(Field{.key = "tables",
+              .meaning = "arithmetic of the schedule's tables; float32 = rounded at every step, as diffusers keeps them",
+              .choices = "float64|float32"},
+        c.tables);
 }
 
 template <class Visit>
@@ -130,6 +191,11 @@ void describe(Visit& visit, ConfigOf<TrainingConfig> auto& c) {
               .meaning = "learning rate after warm-up: half-cosine to 0 at the last step, or constant",
               .choices = "cosine|constant"},
         c.decay);
+  visit(Field{.key = "horizon",
+              .meaning = "step at which the decay would end, when training stops before it; 0 = the last step",
+              .max = 100000000,
+              .unit = "steps"},
+        c.horizon);
   visit(Field{.key = "clip", .meaning = "largest global gradient norm; 0 = off", .max = 1e9}, c.clip);
   visit(Field{.key = "ema_max_decay",
               .meaning = "decay of the averaged weights is min(this, (1+n)/(10+n)) at step n; 0 = raw weights are used",
@@ -143,14 +209,22 @@ void describe(Visit& visit, ConfigOf<TrainingConfig> auto& c) {
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<SamplerConfig> auto& c) {
-  visit(Field{.key = "kind", .meaning = "sampler", .choices = "ddim"}, c.kind);
+  visit(Field{.key = "kind",
+              .meaning = "sampler: DDIM; ancestral DDPM (small posterior variance); DPM-Solver++ of second order (2M)",
+              .choices = "ddim|ddpm|dpmsolver++"},
+        c.kind);
   visit(Field{.key = "steps",
               .meaning = "sampling steps, at most diffusion.timesteps",
               .min = 1,
               .max = 100000,
               .unit = "steps"},
         c.steps);
-  visit(Field{.key = "eta", .meaning = "noise of DDIM: 0 = deterministic, 1 = ancestral", .max = 1}, c.eta);
+  visit(Field{.key = "eta",
+              .meaning = "noise of DDIM: 0 = deterministic, 1 = ancestral",
+              .max = 1,
+              .only_key = "kind",
+              .only_values = "ddim"},
+        c.eta);
   visit(Field{.key = "clamp", .meaning = "clamp the predicted image to [-1, 1] at every step"}, c.clamp);
   visit(Field{.key = "grey_levels",
               .meaning = "round samples to this many levels of [-1, 1]; 0 = off",
@@ -174,6 +248,10 @@ void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
               .meaning = "images drawn from the full model, held-out real images, or image files",
               .choices = "generated|held_out|images"},
         c.kind);
+  visit(Field{.key = "role",
+              .meaning = "reported, or tuning: settings are chosen on it, so it is shown apart and is never a result",
+              .choices = "reported|tuning"},
+        c.role);
   visit(Field{.key = "count",
               .meaning = "images per run seed: exactly this many generated, at most this many held out",
               .min = 1,
@@ -182,6 +260,13 @@ void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
               .only_key = "kind",
               .only_values = "generated|held_out"},
         c.count);
+  visit(Field{.key = "first",
+              .meaning = "how many held-out items to pass over, so that two sets are disjoint",
+              .max = 10000000,
+              .unit = "images",
+              .only_key = "kind",
+              .only_values = "held_out"},
+        c.first);
   visit(Field{.key = "sampler",
               .meaning = "how images are drawn from the full model",
               .only_key = "kind",
@@ -235,14 +320,23 @@ void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
-  constexpr std::string_view kForgetting = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu";
-  constexpr std::string_view kRetrack = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released";
+  constexpr std::string_view kForgetting =
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss|fisher";
+  constexpr std::string_view kInLoop = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss";
+  constexpr std::string_view kByGradient =
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|siss";
+  constexpr std::string_view kWeighted = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|erasediff";
   constexpr std::string_view kWithNeighbours = "retrack_exact|retrack_clipped|retrack_minsnr";
   visit(Field{.key = "op",
               .meaning = "unlearning operator (docs/methods.md)",
-              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu"},
+              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|"
+                         "siss|fisher"},
         c.op);
-  visit(Field{.key = "steps", .meaning = "optimizer steps per group", .min = 1, .max = 100000000, .unit = "steps"},
+  visit(Field{.key = "steps",
+              .meaning = "optimizer steps per group; fisher: batches that its averages run over",
+              .min = 1,
+              .max = 100000000,
+              .unit = "steps"},
         c.steps);
   visit(Field{.key = "retain_batch", .meaning = "retained images per step", .min = 1, .max = 1000000, .unit = "images"},
         c.retain_batch);
@@ -254,19 +348,42 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .only_key = "op",
               .only_values = kForgetting},
         c.forget_batch);
-  visit(Field{.key = "optimizer", .meaning = "AdamW of unlearning, started afresh"}, c.optimizer);
-  visit(Field{.key = "warmup_steps", .meaning = "steps of linear warm-up", .max = 100000000, .unit = "steps"},
+  visit(Field{.key = "optimizer",
+              .meaning = "AdamW of unlearning, started afresh",
+              .only_key = "op",
+              .only_values = kByGradient},
+        c.optimizer);
+  visit(Field{.key = "warmup_steps",
+              .meaning = "steps of linear warm-up",
+              .max = 100000000,
+              .unit = "steps",
+              .only_key = "op",
+              .only_values = kByGradient},
         c.warmup_steps);
   visit(Field{.key = "decay",
               .meaning = "learning rate after warm-up: half-cosine to 0 at the last step, or constant",
-              .choices = "cosine|constant"},
+              .choices = "cosine|constant",
+              .only_key = "op",
+              .only_values = kByGradient},
         c.decay);
-  visit(Field{.key = "clip", .meaning = "largest global gradient norm; 0 = off", .max = 1e9}, c.clip);
+  visit(Field{.key = "horizon",
+              .meaning = "step at which the decay would end, when unlearning stops before it; 0 = the last step",
+              .max = 100000000,
+              .unit = "steps",
+              .only_key = "op",
+              .only_values = kByGradient},
+        c.horizon);
+  visit(Field{.key = "clip",
+              .meaning = "largest global gradient norm; 0 = off",
+              .max = 1e9,
+              .only_key = "op",
+              .only_values = kByGradient},
+        c.clip);
   visit(Field{.key = "forget_weight",
               .meaning = "lambda in MSE_retain + lambda MSE_forget",
               .max = 1e6,
               .only_key = "op",
-              .only_values = kRetrack},
+              .only_values = kWeighted},
         c.forget_weight);
   visit(Field{.key = "forget_scaling",
               .meaning =
@@ -274,8 +391,19 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
                   "unequal size",
               .choices = "constant|proportional",
               .only_key = "op",
-              .only_values = kRetrack},
+              .only_values = kWeighted},
         c.forget_scaling);
+  visit(Field{.key = "strength",
+              .meaning = "factor of the weight that these operators derive from the group's size, n_k/n_r",
+              .max = 1e6,
+              .open = true,
+              .only_key = "op",
+              .only_values = "ifu|siss|fisher"},
+        c.strength);
+  visit(Field{.key = "horizontal_flip",
+              .meaning = "mirror half of the images at random; neighbours are then sought in both orientations, and a forget "
+                         "image is mirrored together with its neighbours"},
+        c.horizontal_flip);
   visit(Field{.key = "neighbours",
               .meaning = "retained images K that a forget image is redirected to; 0 = all",
               .max = 100000000,
@@ -302,7 +430,7 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .meaning = "retained images are fitted by denoising, or to the full model's predictions",
               .choices = "standard|distillation",
               .only_key = "op",
-              .only_values = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain"},
+              .only_values = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|erasediff"},
         c.preserve);
   visit(Field{.key = "rho",
               .meaning = "weight of the quadratic term on forget images; 0 = unbounded below",
@@ -310,6 +438,31 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .only_key = "op",
               .only_values = "ifu"},
         c.rho);
+  visit(Field{.key = "guidance",
+              .meaning = "w in the forget target teacher + w (teacher - noise)",
+              .max = 1e6,
+              .only_key = "op",
+              .only_values = "esd"},
+        c.guidance);
+  visit(Field{.key = "gradient_cap",
+              .meaning = "largest norm of the forget gradient, in norms of the step's retain gradient; 0 = off",
+              .max = 1e6,
+              .only_key = "op",
+              .only_values = "siss"},
+        c.gradient_cap);
+  visit(Field{.key = "damping",
+              .meaning = "added to the diagonal of the Fisher matrix, in units of its mean",
+              .max = 1e6,
+              .open = true,
+              .only_key = "op",
+              .only_values = "fisher"},
+        c.damping);
+  visit(Field{.key = "guard_temperature",
+              .meaning = "GUARD: forget images weigh softmax(-alignment with the retain gradient / this), mean 1; 0 = all weigh 1",
+              .max = 1e6,
+              .only_key = "op",
+              .only_values = kInLoop},
+        c.guard_temperature);
 }
 
 template <class Visit>
@@ -355,7 +508,9 @@ void describe(Visit& visit, ConfigOf<WeightingConfig> auto& c) {
               .name_length = 64,
               .by_default = "the kind"},
         c.name);
-  visit(Field{.key = "kind", .meaning = "weight of a timestep: that of the ELBO, or 1", .choices = "elbo|flat"},
+  visit(Field{.key = "kind",
+              .meaning = "weight of a timestep: that of the ELBO; 1, as the simple loss; min(SNR, gamma)/SNR; or given numbers",
+              .choices = "elbo|flat|min_snr|custom"},
         c.kind);
   visit(Field{.key = "t_min", .meaning = "timesteps below this one weigh nothing", .unit = "timestep"}, c.t_min);
   visit(Field{.key = "t_max",
@@ -364,6 +519,27 @@ void describe(Visit& visit, ConfigOf<WeightingConfig> auto& c) {
               .unit = "timestep",
               .by_default = "no limit"},
         c.t_max);
+  visit(Field{.key = "gamma",
+              .meaning = "limit of the signal-to-noise ratio",
+              .max = 1e12,
+              .open = true,
+              .only_key = "kind",
+              .only_values = "min_snr"},
+        c.gamma);
+  visit(Field{.key = "timesteps",
+              .meaning = "ascending; in between weights are interpolated, beyond both ends they stay",
+              .max = 100000,
+              .example = "[10, 500, 990]",
+              .only_key = "kind",
+              .only_values = "custom"},
+        c.timesteps);
+  visit(Field{.key = "weights",
+              .meaning = "one for each of these timesteps",
+              .max = 1e12,
+              .example = "[0, 1, 0.5]",
+              .only_key = "kind",
+              .only_values = "custom"},
+        c.weights);
 }
 
 template <class Visit>

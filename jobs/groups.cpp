@@ -11,6 +11,7 @@
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/json.hpp"
+#include "jobs/drawn_groups.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -146,7 +147,8 @@ std::vector<Group> make_groups(const GroupsConfig& config, const Dataset& datase
     const std::string text = read_file(config.manifest);
     drafts = extension == ".csv" ? from_csv(text, origin, dataset) : from_json(text, origin, dataset);
   } else {
-    throw Error(fmt::format("groups.by: '{}' is not known; known: class, manifest", config.by));
+    origin = "groups.by: " + config.by;
+    for (Group& group : drawn_groups(config, dataset)) drafts.push_back({std::move(group.name), origin, std::move(group.items)});
   }
   std::vector<char> is_train(dataset.labels.size(), 0);
   for (const std::uint32_t item : dataset.train) is_train[item] = 1;

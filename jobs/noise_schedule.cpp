@@ -21,6 +21,9 @@ std::vector<std::string> faults_of(const DiffusionConfig& c) {
   if (c.timesteps < 1 || c.timesteps > kMaxTimesteps) {
     faults.push_back(fmt::format("diffusion.timesteps: {} is not in 1..{}", c.timesteps, kMaxTimesteps));
   }
+  if (c.tables != "float64" && c.tables != "float32") {
+    faults.push_back(fmt::format("diffusion.tables: '{}' is not one of float64, float32", c.tables));
+  }
   if (c.schedule == "squaredcos_cap_v2") return faults;
   if (c.schedule != "linear" && c.schedule != "scaled_linear") {
     faults.push_back(
@@ -63,6 +66,16 @@ NoiseSchedule::NoiseSchedule(const DiffusionConfig& config) {
   }
   betas_.reserve(config.timesteps);
   alpha_bars_.reserve(config.timesteps);
+  if (config.tables == "float32") {
+    float product = 1;
+    for (std::uint32_t t = 0; t < config.timesteps; ++t) {
+      const auto beta = static_cast<float>(beta_of(config, t));
+      betas_.push_back(beta);
+      product *= 1.0F - beta;
+      alpha_bars_.push_back(product);
+    }
+    return;
+  }
   double product = 1;
   for (std::uint32_t t = 0; t < config.timesteps; ++t) {
     betas_.push_back(beta_of(config, t));

@@ -12,7 +12,8 @@ namespace guda::jobs {
 /// timesteps().
 class NoiseSchedule {
  public:
-  /// `linear`, `scaled_linear` and `squaredcos_cap_v2` as in diffusers' schedulers, but not rounded to float32.
+  /// `linear`, `scaled_linear` and `squaredcos_cap_v2` as in diffusers' schedulers, but not rounded to float32 unless
+  /// config.tables is float32: then betas, 1 - beta and the running product are, and only accessors widen them.
   /// Throws Error listing every bad value.
   explicit NoiseSchedule(const DiffusionConfig& config);
 

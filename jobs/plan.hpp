@@ -16,6 +16,7 @@ struct Query {
   std::string set;           ///< name of the query set
   std::uint64_t seed = 0;    ///< run seed whose models score it
   std::string true_group;    ///< group of a real query when known, else empty
+  std::string role = "reported";  ///< reported | tuning, of its set
 };
 
 /// Consecutive queries that one Score job handles.

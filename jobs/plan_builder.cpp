@@ -34,9 +34,19 @@ std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint3
   return fmt::format("{}/s{}/{:04}", set.name, seed, i);
 }
 
+/// Whether the groups bear the names of classes.
+bool named_by_class(const GroupsConfig& groups) { return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal"; }
+
 std::uint32_t query_count(const QuerySetConfig& set, const Dataset& dataset) {
   if (set.kind == "images") return static_cast<std::uint32_t>(set.images.size());
-  if (set.kind == "held_out") return std::min<std::uint32_t>(set.count, static_cast<std::uint32_t>(dataset.held_out.size()));
+  if (set.kind == "held_out") {
+    const auto held_out = static_cast<std::uint32_t>(dataset.held_out.size());
+    if (set.first >= held_out) {
+      throw Error(fmt::format("queries.{}.first: {} passes over all {} held-out items; lower it or dataset.train", set.name, set.first,
+                              held_out));
+    }
+    return std::min(set.count, held_out - set.first);
+  }
   return set.count;
 }
 
@@ -61,9 +71,9 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
       const std::uint32_t count = query_count(set, dataset);
       const auto begin = static_cast<std::uint32_t>(plan_.queries.size());
       for (std::uint32_t i = 0; i < count; ++i) {
-        Query query{query_name(set, seed, i), set.name, seed, ""};
-        if (set.kind == "held_out" && experiment.groups.by == "class") {
-          query.true_group = dataset.class_names.at(dataset.labels.at(dataset.held_out.at(i)));
+        Query query{query_name(set, seed, i), set.name, seed, "", set.role};
+        if (set.kind == "held_out" && named_by_class(experiment.groups)) {
+          query.true_group = dataset.class_names.at(dataset.labels.at(dataset.held_out.at(set.first + i)));
         }
         plan_.queries.push_back(std::move(query));
       }
@@ -106,7 +116,9 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
   const Experiment& e = plan_.experiment;
   const UnlearnConfig& u = method.unlearn;
   UnlearnSpec spec{from, e.diffusion, u, (SeedPath(run_seed) / "unlearn").value(), plan_.group_removals.at(static_cast<std::size_t>(group))};
-  const double cost = training_seconds(e.model, double(u.steps) * (u.retain_batch + u.forget_batch));
+  const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
+  const bool taught = u.op == "ifu" || u.op == "esd" || u.preserve == "distillation";
+  const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0);
   return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed), {from}, cost, {}, true);
 }
 

@@ -16,6 +16,7 @@ void describe(Visit& visit, ConfigOf<Query> auto& q) {
   visit(Field{.key = "set"}, q.set);
   visit(Field{.key = "seed"}, q.seed);
   visit(Field{.key = "true_group"}, q.true_group);
+  visit(Field{.key = "role"}, q.role);
 }
 
 template <class Visit>
@@ -50,7 +51,7 @@ void describe(Visit& visit, ConfigOf<Placement> auto& p) {
 
 namespace {
 
-constexpr int kPlanFormat = 1;  // on disk: raised when a reader of the old form would misread the new one
+constexpr int kPlanFormat = 2;  // on disk: raised when a reader of the old form would misread the new one
 
 struct Keys {
   Json out = Json::array();

@@ -22,7 +22,7 @@ struct Contestant {
 
 Yardstick yardstick_of(const Measured& measured, double confidence) {
   Yardstick yardstick;
-  for (std::size_t m = 0; m <= kPerQuery; ++m) {
+  for (std::size_t m = 0; m < kMetricCount; ++m) {
     yardstick[metric_name(m)] = percentile_interval(measured.value[m], measured.resampled[m], confidence);
   }
   return yardstick;
@@ -152,6 +152,30 @@ std::vector<std::optional<Interval>> true_group_top1(const std::vector<Tables>& 
   return shares;
 }
 
+/// Agreement within the queries of each class: the true group where a query has one, else the group that the reference puts
+/// first.
+std::map<std::string, ClassAgreement> by_class(const Contestant& contestant, const Reference& reference, const ResultsTable& table,
+                                               const std::vector<std::size_t>& queries) {
+  std::map<std::string, ClassAgreement> classes;
+  const GroupScores& oracle = *reference.gold.front();
+  for (const std::size_t q : queries) {
+    const jobs::Query& query = table.shape.queries[q];
+    const auto top = metrics::descending_order(std::span(oracle.row(q), oracle.groups)).front();
+    ClassAgreement& entry = classes[query.true_group.empty() ? table.shape.groups[top] : query.true_group];
+    ++entry.queries;
+    for (const auto& [gold, predicted] : contestant.pairs) {
+      const auto values = metrics::per_query({gold->row(q), gold->groups}, {predicted->row(q), predicted->groups});
+      for (std::size_t m = 0; m < kPerQuery; ++m) {
+        entry.metrics[metric_name(m)] += values[m] / static_cast<double>(contestant.pairs.size());
+      }
+    }
+  }
+  for (auto& [name, entry] : classes) {
+    for (auto& [metric, value] : entry.metrics) value /= static_cast<double>(entry.queries);
+  }
+  return classes;
+}
+
 void fill_methods(View& view, const std::vector<Contestant>& contestants, const PairAgreements& agreements,
                   const std::map<std::string, MethodFacts>& facts, double confidence) {
   std::vector<Measured> measured;
@@ -160,15 +184,18 @@ void fill_methods(View& view, const std::vector<Contestant>& contestants, const 
     const auto known = facts.find(contestants[i].name);
     view.methods[contestants[i].name].facts = known == facts.end() ? MethodFacts{} : known->second;
   }
-  for (std::size_t m = 0; m <= kPerQuery; ++m) {
+  for (std::size_t m = 0; m < kMetricCount; ++m) {
     std::size_t best = 0;
+    const bool lower = metrics::lower_is_better(metric_name(m));
     for (std::size_t i = 1; i < measured.size(); ++i) {
-      if (measured[i].value[m] > measured[best].value[m]) best = i;
+      const double here = measured[i].value[m], there = measured[best].value[m];
+      if (lower ? here < there : here > there) best = i;
     }
     for (std::size_t i = 0; i < measured.size(); ++i) {
       MetricAgreement& entry = view.methods[contestants[i].name].metrics[metric_name(m)];
       entry.estimate = percentile_interval(measured[i].value[m], measured[i].resampled[m], confidence);
-      entry.p_vs_best = i == best ? 1.0 : p_not_better(measured[best].resampled[m], measured[i].resampled[m]);
+      const auto &winner = measured[best].resampled[m], &other = measured[i].resampled[m];
+      entry.p_vs_best = i == best ? 1.0 : lower ? p_not_better(other, winner) : p_not_better(winner, other);
     }
   }
 }
@@ -185,6 +212,7 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   for (std::size_t q = 0; q < table.queries(); ++q) {
     if (table.shape.queries[q].set == view.query_set) all.push_back(q);
   }
+  view.role = all.empty() ? "reported" : table.shape.queries[all.front()].role;
   const Contestant itself{.name = reference.name, .pairs = {{reference.gold.front(), reference.gold.back()}}};
   if (!any_evaluated(itself, all)) return std::nullopt;
 
@@ -215,8 +243,9 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   view.queries = queries.size();
   view.left_out = all.size() - queries.size();
   view.groups = table.groups();
-  for (std::size_t m = 0; m <= kPerQuery; ++m)
-    view.chance[metric_name(m)] = metrics::chance(metric_name(m), view.groups);
+  for (std::size_t m = 0; m < kMetricCount; ++m) {
+    if (metrics::has_chance(metric_name(m))) view.chance[metric_name(m)] = metrics::chance(metric_name(m), view.groups);
+  }
   if (queries.empty()) return view;
 
   const std::uint64_t seed = (SeedPath(config.seed) / "comparison" / view.query_set).value();
@@ -232,8 +261,10 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   for (const Contestant& c : contestants) ranked.push_back({c.pairs[0].predicted});
   const auto shares = true_group_top1(ranked, table, queries, seed, config);
   view.reference_true_group_top1 = shares[0];
-  for (std::size_t i = 0; i < contestants.size(); ++i)
+  for (std::size_t i = 0; i < contestants.size(); ++i) {
     view.methods[contestants[i].name].true_group_top1 = shares[i + 1];
+    view.methods[contestants[i].name].by_class = by_class(contestants[i], reference, table, queries);
+  }
   return view;
 }
 

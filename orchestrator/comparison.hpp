@@ -25,11 +25,19 @@ struct MetricAgreement {
   double p_vs_best = 1;
 };
 
+/// Means over the queries of one class, without intervals: to see where a method fails.
+struct ClassAgreement {
+  std::size_t queries = 0;
+  std::map<std::string, double> metrics;  ///< those that are a mean over queries
+};
+
 struct MethodAgreement {
   MethodFacts facts;
   std::map<std::string, MetricAgreement> metrics;
   /// Share of queries with a known group whose top group is that group; none without such queries.
   std::optional<Interval> true_group_top1;
+  /// By class: the true group of a query, else the group that the reference puts first.
+  std::map<std::string, ClassAgreement> by_class;
 };
 
 /// By metric name.
@@ -46,6 +54,7 @@ enum class ReferenceKind {
 /// One query set x weighting x draws x reference.
 struct View {
   std::string query_set, weighting;
+  std::string role = "reported";  ///< of the query set; tuning: settings were chosen on it
   std::string draws;      ///< "independent": the oracle on its own draw set; "same": on that of the methods
   std::string reference;  ///< "logo", "logo_b", "logo+logo_b" (each), "mean(logo, logo_b)"
   ReferenceKind kind = ReferenceKind::single;

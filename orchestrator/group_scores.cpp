@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/error.hpp"
+#include "jobs/noise_schedule.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -17,17 +18,35 @@ struct Stratum {
   std::vector<double> weights;
 };
 
+/// The given weights, linear between their timesteps.
+double custom_weight(const jobs::WeightingConfig& weighting, std::uint32_t t) {
+  const auto& at = weighting.timesteps;
+  const auto next = std::lower_bound(at.begin(), at.end(), t);
+  if (next == at.end()) return weighting.weights.back();
+  const auto i = static_cast<std::size_t>(next - at.begin());
+  if (i == 0 || *next == t) return weighting.weights[i];
+  const double part = static_cast<double>(t - at[i - 1]) / static_cast<double>(at[i] - at[i - 1]);
+  return weighting.weights[i - 1] + part * (weighting.weights[i] - weighting.weights[i - 1]);
+}
+
 std::vector<Stratum> strata_of(const jobs::Plan& plan, const std::vector<jobs::Slot>& slots,
                                const jobs::WeightingConfig& weighting, std::uint32_t draw_set) {
   const std::uint32_t draws = std::max(1U, plan.experiment.scoring.draws);
   std::map<std::uint32_t, Stratum> by_timestep;
+  const jobs::NoiseSchedule schedule(plan.experiment.diffusion);
+  const auto weight_of = [&](const jobs::Slot& slot) {
+    if (weighting.kind == "flat") return 1.0 / draws;
+    if (weighting.kind == "min_snr") return std::min(1.0, weighting.gamma / schedule.snr(slot.timestep)) / draws;
+    if (weighting.kind == "custom") return custom_weight(weighting, slot.timestep) / draws;
+    return slot.weight;
+  };
   for (std::size_t s = 0; s < slots.size(); ++s) {
     const jobs::Slot& slot = slots[s];
     if (slot.draw / draws != draw_set || slot.timestep < weighting.t_min || slot.timestep >= weighting.t_max) continue;
     Stratum& stratum = by_timestep[slot.timestep];
     stratum.timestep = slot.timestep;
     stratum.slots.push_back(s);
-    stratum.weights.push_back(weighting.kind == "flat" ? 1.0 / draws : slot.weight);
+    stratum.weights.push_back(weight_of(slot));
   }
   std::vector<Stratum> strata;
   for (auto& [timestep, stratum] : by_timestep) strata.push_back(std::move(stratum));

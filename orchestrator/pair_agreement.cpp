@@ -19,7 +19,7 @@ double mean_score(const GroupScores& scores, const std::vector<std::size_t>& que
   return sum / static_cast<double>(queries.size() * scores.groups);
 }
 
-/// The per-query metrics, then the sums of the pooled correlation. `out` is the first cell, `stride` a row's length.
+/// The per-query metrics, then the sums of the pooled metrics. `out` is the first cell, `stride` a row's length.
 void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, double* out, std::size_t stride) {
   const auto [gold, predicted] = pair;
   const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
@@ -35,16 +35,17 @@ void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, dou
   }
 }
 
-/// Metric m from the mean of the columns; r does not change when all sums are divided by the number of queries.
+/// Metric m from the mean of the columns; what is made of sums does not change when all are divided by the number of queries.
 double metric_of(const double* means, std::size_t m) {
   if (m < kPerQuery) return means[m];
   const double* const s = means + kPerQuery;
-  return metrics::PooledSums{.n = s[0], .g = s[1], .p = s[2], .gg = s[3], .pp = s[4], .gp = s[5]}.r();
+  const metrics::PooledSums sums{.n = s[0], .g = s[1], .p = s[2], .gg = s[3], .pp = s[4], .gp = s[5]};
+  return m == kPerQuery ? sums.r() : m == kPerQuery + 1 ? sums.mse() : sums.slope();
 }
 
 }  // namespace
 
-std::string metric_name(std::size_t m) { return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooled); }
+std::string metric_name(std::size_t m) { return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQuery]); }
 
 PairAgreements::PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of,
                                std::uint64_t seed, std::uint32_t resamples)
@@ -64,7 +65,7 @@ void PairAgreements::measure(const std::vector<Pair>& pairs) {
   const std::vector<double> resampled = resampled_means(resampler_, resamples_, table, columns);
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     Measured& result = measured_[fresh[i]];
-    for (std::size_t m = 0; m <= kPerQuery; ++m) {
+    for (std::size_t m = 0; m < kMetricCount; ++m) {
       result.value.push_back(metric_of(means.data() + i * kColumns, m));
       std::vector<double>& values = result.resampled.emplace_back(resamples_);
       for (std::uint32_t b = 0; b < resamples_; ++b) {
@@ -78,14 +79,14 @@ Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
   Measured mean = measured_.at(pairs.front());
   for (std::size_t p = 1; p < pairs.size(); ++p) {
     const Measured& other = measured_.at(pairs[p]);
-    for (std::size_t m = 0; m <= kPerQuery; ++m) {
+    for (std::size_t m = 0; m < kMetricCount; ++m) {
       mean.value[m] += other.value[m];
       for (std::uint32_t b = 0; b < resamples_; ++b) mean.resampled[m][b] += other.resampled[m][b];
     }
   }
   if (pairs.size() == 1) return mean;
   const double n = static_cast<double>(pairs.size());
-  for (std::size_t m = 0; m <= kPerQuery; ++m) {
+  for (std::size_t m = 0; m < kMetricCount; ++m) {
     mean.value[m] /= n;
     for (double& value : mean.resampled[m]) value /= n;
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/bootstrap.hpp"
+#include "common/metrics.hpp"
 #include "orchestrator/group_scores.hpp"
 
 namespace guda::orchestrator {
@@ -18,7 +19,10 @@ struct Pair {
   auto operator<=>(const Pair&) const = default;
 };
 
-/// Values of the metrics (metrics::kPerQuery, then pooled_r) on the sample and on every resample.
+/// metrics::kPerQuery, then metrics::kPooledNames.
+inline constexpr std::size_t kMetricCount = metrics::kPerQuery.size() + metrics::kPooledNames.size();
+
+/// Values of the metrics on the sample and on every resample.
 struct Measured {
   std::vector<double> value;                   ///< [metric]
   std::vector<std::vector<double>> resampled;  ///< [metric][resample]

@@ -103,6 +103,8 @@ void write_axes(hdf5::File& file, Layout& layout, const ResultsShape& shape) {
   layout.texts("query_set", "query", collect<std::string>(queries, [](auto& q) { return q.set; }), "query set");
   layout.texts("query_group", "query", collect<std::string>(queries, [](auto& q) { return q.true_group; }),
                "true group of a real query, empty where unknown");
+  layout.texts("query_role", "query", collect<std::string>(queries, [](auto& q) { return q.role; }),
+               "reported, or tuning: settings were chosen on it");
   layout.column("query_seed", "query", collect<std::uint64_t>(queries, [](auto& q) { return q.seed; }),
                 "run seed whose models score the query");
   layout.column("slot_timestep", "slot", collect<std::int32_t>(shape.slots, [](auto& s) { return s.timestep; }),
@@ -166,10 +168,11 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
   shape.groups = file.dataset("group").read_strings();
   const auto names = file.dataset("query").read_strings(), sets = file.dataset("query_set").read_strings();
   const auto true_groups = file.dataset("query_group").read_strings();
+  const auto roles = file.dataset("query_role").read_strings();
   const auto seeds = file.dataset("query_seed").read<std::uint64_t>();
   for (std::size_t q = 0; q < names.size(); ++q) {
     shape.queries.push_back(
-        {.name = names[q], .set = sets.at(q), .seed = seeds.at(q), .true_group = true_groups.at(q)});
+        {.name = names[q], .set = sets.at(q), .seed = seeds.at(q), .true_group = true_groups.at(q), .role = roles.at(q)});
   }
   const auto timesteps = file.dataset("slot_timestep").read<std::int32_t>(),
              draws = file.dataset("slot_draw").read<std::int32_t>();

@@ -41,6 +41,10 @@ TEST_CASE("metrics: the published test vector of five groups is reproduced") {
   CHECK(metrics::wpra(kGold, kPredicted, 5) == six_digits(0.642857));
   CHECK(value_of(values, "rbo") == six_digits(0.237510));
   CHECK(value_of(values, "spearman") == six_digits(0.3));
+  CHECK(value_of(values, "wpra_all") == six_digits(0.642857));
+  CHECK(value_of(values, "cal_mse") == six_digits(5.871429));
+  CHECK(value_of(values, "cal_mae") == six_digits(2.171429));
+  CHECK(value_of(values, "cal_negative") == 0);
   const auto calibrated = metrics::calibrated_error(kGold, kPredicted);
   CHECK(calibrated.mse == six_digits(5.871429));
   CHECK(calibrated.mae == six_digits(2.171429));
@@ -53,6 +57,8 @@ TEST_CASE("metrics: a perfect prediction reaches every maximum") {
   for (std::size_t m = 0; m < values.size(); ++m) {
     if (metrics::kPerQuery[m] == "rbo") {
       CHECK(values[m] == Approx(1 - std::pow(0.9, 5)));
+    } else if (metrics::lower_is_better(metrics::kPerQuery[m])) {
+      CHECK_MESSAGE(std::abs(values[m]) < 1e-12, metrics::kPerQuery[m]);
     } else {
       CHECK_MESSAGE(values[m] == Approx(1), metrics::kPerQuery[m]);
     }
@@ -106,6 +112,8 @@ TEST_CASE("metrics: an anti-correlated prediction shows by the sign of the slope
   const auto calibrated = metrics::calibrated_error(kGold, turned);
   CHECK(calibrated.mse == Approx(0).epsilon(1e-12));
   CHECK(calibrated.slope == Approx(-0.5));
+  CHECK(value_of(metrics::per_query(kGold, turned), "cal_negative") == 1);
+  CHECK(value_of(metrics::per_query(kGold, turned), "pearson") == Approx(-1));
 }
 
 TEST_CASE("metrics: pooled sums add up to the Pearson correlation of the joined table") {
@@ -114,6 +122,32 @@ TEST_CASE("metrics: pooled sums add up to the Pearson correlation of the joined 
   parts += metrics::pooled_sums({a.data() + 2, 4}, {b.data() + 2, 4});
   CHECK(parts.r() == Approx(metrics::pooled_sums(a, b).r()));
   CHECK(parts.r() == Approx(0.662116).epsilon(1e-6));
+}
+
+TEST_CASE("metrics: one fit to the whole table has the slope and the error of least squares, and is stricter than one per query") {
+  const Values gold{1, 2, 4, 8, 3, 5}, predicted{0, 1, 1, 5, 2, 9};
+  auto sums = metrics::pooled_sums({gold.data(), 3}, {predicted.data(), 3});
+  sums += metrics::pooled_sums({gold.data() + 3, 3}, {predicted.data() + 3, 3});
+  const auto whole = metrics::calibrated_error(gold, predicted);
+  CHECK(sums.slope() == Approx(whole.slope));
+  CHECK(sums.mse() == Approx(whole.mse));
+  const double each = (metrics::calibrated_error({gold.data(), 3}, {predicted.data(), 3}).mse +
+                       metrics::calibrated_error({gold.data() + 3, 3}, {predicted.data() + 3, 3}).mse) / 2;
+  CHECK(sums.mse() > each);
+  CHECK(metrics::pooled_sums(gold, Values(6, 2.0)).slope() == 0);
+}
+
+TEST_CASE("metrics: errors are better when lower and have no chance level; everything else has one") {
+  for (const std::string_view metric : metrics::kPerQuery) {
+    CHECK_MESSAGE(metrics::lower_is_better(metric) == metric.starts_with("cal_"), metric);
+    if (metrics::has_chance(metric)) {
+      CHECK_NOTHROW(static_cast<void>(metrics::chance(metric, 10)));
+    } else {
+      CHECK_THROWS_AS(static_cast<void>(metrics::chance(metric, 10)), Error);
+    }
+  }
+  CHECK(metrics::lower_is_better("global_mse"));
+  CHECK_FALSE(metrics::lower_is_better("pooled_r"));
 }
 
 TEST_CASE("metrics: NaN, infinity, emptiness and different sizes are refused") {
@@ -136,6 +170,10 @@ TEST_CASE("metrics: chance levels of ten and sixteen groups are those of the pub
   CHECK(metrics::chance("ndcg5_exp", 10) == four_digits(0.3856));
   CHECK(metrics::chance("ndcg5_lin", 10) == four_digits(0.6483));
   CHECK(metrics::chance("rbo", 10) == four_digits(0.3026));
+  CHECK(metrics::chance("ndcg10_exp", 10) == four_digits(0.5875));
+  CHECK(metrics::chance("ndcg10_lin", 10) == four_digits(0.8339));
+  CHECK(metrics::chance("ndcg10_exp", 16) == four_digits(0.3690));
+  CHECK(metrics::chance("ndcg10_lin", 16) == four_digits(0.6749));
   CHECK(metrics::chance("top1", 16) == four_digits(0.0625));
   CHECK(metrics::chance("mrr", 16) == four_digits(0.2113));
   CHECK(metrics::chance("ndcg3_exp", 16) == four_digits(0.1849));
@@ -159,6 +197,7 @@ TEST_CASE("metrics: chance is the mean over all rankings, for any number of grou
       rankings += 1;
     } while (std::next_permutation(predicted.begin(), predicted.end()));
     for (std::size_t m = 0; m < sums.size(); ++m) {
+      if (!metrics::has_chance(metrics::kPerQuery[m])) continue;
       CHECK_MESSAGE(sums[m] / rankings == Approx(metrics::chance(metrics::kPerQuery[m], groups)).epsilon(1e-9).scale(1),
                     metrics::kPerQuery[m] << " of " << groups);
     }

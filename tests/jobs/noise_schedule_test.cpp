@@ -141,3 +141,15 @@ TEST_CASE("noise schedule: given tables are used as they are, and refused when t
   products[20] = products[19] + 0.001;
   CHECK_THROWS_WITH_AS(NoiseSchedule(betas, products), doctest::Contains("at timestep 20"), guda::Error);
 }
+
+TEST_CASE("noise schedule: tables rounded to float32 change the ELBO weights as published (methods.md 0.3.1)") {
+  const NoiseSchedule exact({.timesteps = 4000}), rounded({.timesteps = 4000, .tables = "float32"});
+  const auto change = [&](std::uint32_t t) { return rounded.elbo_weight(t) / exact.elbo_weight(t) - 1; };
+  CHECK(change(10) == doctest::Approx(-3.6e-4).epsilon(0.03));
+  CHECK(change(50) == doctest::Approx(-5.0e-4).epsilon(0.03));
+  for (std::uint32_t t = 500; t < 3990; t += 10) CHECK(std::abs(change(t)) < 1e-5);
+  for (std::uint32_t t = 0; t < 4000; ++t) {
+    CHECK(static_cast<double>(static_cast<float>(rounded.alpha_bar(t))) == rounded.alpha_bar(t));
+  }
+  CHECK_THROWS_WITH_AS(NoiseSchedule({.tables = "float16"}), doctest::Contains("diffusion.tables: 'float16'"), guda::Error);
+}

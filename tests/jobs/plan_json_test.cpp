@@ -79,14 +79,14 @@ TEST_CASE("plan.json: what does not fit is refused where it stands") {
   Json json = to_json(small_plan());
   CHECK(refusal(Json::parse("3")) == "plan: wants an object");
   Json bad = json;
-  bad["format"] = 2;
-  CHECK(refusal(bad) == "plan.format: is 2, this guda reads 1: plan again with `guda run`");
+  bad["format"] = 1;
+  CHECK(refusal(bad) == "plan.format: is 1, this guda reads 2: plan again with `guda run`");
   bad = json;
   bad.erase("slots");
   CHECK(refusal(bad) == "plan.slots: the key is missing");
   bad = json;
   bad["queries"]["rows"][1].push_back(1);
-  CHECK(refusal(bad) == R"(plan.queries[1]: wants a row of ["name","set","seed","true_group"])");
+  CHECK(refusal(bad) == R"(plan.queries[1]: wants a row of ["name","set","seed","true_group","role"])");
   bad = json;
   bad["slots"]["columns"] = {"draw", "timestep", "weight"};
   CHECK(refusal(bad) == R"(plan.slots: wants a table with columns ["timestep","draw","weight"])");

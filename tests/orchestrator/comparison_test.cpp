@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -77,7 +78,7 @@ TEST_CASE("comparison: a method identical to LOGO agrees fully") {
   CHECK(v.left_out == 0);
   CHECK(v.groups == 10);
   for (const auto& [metric, agreement] : v.methods.at("same").metrics) {
-    const double best = metric == "rbo" ? 1 - std::pow(0.9, 10) : 1.0;
+    const double best = metric == "rbo" ? 1 - std::pow(0.9, 10) : metrics::lower_is_better(metric) ? 0.0 : 1.0;
     CHECK_MESSAGE(agreement.estimate.value == Approx(best).epsilon(1e-6), metric);
     CHECK_MESSAGE(agreement.estimate.low == Approx(best).epsilon(1e-6), metric);
     CHECK(agreement.p_vs_best == 1);
@@ -88,6 +89,8 @@ TEST_CASE("comparison: scores that know nothing are at chance, within their inte
   const Run run({.queries = 400});
   const auto& v = view(compare(run.table, run.plan, {}), "independent", "logo");
   for (const auto& [metric, agreement] : v.methods.at("shuffled").metrics) {
+    CHECK(v.chance.contains(metric) == metrics::has_chance(metric));
+    if (!metrics::has_chance(metric)) continue;
     const double spread = agreement.estimate.high - agreement.estimate.low;
     CHECK_MESSAGE(std::abs(agreement.estimate.value - v.chance.at(metric)) < 0.9 * spread, metric);
     CHECK(agreement.p_vs_best < 0.01);
@@ -242,7 +245,41 @@ TEST_CASE("comparison: real queries show how often the top group is the true one
   CHECK(real.reference_true_group_top1->value == 1);
   CHECK(real.methods.at("weak").true_group_top1->value == Approx(0.5));
   CHECK(!view(comparison, "independent", "logo").reference_true_group_top1);
+
+  const auto& classes = real.methods.at("weak").by_class;
+  CHECK(classes.size() == 10);
+  const auto first = std::find_if(run.plan.queries.begin(), run.plan.queries.end(), [](const auto& q) { return q.set == "real"; });
+  CHECK(classes.at(first->true_group).queries == 5);
+  CHECK(classes.at(first->true_group).metrics.at("top1") == 1);
+  CHECK(classes.at((first + 1)->true_group).metrics.at("top1") == 0);
+  // Without a known class a query counts for the group that the reference puts first.
+  const auto& guessed = view(comparison, "independent", "logo").methods.at("weak").by_class;
+  CHECK(guessed.at(run.plan.groups[0]).queries == 5);
+  CHECK(guessed.at(run.plan.groups[0]).metrics.at("top1") == 1);
   CHECK(comparison_table(comparison, 120).find("true group") != std::string::npos);
+}
+
+TEST_CASE("comparison: the lowest error is the best one, and the p-value is of that") {
+  const Run run;
+  const auto& v = view(compare(run.table, run.plan, {}), "independent", "logo");
+  for (const char* metric : {"cal_mse", "cal_mae", "global_mse"}) {
+    CAPTURE(metric);
+    CHECK(value(v, "same", metric) < value(v, "weak", metric));
+    CHECK(v.methods.at("same").metrics.at(metric).p_vs_best == 1);
+    CHECK(v.methods.at("weak").metrics.at(metric).p_vs_best < 0.01);
+  }
+}
+
+TEST_CASE("comparison: a view of a query set for tuning says so, in JSON and in the table") {
+  Run run({.queries = 30, .sets = {"generated", "real"}});
+  for (auto& query : run.table.shape.queries) {
+    if (query.set == "real") query.role = "tuning";
+  }
+  const auto comparison = compare(run.table, run.plan, {});
+  CHECK(view(comparison, "independent", "logo").role == "reported");
+  CHECK(view(comparison, "independent", "logo", "real").role == "tuning");
+  CHECK(to_json(comparison).dump().find("\"role\":\"tuning\"") != std::string::npos);
+  CHECK(comparison_table(comparison, 120).find("real queries (for tuning: no result)") != std::string::npos);
 }
 
 TEST_CASE("comparison: JSON has the keys of schema 1") {

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <variant>
 
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "jobs/query_image.hpp"
 #include "worker/diffusion/ddim.hpp"
+#include "worker/diffusion/ddpm.hpp"
+#include "worker/diffusion/dpm_solver.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/training/images.hpp"
@@ -35,6 +38,43 @@ void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::ui
   for (std::size_t i = 0; i < ids.size(); ++i) fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
 }
 
+/// The samplers behind one face: timesteps, the noise after one, the step from one.
+class Chain {
+ public:
+  Chain(const jobs::SamplerConfig& config, const jobs::NoiseSchedule& schedule, Prediction prediction)
+      : kind_(make(config, schedule, prediction)) {}
+
+  [[nodiscard]] const std::vector<std::uint32_t>& timesteps() const {
+    return std::visit([](const auto& sampler) -> const auto& { return sampler.timesteps(); }, kind_);
+  }
+  [[nodiscard]] double noise_std(std::uint32_t t) const {
+    return std::visit(
+        [&](const auto& sampler) {
+          if constexpr (requires { sampler.noise_std(t); }) return sampler.noise_std(t);
+          return 0.0;
+        },
+        kind_);
+  }
+  /// Step number i; `memory` is empty before the first and belongs to this chain of samples.
+  [[nodiscard]] torch::Tensor step(const torch::Tensor& output, std::size_t i, const torch::Tensor& x, const torch::Tensor& noise,
+                                   torch::Tensor& memory) const {
+    if (const auto* solver = std::get_if<DpmSolver>(&kind_)) return solver->step(output, i, x, memory);
+    const std::uint32_t t = timesteps()[i];
+    if (const auto* ddpm = std::get_if<Ddpm>(&kind_)) return ddpm->step(output, t, x, noise);
+    return std::get<Ddim>(kind_).step(output, t, x, noise);
+  }
+
+ private:
+  using Kind = std::variant<Ddim, Ddpm, DpmSolver>;
+  static Kind make(const jobs::SamplerConfig& c, const jobs::NoiseSchedule& schedule, Prediction prediction) {
+    if (c.kind == "ddim") return Ddim(schedule, prediction, {.steps = c.steps, .eta = c.eta, .clip_sample = c.clamp});
+    if (c.kind == "ddpm") return Ddpm(schedule, prediction, {.steps = c.steps, .clip_sample = c.clamp});
+    if (c.kind == "dpmsolver++") return DpmSolver(schedule, prediction, {.steps = c.steps, .clip_sample = c.clamp});
+    throw Error("sampler.kind: '" + c.kind + "' is not known; known: ddim, ddpm, dpmsolver++");
+  }
+  Kind kind_;
+};
+
 QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
   QuerySet set;
   std::vector<torch::Tensor> images;
@@ -50,12 +90,12 @@ QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset)
 }
 
 QuerySet take_held_out(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
-  if (spec.names.size() > dataset.held_out.size()) {
-    throw Error(fmt::format("query set {}: {} held-out queries were asked for, the data set holds out {}; lower count or "
-                            "dataset.train", spec.set.name, spec.names.size(), dataset.held_out.size()));
+  if (spec.names.size() + spec.set.first > dataset.held_out.size()) {
+    throw Error(fmt::format("query set {}: {} held-out queries from number {} on were asked for, the data set holds out {}; lower count, "
+                            "first or dataset.train", spec.set.name, spec.names.size(), spec.set.first, dataset.held_out.size()));
   }
   QuerySet set;
-  const std::span<const std::uint32_t> items(dataset.held_out.data(), spec.names.size());
+  const std::span<const std::uint32_t> items(dataset.held_out.data() + spec.set.first, spec.names.size());
   set.images = gather_images(dataset, items);
   for (const std::uint32_t item : items) {
     set.items.emplace_back(item);
@@ -69,13 +109,11 @@ QuerySet take_held_out(const jobs::SampleSpec& spec, const jobs::Dataset& datase
 torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset, torch::Device device,
                             const std::function<void(const Progress&)>& progress) {
   const jobs::SamplerConfig& sampler = spec.set.sampler;
-  if (sampler.kind != "ddim") throw Error("sampler.kind: '" + sampler.kind + "' is not known; known: ddim");
   if (sampler.batch == 0) throw Error("sampler.batch: must be at least 1");
   if (sampler.grey_levels == 1) throw Error("sampler.grey_levels: must be 0 (off) or at least 2");
   const c10::InferenceMode inference;
   const jobs::NoiseSchedule schedule(spec.diffusion);
-  const Ddim ddim(schedule, prediction_from(spec.diffusion.prediction),
-                  {.steps = sampler.steps, .eta = sampler.eta, .clip_sample = sampler.clamp});
+  const Chain chain(sampler, schedule, prediction_from(spec.diffusion.prediction));
   const std::uint64_t seed = (SeedPath(spec.seed) / "sample").value();
   std::vector<std::uint64_t> ids;
   for (const std::string& name : spec.names) ids.push_back(query_id(name));
@@ -89,13 +127,15 @@ torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const j
     const std::size_t first = b * sampler.batch;
     const std::span<const std::uint64_t> rows(ids.data() + first, std::min<std::size_t>(sampler.batch, ids.size() - first));
     torch::Tensor x = torch::zeros(shape), noise = torch::zeros(shape);
+    torch::Tensor memory;
     fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
-    for (const std::uint32_t t : ddim.timesteps()) {
+    for (std::size_t i = 0; i < chain.timesteps().size(); ++i) {
+      const std::uint32_t t = chain.timesteps()[i];
       const torch::Tensor at = torch::full({sampler.batch}, static_cast<std::int64_t>(t), torch::kInt64);
       const torch::Tensor output = model->forward(x.to(device), at.to(device)).to(torch::kCPU, torch::kFloat32);
-      if (ddim.noise_std(t) > 0) fill_rows(noise, rows, seed, t, kStepDraw);
-      x = ddim.step(output, t, x, noise).contiguous();
-      progress({++done, batches * ddim.timesteps().size(), std::numeric_limits<double>::quiet_NaN()});
+      if (chain.noise_std(t) > 0) fill_rows(noise, rows, seed, t, kStepDraw);
+      x = chain.step(output, i, x, noise, memory).contiguous();
+      progress({++done, batches * chain.timesteps().size(), std::numeric_limits<double>::quiet_NaN()});
     }
     samples.push_back(x.narrow(0, 0, static_cast<std::int64_t>(rows.size())));
   }

@@ -12,14 +12,14 @@
 
 namespace guda::worker {
 
-/// DDIM samples float32 [names, C, H, W] of the data set's shape on the CPU, clamped to [-1, 1] and rounded to
+/// Samples float32 [names, C, H, W] of the data set's shape on the CPU, clamped to [-1, 1] and rounded to
 /// sampler.grey_levels. Initial and step noise of a query are functions of the seed, its name and the timestep; every
 /// forward has sampler.batch rows, so a sample does not depend on which others are drawn. Progress counts forwards.
 [[nodiscard]] torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
                                           torch::Device device, const std::function<void(const Progress&)>& progress);
 
-/// The query set that `spec` describes. kind generated: sample_images (`model` must not be empty); held_out: the first
-/// names.size() held-out items; images: PNG files (8 bits), float32 NPY in [-1, 1] or uint8 NPY 0..255, each of exactly
+/// The query set that `spec` describes. kind generated: sample_images (`model` must not be empty); held_out:
+/// names.size() held-out items from number set.first on; images: PNG files (8 bits), float32 NPY in [-1, 1] or uint8 NPY 0..255, each of exactly
 /// the data set's size (no resizing), rounded to the data set's levels. Throws Error naming file, cause and cure.
 [[nodiscard]] QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
                                       torch::Device device, const std::function<void(const Progress&)>& progress);

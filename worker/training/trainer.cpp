@@ -70,7 +70,7 @@ Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, std::sp
     const torch::Tensor loss = per_row.mean();
     const double value = check_loss(loss, per_row, t, items, step, "training");
     loss.backward();
-    optimizer.step(learning_rate(config.optimizer.lr, step, config.steps, config.warmup_steps, config.decay));
+    optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps, config.decay));
     if (ema) ema->step();
 
     if (step < tenth) sums[0] += value / tenth;

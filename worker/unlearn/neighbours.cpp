@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -73,6 +74,40 @@ Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tens
         result.index.data_ptr<std::int64_t>()[(first + i) * wanted + c] = ranked[static_cast<std::size_t>(c)].second;
       }
     }
+  }
+  return result;
+}
+
+MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t k,
+                                               const std::function<void()>& poll) {
+  const torch::Tensor rows = items.flatten(1);
+  // ||mirror(a) - b|| = ||a - mirror(b)||. The k items that are nearest at their better orientation are among the k nearest
+  // of that orientation.
+  const Neighbours sides[] = {nearest_neighbours(queries.flatten(1), rows, k, poll),
+                              nearest_neighbours(queries.flip({3}).flatten(1), rows, k, poll)};
+  const std::int64_t m = queries.size(0), wanted = sides[0].index.size(1);
+  MirroredNeighbours result{{torch::empty({m, wanted}, torch::kInt64), torch::empty({m, wanted}, torch::kFloat64)},
+                            torch::empty({m, wanted}, torch::kBool)};
+  std::vector<std::tuple<double, std::int64_t, bool>> ranked;
+  std::vector<char> seen(static_cast<std::size_t>(items.size(0)), 0);
+  for (std::int64_t q = 0; q < m; ++q) {
+    ranked.clear();
+    for (const bool mirrored : {false, true}) {
+      for (std::int64_t i = q * wanted; i < (q + 1) * wanted; ++i) {
+        ranked.emplace_back(sides[mirrored].squared_distance.data_ptr<double>()[i], sides[mirrored].index.data_ptr<std::int64_t>()[i],
+                            mirrored);
+      }
+    }
+    std::sort(ranked.begin(), ranked.end());
+    std::int64_t place = q * wanted;
+    for (const auto& [distance, item, mirrored] : ranked) {
+      if (place == (q + 1) * wanted) break;
+      if (std::exchange(seen[static_cast<std::size_t>(item)], 1) != 0) continue;
+      result.nearest.index.data_ptr<std::int64_t>()[place] = item;
+      result.nearest.squared_distance.data_ptr<double>()[place] = distance;
+      result.mirrored.data_ptr<bool>()[place++] = mirrored;
+    }
+    for (const auto& entry : ranked) seen[static_cast<std::size_t>(std::get<1>(entry))] = 0;
   }
   return result;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/error.hpp"
 
@@ -34,6 +35,19 @@ void refuse_unread(const OperatorEntry& entry, const jobs::UnlearnConfig& config
   check("minsnr_gamma", config.minsnr_gamma != standard.minsnr_gamma);
   check("preserve", config.preserve != standard.preserve);
   check("rho", config.rho != standard.rho);
+  check("strength", config.strength != standard.strength);
+  check("guidance", config.guidance != standard.guidance);
+  check("gradient_cap", config.gradient_cap != standard.gradient_cap);
+  check("damping", config.damping != standard.damping);
+  check("guard_temperature", config.guard_temperature != standard.guard_temperature);
+  if (!entry.one_step) return;
+  const jobs::OptimizerConfig &o = config.optimizer, &usual = standard.optimizer;
+  check("optimizer", std::tie(o.lr, o.beta1, o.beta2, o.eps, o.weight_decay) !=
+                         std::tie(usual.lr, usual.beta1, usual.beta2, usual.eps, usual.weight_decay));
+  check("warmup_steps", config.warmup_steps != standard.warmup_steps);
+  check("decay", config.decay != standard.decay);
+  check("horizon", config.horizon != standard.horizon);
+  check("clip", config.clip != standard.clip);
 }
 
 void check_ranges(const OperatorEntry& entry, const jobs::UnlearnConfig& config) {
@@ -42,7 +56,7 @@ void check_ranges(const OperatorEntry& entry, const jobs::UnlearnConfig& config)
   };
   require(config.steps > 0, "steps: must be at least 1");
   require(config.retain_batch > 0, "retain_batch: must be at least 1");
-  require(entry.forget_loss == nullptr || config.forget_batch > 0, "forget_batch: must be at least 1");
+  require((entry.forget_loss == nullptr && !entry.one_step) || config.forget_batch > 0, "forget_batch: must be at least 1");
   require(config.forget_scaling == "constant" || config.forget_scaling == "proportional",
           "forget_scaling: known are constant and proportional");
   require(config.preserve == "standard" || config.preserve == "distillation",
@@ -50,6 +64,11 @@ void check_ranges(const OperatorEntry& entry, const jobs::UnlearnConfig& config)
   require(config.kl_cap >= 0, "kl_cap: must not be negative");
   require(config.minsnr_gamma > 0, "minsnr_gamma: must be positive");
   require(config.rho >= 0, "rho: must not be negative");
+  require(config.strength > 0, "strength: must be positive");
+  require(config.guidance >= 0, "guidance: must not be negative");
+  require(config.gradient_cap >= 0, "gradient_cap: must not be negative");
+  require(config.damping > 0, "damping: must be positive");
+  require(config.guard_temperature >= 0, "guard_temperature: must not be negative");
 }
 
 }  // namespace

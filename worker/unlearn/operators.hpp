@@ -20,6 +20,7 @@ struct ForgetBatch {
   torch::Tensor noise;        ///< [rows, D]
   torch::Tensor teacher;      ///< [rows, D] noise predicted by the full model; defined when the row asks for it
   torch::Tensor snr;          ///< [rows] A_t / (1 - A_t)
+  torch::Tensor fresh_noise;  ///< [rows, D] independent of everything else; defined when the row asks for it
   torch::Tensor differences;  ///< [rows, K, D] a_f - a_r to the K nearest retain images; defined when the row asks for it
 };
 
@@ -28,12 +29,17 @@ using ForgetLoss = torch::Tensor (*)(const ForgetBatch&, const jobs::UnlearnConf
 
 struct OperatorEntry {
   std::string_view name;
-  std::string_view summary;        ///< one line for people
-  ForgetLoss forget_loss;          ///< nullptr: no forget batch is drawn
-  bool needs_neighbours;
-  bool needs_teacher;              ///< on the forget batch; the retain target is then the teacher, too
-  bool weight_is_size_ratio;       ///< forget weight is n_k/n_r by derivation instead of forget_weight/forget_scaling
-  std::string_view fields;         ///< the UnlearnConfig fields it reads beyond the loop's own, separated by spaces
+  std::string_view summary;            ///< one line for people
+  ForgetLoss forget_loss = nullptr;    ///< nullptr: no forget batch is drawn, or the operator has a loop of its own
+  bool needs_neighbours = false;
+  bool needs_teacher = false;          ///< on the forget batch
+  bool distils = false;                ///< the retain target is the teacher whatever `preserve` says
+  bool needs_fresh_noise = false;
+  bool weight_is_size_ratio = false;   ///< forget weight is strength n_k/n_r by derivation instead of forget_weight/forget_scaling
+  bool retain_weight_is_size_ratio = false;  ///< the retain loss weighs n/n_r = 1 + n_k/n_r
+  bool caps_gradient = false;          ///< the forget gradient's norm is limited by gradient_cap
+  bool one_step = false;               ///< not trained at all: fisher.hpp
+  std::string_view fields;             ///< the UnlearnConfig fields it reads beyond the loop's own, separated by spaces
 };
 
 torch::Tensor retrack_exact_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
@@ -41,21 +47,69 @@ torch::Tensor retrack_clipped_loss(const ForgetBatch& batch, const jobs::Unlearn
 torch::Tensor retrack_minsnr_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor retrack_released_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor ifu_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+torch::Tensor esd_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+torch::Tensor erasediff_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+torch::Tensor siss_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+
+/// Adds `gradients` (of the forget loss; may hold undefined ones) to those that the parameters have, scaled down to a norm of at
+/// most `cap` times that of the latter before their loss was multiplied by `weight`. cap 0: as they are.
+void add_capped_gradients(std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& gradients, double cap, double weight);
+
+/// unconditional + guidance (unconditional - conditional).
+torch::Tensor esd_target(const torch::Tensor& unconditional, const torch::Tensor& conditional, double guidance);
 
 inline constexpr std::array kOperators{
-    OperatorEntry{"retrack_exact", "noise target = posterior mean under the retain neighbours", retrack_exact_loss, true,
-                  false, false, "forget_batch forget_weight forget_scaling neighbours preserve"},
-    OperatorEntry{"retrack_clipped", "as retrack_exact, each neighbour's correction clipped to sqrt(2 kl_cap)",
-                  retrack_clipped_loss, true, false, false,
-                  "forget_batch forget_weight forget_scaling neighbours kl_cap preserve"},
-    OperatorEntry{"retrack_minsnr", "as retrack_exact, rows weighted by min(SNR, gamma)/SNR", retrack_minsnr_loss, true,
-                  false, false, "forget_batch forget_weight forget_scaling neighbours minsnr_gamma preserve"},
-    OperatorEntry{"retrack_released", "noise target 0: what the released code computes", retrack_released_loss, false,
-                  false, false, "forget_batch forget_weight forget_scaling preserve"},
-    OperatorEntry{"finetune_retain", "training goes on with the retain images, no forget term", nullptr, false, false,
-                  false, "preserve"},
-    OperatorEntry{"ifu", "function-space influence: distillation minus the forget images' residual", ifu_loss, false, true,
-                  true, "forget_batch rho"},
+    OperatorEntry{.name = "retrack_exact",
+                  .summary = "noise target = posterior mean under the retain neighbours",
+                  .forget_loss = retrack_exact_loss,
+                  .needs_neighbours = true,
+                  .fields = "forget_batch forget_weight forget_scaling neighbours preserve guard_temperature"},
+    OperatorEntry{.name = "retrack_clipped",
+                  .summary = "as retrack_exact, each neighbour's correction clipped to sqrt(2 kl_cap)",
+                  .forget_loss = retrack_clipped_loss,
+                  .needs_neighbours = true,
+                  .fields = "forget_batch forget_weight forget_scaling neighbours kl_cap preserve guard_temperature"},
+    OperatorEntry{.name = "retrack_minsnr",
+                  .summary = "as retrack_exact, rows weighted by min(SNR, gamma)/SNR",
+                  .forget_loss = retrack_minsnr_loss,
+                  .needs_neighbours = true,
+                  .fields = "forget_batch forget_weight forget_scaling neighbours minsnr_gamma preserve guard_temperature"},
+    OperatorEntry{.name = "retrack_released",
+                  .summary = "noise target 0: what the released code computes",
+                  .forget_loss = retrack_released_loss,
+                  .fields = "forget_batch forget_weight forget_scaling preserve guard_temperature"},
+    OperatorEntry{.name = "finetune_retain",
+                  .summary = "training goes on with the retain images, no forget term",
+                  .fields = "preserve"},
+    OperatorEntry{.name = "ifu",
+                  .summary = "function-space influence: distillation minus the forget images' residual",
+                  .forget_loss = ifu_loss,
+                  .needs_teacher = true,
+                  .distils = true,
+                  .weight_is_size_ratio = true,
+                  .fields = "forget_batch rho strength guard_temperature"},
+    OperatorEntry{.name = "esd",
+                  .summary = "noise target = teacher + w (teacher - noise): guidance away from the group",
+                  .forget_loss = esd_loss,
+                  .needs_teacher = true,
+                  .fields = "forget_batch forget_weight forget_scaling guidance preserve guard_temperature"},
+    OperatorEntry{.name = "erasediff",
+                  .summary = "noise target = fresh, independent noise",
+                  .forget_loss = erasediff_loss,
+                  .needs_fresh_noise = true,
+                  .fields = "forget_batch forget_weight forget_scaling preserve guard_temperature"},
+    OperatorEntry{.name = "siss",
+                  .summary = "ascent on the forget images with a capped gradient",
+                  .forget_loss = siss_loss,
+                  .weight_is_size_ratio = true,
+                  .retain_weight_is_size_ratio = true,
+                  .caps_gradient = true,
+                  .fields = "forget_batch strength gradient_cap guard_temperature"},
+    OperatorEntry{.name = "fisher",
+                  .summary = "one Newton step with the diagonal Fisher matrix of the retained images",
+                  .weight_is_size_ratio = true,
+                  .one_step = true,
+                  .fields = "forget_batch strength damping"},
 };
 
 /// The row named `config.op`. Throws Error when there is none (listing all), when a number is out of range, or when a

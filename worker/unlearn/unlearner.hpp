@@ -33,8 +33,11 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
 /// Whether unlearn() reads its teacher under this config. Throws as find_operator.
 [[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);
 
-/// Weight of the mean forget loss: forget_weight, times n_k/n_r * groups when proportional; n_k/n_r where derived so.
+/// Weight of the mean forget loss: forget_weight, times n_k/n_r * groups when proportional; strength n_k/n_r where derived so.
 [[nodiscard]] double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained,
                                    std::size_t groups);
+
+/// Weight of the mean retain loss: 1, or n/n_r = 1 + n_k/n_r where derived so (siss).
+[[nodiscard]] double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained);
 
 }  // namespace guda::worker

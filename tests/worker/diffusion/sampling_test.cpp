@@ -82,9 +82,42 @@ TEST_CASE("sampling: seed, steps, eta and clamp change the samples") {
   differs([](auto& s) { s.set.sampler.steps = 7; });
   differs([](auto& s) { s.set.sampler.eta = 0; });
   differs([](auto& s) { s.set.sampler.clamp = false; });
+  differs([](auto& s) { s.set.sampler.kind = "ddpm"; });
+  differs([](auto& s) { s.set.sampler.kind = "dpmsolver++"; });
   jobs::SampleSpec spec = generated(3);
   spec.set.sampler.kind = "euler";
   CHECK_THROWS_WITH_AS((void)draw(spec), doctest::Contains("euler"), Error);
+}
+
+TEST_CASE("sampling: with every sampler a sample depends on its name only") {
+  for (const char* kind : {"ddpm", "dpmsolver++"}) {
+    CAPTURE(kind);
+    jobs::SampleSpec spec = generated(6), one = generated(1);
+    spec.set.sampler.kind = one.set.sampler.kind = kind;
+    one.names = {"generated/s0/5"};
+    CHECK(torch::equal(draw(one)[0], draw(spec)[5]));
+  }
+}
+
+TEST_CASE("sampling: samples of 256 levels are 8-bit pictures, and come back from bytes as they were") {
+  jobs::SampleSpec spec = generated(3);
+  spec.set.sampler.grey_levels = 256;
+  const torch::Tensor images = draw(spec), bytes = ((images + 1) * 127.5).round().to(torch::kUInt8);
+  CHECK((bytes.to(torch::kFloat32) / 127.5 - 1 - images).abs().max().item<float>() < 1e-6F);
+}
+
+TEST_CASE("queries: held-out ones may pass over the first items, so that two sets are disjoint") {
+  const jobs::Dataset data = test::tiny_dataset();
+  jobs::SampleSpec spec;
+  spec.set.kind = "held_out";
+  spec.set.first = 18;
+  spec.names = {"tuning/0", "tuning/1"};
+  UNet2D none{nullptr};
+  const QuerySet set = make_query_set(none, spec, data, torch::kCPU, no_progress);
+  CHECK(set.items[0] == data.held_out[18]);
+  CHECK(set.items[1] == data.held_out[19]);
+  spec.names.push_back("tuning/2");
+  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress), doctest::Contains("from number 18 on"), Error);
 }
 
 TEST_CASE("queries: held-out ones are the first of the split with item and true class") {

@@ -49,3 +49,32 @@ TEST_CASE("neighbours: k = 0 or more than there are means all") {
   CHECK(torch::equal(nearest_neighbours(queries, items, 0).index, brute_force(queries, items, 7)));
   CHECK(torch::equal(nearest_neighbours(queries, items, 99).index, brute_force(queries, items, 7)));
 }
+
+TEST_CASE("neighbours: with mirrors an item counts once, at its nearer orientation, as an exhaustive search says") {
+  torch::manual_seed(5);
+  const torch::Tensor queries = torch::randn({40, 2, 4, 5}), items = torch::randn({120, 2, 4, 5});
+  const MirroredNeighbours found = nearest_neighbours_mirrored(queries, items, 9);
+  const auto distances = [&](const torch::Tensor& side) {
+    return (queries.flatten(1).to(torch::kFloat64).unsqueeze(1) - side.flatten(1).to(torch::kFloat64).unsqueeze(0)).square().sum(2);
+  };
+  const torch::Tensor plain = distances(items), turned = distances(items.flip({3}));
+  const auto [expected, order] = torch::minimum(plain, turned).sort(/*stable=*/true, 1, /*descending=*/false);
+  CHECK(torch::equal(found.nearest.index, order.narrow(1, 0, 9)));
+  CHECK(torch::allclose(found.nearest.squared_distance, expected.narrow(1, 0, 9), 1e-6, 1e-9));
+  CHECK(torch::equal(found.mirrored, (turned < plain).gather(1, found.nearest.index)));
+}
+
+TEST_CASE("neighbours: a mirror image of the query is its nearest item, and says so; a symmetric one is taken as it is") {
+  torch::manual_seed(6);
+  torch::Tensor items = torch::randn({50, 1, 4, 4}), queries = torch::randn({2, 1, 4, 4});
+  items[7] = queries[0].flip({2});
+  queries[1] = queries[1] + queries[1].flip({2});
+  items[9] = queries[1];
+  const MirroredNeighbours found = nearest_neighbours_mirrored(queries, items, 3);
+  CHECK(found.nearest.index[0][0].item<std::int64_t>() == 7);
+  CHECK(found.mirrored[0][0].item<bool>());
+  CHECK(found.nearest.squared_distance[0][0].item<double>() == 0);
+  CHECK(found.nearest.index[1][0].item<std::int64_t>() == 9);
+  CHECK_FALSE(found.mirrored[1][0].item<bool>());
+  CHECK(nearest_neighbours_mirrored(queries, items, 0).nearest.index.size(1) == 50);
+}

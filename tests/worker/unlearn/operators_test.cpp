@@ -155,7 +155,7 @@ TEST_CASE("ifu: at the full model the gradient points along the residual of the 
 TEST_CASE("operators: names are unique, an unknown one lists them all") {
   std::set<std::string_view> names;
   for (const OperatorEntry& entry : kOperators) CHECK(names.insert(entry.name).second);
-  CHECK(names.size() == 6);
+  CHECK(names.size() == 10);
   for (const OperatorEntry& entry : kOperators) {
     CHECK(&find_operator(config_of(std::string(entry.name).c_str())) == &entry);
     CHECK_THROWS_WITH_AS((void)find_operator(config_of("retrack")), doctest::Contains(std::string(entry.name).c_str()), Error);
@@ -175,6 +175,21 @@ TEST_CASE("operators: a field that an operator does not use is refused when it i
   refused("finetune_retain", "unlearn.forget_weight", [](auto& c) { c.forget_weight = 0.3; });
   refused("finetune_retain", "unlearn.forget_batch", [](auto& c) { c.forget_batch = 8; });
   refused("ifu", "unlearn.forget_scaling", [](auto& c) { c.forget_scaling = "proportional"; });
+  refused("retrack_exact", "unlearn.strength", [](auto& c) { c.strength = 2; });
+  refused("retrack_exact", "unlearn.guidance", [](auto& c) { c.guidance = 2; });
+  refused("ifu", "unlearn.gradient_cap", [](auto& c) { c.gradient_cap = 0; });
+  refused("siss", "unlearn.forget_weight", [](auto& c) { c.forget_weight = 1; });
+  refused("siss", "unlearn.preserve", [](auto& c) { c.preserve = "distillation"; });
+  refused("esd", "unlearn.damping", [](auto& c) { c.damping = 1; });
+  refused("esd", "unlearn.guidance", [](auto& c) { c.guidance = -1; });
+  refused("erasediff", "unlearn.rho", [](auto& c) { c.rho = 2; });
+  refused("fisher", "unlearn.optimizer", [](auto& c) { c.optimizer.lr = 1; });
+  refused("fisher", "unlearn.clip", [](auto& c) { c.clip = 5; });
+  refused("fisher", "unlearn.guard_temperature", [](auto& c) { c.guard_temperature = 1; });
+  refused("fisher", "unlearn.damping", [](auto& c) { c.damping = 0; });
+  refused("ifu", "unlearn.strength", [](auto& c) { c.strength = 0; });
+  refused("ifu", "unlearn.guard_temperature", [](auto& c) { c.guard_temperature = -1; });
+  refused("finetune_retain", "unlearn.guard_temperature", [](auto& c) { c.guard_temperature = 1; });
   refused("ifu", "unlearn.preserve", [](auto& c) { c.preserve = "distillation"; });
   refused("retrack_minsnr", "unlearn.minsnr_gamma", [](auto& c) { c.minsnr_gamma = 0; });
   refused("retrack_clipped", "unlearn.kl_cap", [](auto& c) { c.kl_cap = -1; });

@@ -124,6 +124,17 @@ TEST_CASE("unlearning: every option that an operator reads changes its weights")
   differs("retrack_clipped", "kl_cap", [](auto& s) { s.unlearn.kl_cap = 50; });
   differs("retrack_minsnr", "minsnr_gamma", [](auto& s) { s.unlearn.minsnr_gamma = 1; });
   differs("ifu", "rho", [](auto& s) { s.unlearn.rho = 0; });
+  differs("ifu", "strength", [](auto& s) { s.unlearn.strength = 2; });
+  differs("retrack_exact", "horizon", [](auto& s) { s.unlearn.warmup_steps = 0; s.unlearn.horizon = 40; });
+  differs("retrack_exact", "horizontal_flip", [](auto& s) { s.unlearn.horizontal_flip = true; });
+  differs("retrack_released", "guard_temperature", [](auto& s) { s.unlearn.guard_temperature = 1; });
+  differs("esd", "guidance", [](auto& s) { s.unlearn.guidance = 1; });
+  differs("esd", "preserve", [](auto& s) { s.unlearn.preserve = "distillation"; });
+  differs("erasediff", "forget_scaling", [](auto& s) { s.unlearn.forget_scaling = "proportional"; });
+  differs("siss", "gradient_cap", [](auto& s) { s.unlearn.gradient_cap = 0.001; });
+  differs("fisher", "strength", [](auto& s) { s.unlearn.strength = 0.5; });
+  differs("fisher", "damping", [](auto& s) { s.unlearn.damping = 1; });
+  differs("fisher", "horizontal_flip", [](auto& s) { s.unlearn.horizontal_flip = true; });
 }
 
 TEST_CASE("unlearning: in pieces every operator ends with the same bits as in one go, with dropout and distillation too") {
@@ -157,6 +168,13 @@ TEST_CASE("unlearning: in pieces every operator ends with the same bits as in on
     check(std::string(entry.name), "standard", other);
   }
   check("retrack_exact", "distillation", study().full);
+}
+
+TEST_CASE("unlearning: with an infinitely high GUARD temperature the bits are those without GUARD (methods.md 9)") {
+  auto spec = Study::spec("retrack_released");
+  const UNet2D plain = study().run(spec);
+  spec.unlearn.guard_temperature = 1e300;
+  CHECK(test::same_weights(plain, study().run(spec)));
 }
 
 TEST_CASE("unlearning: a stop is heard while it looks for neighbours") {

@@ -1,0 +1,132 @@
+// Every CIFAR-10 recipe loads and plans, here over a few images of the same layout.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+
+#include "common/config/issues.hpp"
+#include "jobs/dataset.hpp"
+#include "jobs/experiment_file.hpp"
+#include "jobs/operators.hpp"
+#include "jobs/planner.hpp"
+#include "tests/support/scratch_folder.hpp"
+#include "tests/support/small_cifar10.hpp"
+
+using namespace guda;
+using namespace guda::jobs;
+
+namespace {
+
+struct Recipes {
+  test::ScratchFolder data;
+  Recipes() { test::write_small_cifar10(data.path(), 150, 20); }
+  [[nodiscard]] Experiment load(const std::string& name) const {
+    return load_experiment(std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes" / name,
+                           {"dataset.path=" + data.path().string(), "dataset.train=300"});
+  }
+  [[nodiscard]] Plan plan(const std::string& name) const {
+    const Experiment e = load(name);
+    return make_plan(e, load_dataset(e.dataset), {"cpu", "avx2", "float32", 1});
+  }
+};
+
+std::map<std::string, int> kinds(const Plan& plan) {
+  std::map<std::string, int> count;
+  for (const JobSpec& job : plan.jobs) ++count[kind_of(job.work)];
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("recipes: cifar10-paper is the published experiment - steps, grid, queries, seeds of what is compared") {
+  const Recipes recipes;
+  const Experiment e = recipes.load("cifar10-paper.yaml");
+  CHECK(e.training.steps == 2400 * 195);
+  CHECK(e.training.horizon == 2600 * 195);
+  CHECK(e.training.batch == 256);
+  CHECK(e.training.ema_max_decay == 0);
+  CHECK(e.queries[0].count == 2048);
+  CHECK(e.queries[0].sampler.kind == "ddpm");
+  CHECK(e.queries[0].sampler.steps == 4000);
+  CHECK(e.queries[1].role == "tuning");
+  const Plan plan = recipes.plan("cifar10-paper.yaml");
+  CHECK(plan.slots.size() == 2 * 399);  // the oracle's draws and the methods'
+  CHECK(plan.groups.size() == 10);
+  auto count = kinds(plan);
+  CHECK(count["train"] == 11);
+  CHECK(count["unlearn"] == 4 * 10);
+  CHECK(std::count_if(plan.queries.begin(), plan.queries.end(), [](const Query& q) { return q.role == "tuning"; }) == 256);
+}
+
+TEST_CASE("scoring grid: 10, 20, ..., 990 of Stable Diffusion are 99 slots a draw (methods.md 0.3.2)") {
+  const Recipes recipes;
+  Experiment e = recipes.load("cifar10-16px.yaml");
+  e.diffusion.schedule = "scaled_linear";
+  e.diffusion.beta_start = 0.00085;
+  e.diffusion.beta_end = 0.012;
+  e.scoring.first_timestep = 10;
+  e.scoring.last_timestep = 990;
+  e.scoring.stride = 10;
+  const Plan plan = make_plan(e, load_dataset(e.dataset), {"cpu", "avx2", "float32", 1});
+  CHECK(plan.slots.size() == 2 * 99);
+  CHECK(plan.slots[0].weight == doctest::Approx(5.1756e-02).epsilon(1e-4));
+}
+
+TEST_CASE("recipes: the study at 16 x 16 has two oracles and four operators at one cost") {
+  const Recipes recipes;
+  const Plan plan = recipes.plan("cifar10-16px.yaml");
+  auto count = kinds(plan);
+  CHECK(count["train"] == 2 * 11);
+  CHECK(count["unlearn"] == 4 * 10);
+  std::set<double> costs;
+  for (const MethodConfig& m : plan.experiment.methods) {
+    if (m.method == "guda") costs.insert(m.unlearn.steps * (m.unlearn.retain_batch + m.unlearn.forget_batch));
+  }
+  CHECK(costs.size() == 1);
+  CHECK(plan.experiment.queries[0].count == 512);
+}
+
+TEST_CASE("recipes: the variants of the study ask other questions of the same full and LOGO models") {
+  const Recipes recipes;
+  const auto trained = [&](const std::string& name) {
+    std::set<std::string> digests;
+    for (const JobSpec& job : recipes.plan(name).jobs) {
+      if (std::holds_alternative<TrainSpec>(job.work)) digests.insert(job.digest.hex);
+    }
+    return digests;
+  };
+  const auto base = trained("cifar10-16px.yaml");
+  CHECK(base.size() == 22);
+  CHECK(trained("cifar10-16px-operators.yaml") == base);
+  CHECK(trained("cifar10-16px-cost.yaml") == base);
+  CHECK(recipes.plan("cifar10-16px-redundant.yaml").groups.size() == 20);
+  CHECK(recipes.plan("cifar10-16px-unequal.yaml").groups.size() == 10);
+  CHECK(recipes.plan("cifar10-16px-mixed.yaml").groups.front() == "subset_0");
+}
+
+TEST_CASE("recipes: cifar10-16px-operators and -tiny use every operator that guda has, -cost five costs of two of them") {
+  const Recipes recipes;
+  for (const char* name : {"cifar10-16px-operators.yaml", "cifar10-16px-tiny.yaml"}) {
+    std::set<std::string> used;
+    for (const MethodConfig& m : recipes.load(name).methods) {
+      if (m.method == "guda") used.insert(m.unlearn.op);
+    }
+    CHECK(used.size() == operators().size());
+    CHECK(kinds(recipes.plan(name))["unlearn"] == 13 * 10);
+  }
+  std::map<std::string, std::set<std::uint32_t>> steps;
+  for (const MethodConfig& m : recipes.load("cifar10-16px-cost.yaml").methods) {
+    if (m.method == "guda") steps[m.unlearn.op].insert(m.unlearn.steps);
+  }
+  const std::set<std::uint32_t> costs{38, 75, 150, 300, 600};
+  CHECK(steps == std::map<std::string, std::set<std::uint32_t>>{{"ifu", costs}, {"retrack_exact", costs}});
+}
+
+TEST_CASE("recipes: without the images a CIFAR-10 recipe says where they are missed and what to do") {
+  const auto path = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/cifar10-16px.yaml";
+  CHECK_THROWS_WITH_AS((void)load_experiment(path, {"dataset.path=/nowhere"}), doctest::Contains("--set dataset.path=FOLDER"),
+                       config::ConfigError);
+}
