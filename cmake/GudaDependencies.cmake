@@ -26,6 +26,7 @@ if(NOT TARGET PkgConfig::xxhash)
 endif()
 if(GUDA_WITH_TESTS)
   guda_need(doctest-dev doctest)
+  guda_need(librapidcheck-dev rapidcheck)
 endif()
 
 if(guda_missing)

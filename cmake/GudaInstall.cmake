@@ -26,6 +26,7 @@ function(guda_install_shared_objects)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/jobs/recipes ${CMAKE_SOURCE_DIR}/jobs/data DESTINATION share/guda OPTIONAL)
   install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/THIRD_PARTY.md ${CMAKE_SOURCE_DIR}/README.md
     DESTINATION share/doc/guda OPTIONAL)
+  install(FILES ${CMAKE_SOURCE_DIR}/cmake/packaging/modulefile DESTINATION share/guda/modulefiles/guda RENAME ${PROJECT_VERSION})
   file(GLOB licences ${GUDA_TORCH_DIR}/*.dist-info)
   foreach(licence ${licences})
     install(DIRECTORY ${licence} DESTINATION share/doc/guda/licences)

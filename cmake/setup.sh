@@ -4,8 +4,10 @@
 
 base_packages="build-essential cmake ninja-build ccache pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev
   libyaml-cpp-dev libboost-program-options-dev doctest-dev nlohmann-json3-dev libfmt-dev libxxhash-dev zlib1g-dev
-  libpng-dev librapidcheck-dev python3-venv ca-certificates unzip"
+  libpng-dev librapidcheck-dev hdf5-tools python3-venv ca-certificates unzip"
 browser_packages="chromium fonts-dejavu-core"
+# Tests that need them are skipped without: a Slurm of one node, hosts in namespaces, the modulefile.
+cluster_packages="slurmctld slurmd slurm-client munge iproute2 util-linux environment-modules"
 lint_packages="clang-format-19 clang-tidy-19 shellcheck"
 
 cache=${GUDA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guda}
@@ -175,6 +177,15 @@ make_venv() {  # make_venv NAME REQUIREMENTS...
 
 has_venv() { [ -e "$cache/$1/.guda-$(stamp_of cmake/requirements/tools.txt "$2")" ]; }
 
+# Debian's packages start their daemons where an init system runs: the tests use the programs only.
+install_cluster_packages() {
+  # shellcheck disable=SC2086  # a list of words
+  install_packages $cluster_packages || return 1
+  if command -v systemctl >/dev/null 2>&1; then
+    for unit in slurmctld slurmd munge; do $(as_root) systemctl disable --now $unit >/dev/null 2>&1 || true; done
+  fi
+}
+
 # The tests' own Python, and a browser for the report's tests. Tests that lack one are reported as skipped by CTest.
 setup_test_tools() {
   # shellcheck disable=SC2086  # a list of words
@@ -184,6 +195,10 @@ setup_test_tools() {
     elif ! command -v chromium >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
       echo "    no Chromium package here (Ubuntu has it as a snap only): the browser tests will be skipped" >&2
     fi
+  fi
+  # shellcheck disable=SC2086  # a list of words
+  if command -v apt-cache >/dev/null 2>&1 && [ -n "$(missing_packages $cluster_packages)" ]; then
+    (install_cluster_packages) || echo "    no Slurm of our own: those tests will be skipped" >&2
   fi
   has_venv tools cmake/requirements/tools.txt ||
     (step "Python for tests: h5py, xarray ($cache/tools)" make_venv tools cmake/requirements/tools.txt) ||

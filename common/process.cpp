@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +114,23 @@ std::uint64_t process_start_time(pid_t pid) {
   const std::string ticks = stat_field(pid, 22);
   return ticks.empty() ? 0 : std::stoull(ticks);
 }
+
+int process_user(pid_t pid) {
+  struct stat info {};
+  return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 ? static_cast<int>(info.st_uid) : -1;
+}
+
+char process_state(pid_t pid) {
+  const std::string state = stat_field(pid, 3);
+  return state.empty() ? '\0' : state.front();
+}
+
+std::uint64_t process_cpu_ticks(pid_t pid) {
+  const std::string user = stat_field(pid, 14), system = stat_field(pid, 15);
+  return user.empty() || system.empty() ? 0 : std::stoull(user) + std::stoull(system);
+}
+
+void die_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 std::string boot_id() {
   std::ifstream in("/proc/sys/kernel/random/boot_id");

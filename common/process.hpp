@@ -24,6 +24,14 @@ struct SpawnOptions {
 
 /// Kernel start time of a process in clock ticks since boot; 0 when there is no such process.
 [[nodiscard]] std::uint64_t process_start_time(pid_t pid);
+/// Effective user of a process; -1 when there is no such process.
+[[nodiscard]] int process_user(pid_t pid);
+/// State letter of a process as in ps: R, S, D, T (stopped), Z; 0 when there is none.
+[[nodiscard]] char process_state(pid_t pid);
+/// CPU time that all its threads have used, in clock ticks; 0 when there is no such process.
+[[nodiscard]] std::uint64_t process_cpu_ticks(pid_t pid);
+/// This process gets SIGKILL when its parent dies, even while it is stopped.
+void die_with_parent();
 [[nodiscard]] std::string boot_id();
 [[nodiscard]] std::string host_name();
 [[nodiscard]] std::filesystem::path executable_folder();

@@ -5,7 +5,8 @@
 namespace guda {
 namespace {
 
-constexpr std::array kNames{"hello", "beat", "done", "failed", "returned", "ready", "assign", "cancel", "restart", "dismiss", "pulse"};
+constexpr std::array kNames{"hello", "beat", "done", "failed", "returned", "ready", "assign", "cancel", "restart", "dismiss", "pulse",
+                            "leaving"};
 static_assert(kNames.size() == std::variant_size_v<Message>);
 
 Json lease_json(const Lease& l) { return Json::array({l.job, l.attempt}); }
@@ -29,6 +30,7 @@ struct Writer {
     j["step"] = m.step;
     j["steps"] = m.steps;
     j["loss"] = m.loss;  // NaN becomes null
+    j["quiet"] = m.quiet;
     j["checkpoint_in"] = m.checkpoint_in;
   }
   void operator()(const message::Done& m) const {
@@ -49,6 +51,7 @@ struct Writer {
   void operator()(const message::Restart&) const {}
   void operator()(const message::Dismiss&) const {}
   void operator()(const message::Pulse&) const {}
+  void operator()(const message::Leaving& m) const { j["text"] = clip_text(m.text); }
 };
 
 Message parse(const std::string& type, const Json& j) {
@@ -59,7 +62,8 @@ Message parse(const std::string& type, const Json& j) {
   if (type == "beat") {
     const Json& loss = j.at("loss");
     return message::Beat{j.at("busy").get<bool>(), lease_from(j), j.at("step").get<std::uint64_t>(), j.at("steps").get<std::uint64_t>(),
-                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(), j.at("checkpoint_in").get<double>()};
+                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(), j.at("checkpoint_in").get<double>(),
+                         j.at("quiet").get<double>()};
   }
   if (type == "done") return message::Done{lease_from(j), j.at("seconds").get<double>(), j.at("rows").get<RowsRef>(), j.at("metrics")};
   if (type == "failed") {
@@ -74,6 +78,7 @@ Message parse(const std::string& type, const Json& j) {
   if (type == "restart") return message::Restart{};
   if (type == "dismiss") return message::Dismiss{};
   if (type == "pulse") return message::Pulse{};
+  if (type == "leaving") return message::Leaving{j.at("text").get<std::string>()};
   throw Error("unknown message type '" + type + "'");
 }
 

@@ -38,7 +38,8 @@ struct RowRecord {
 class RowSegmentWriter {
  public:
   explicit RowSegmentWriter(const std::filesystem::path& file);
-  /// Appends, fsyncs, and says where the record lies. Throws IoError (disk full: nothing is referenced).
+  /// Appends, fsyncs, and says where the record lies. Throws IoError (disk full, failed sync): nothing is referenced, what
+  /// was written is cut off again, and the next append opens the file anew.
   [[nodiscard]] RowsRef append(const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const float> losses);
   [[nodiscard]] RowsRef append(const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const double> scores);
 

@@ -1,6 +1,8 @@
 #include "jobs/cost.hpp"
 
+#include <algorithm>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace guda::jobs {
@@ -22,48 +24,154 @@ double sample_pixels(const Json& config) {
   return size.is_number() ? size.get<double>() * size.get<double>() : 1024.0;
 }
 
-}  // namespace
+enum class Skip { none, push, pop };
 
-double unet2d_macs(const Json& config) {
+/// The layers of a UNet2DModel in the order of its forward, each as a call of `visit`.
+template <class Visit>
+void walk_unet2d(const Json& config, Visit&& visit) {
   const auto channels = config.value("block_out_channels", std::vector<double>{224, 448, 672, 896});
   const auto down = config.value("down_block_types", std::vector<std::string>(channels.size(), "DownBlock2D"));
   const auto up = config.value("up_block_types", std::vector<std::string>(channels.size(), "UpBlock2D"));
   const auto layers = config.value("layers_per_block", 2);
-  const double embedding = 4 * channels.front();
   double pixels = sample_pixels(config);
-  double macs = conv(config.value("in_channels", 3.0), channels.front(), 3, pixels) + channels.front() * embedding + embedding * embedding;
-
-  std::vector<double> skips{channels.front()};
+  visit.conv(config.value("in_channels", 3.0), channels.front(), pixels, Skip::push);
   double width = channels.front();
+  std::vector<double> skips{width};
   for (std::size_t i = 0; i < channels.size(); ++i) {
     for (int layer = 0; layer < layers; ++layer) {
-      macs += resnet(width, channels[i], pixels, embedding);
-      if (i < down.size() && down[i].starts_with("Attn")) macs += attention(channels[i], pixels);
+      const bool attends = i < down.size() && down[i].starts_with("Attn");
+      visit.resnet(width, channels[i], pixels, attends ? Skip::none : Skip::push);
+      if (attends) visit.attention(channels[i], pixels, Skip::push);
       width = channels[i];
       skips.push_back(width);
     }
     if (i + 1 < channels.size()) {
       pixels /= 4;
-      macs += conv(width, width, 3, pixels);
+      visit.conv(width, width, pixels, Skip::push);
       skips.push_back(width);
     }
   }
-  macs += 2 * resnet(width, width, pixels, embedding);
-  if (config.value("add_attention", true)) macs += attention(width, pixels);
+  visit.resnet(width, width, pixels, Skip::none);
+  if (config.value("add_attention", true)) visit.attention(width, pixels, Skip::none);
+  visit.resnet(width, width, pixels, Skip::none);
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const double out = channels[channels.size() - 1 - i];
     for (int layer = 0; layer <= layers; ++layer) {
-      macs += resnet(width + skips.back(), out, pixels, embedding);
+      visit.resnet(width + skips.back(), out, pixels, Skip::pop);
       skips.pop_back();
-      if (i < up.size() && up[i].starts_with("Attn")) macs += attention(out, pixels);
+      if (i < up.size() && up[i].starts_with("Attn")) visit.attention(out, pixels, Skip::none);
       width = out;
     }
     if (i + 1 < channels.size()) {
       pixels *= 4;
-      macs += conv(width, width, 3, pixels);
+      visit.conv(width, width, pixels, Skip::none);
     }
   }
-  return macs + conv(width, config.value("out_channels", 3.0), 3, pixels);
+  visit.conv(width, config.value("out_channels", 3.0), pixels, Skip::none);
+}
+
+double embedding_width(const Json& config) { return 4 * config.value("block_out_channels", std::vector<double>{224}).front(); }
+
+struct Macs {
+  double embedding = 0, total = 0;
+  void conv(double in, double out, double pixels, Skip) { total += guda::jobs::conv(in, out, 3, pixels); }
+  void resnet(double in, double out, double pixels, Skip) { total += guda::jobs::resnet(in, out, pixels, embedding); }
+  void attention(double channels, double pixels, Skip) { total += guda::jobs::attention(channels, pixels); }
+};
+
+struct Parameters {
+  double embedding = 0, total = 0;
+  void conv(double in, double out, double, Skip) { total += in * out * 9 + out; }
+  void resnet(double in, double out, double, Skip) {
+    total += 2 * in + in * out * 9 + out + embedding * out + out + 2 * out + out * out * 9 + out + (in == out ? 0 : in * out + out);
+  }
+  void attention(double channels, double, Skip) { total += 2 * channels + 4 * (channels * channels + channels); }
+};
+
+/// Numbers kept: inputs of every convolution, linear layer, norm and activation (the fused norm + SiLU keeps its input only).
+struct Kept {
+  double backward = 0, skipped = 0, forward = 0;
+  std::vector<double> stack;
+  void alive(double working, double output, Skip skip) {
+    forward = std::max(forward, skipped + working);
+    if (skip == Skip::push) {
+      stack.push_back(output);
+      skipped += output;
+    } else if (skip == Skip::pop && !stack.empty()) {
+      skipped -= stack.back();
+      stack.pop_back();
+    }
+  }
+  void conv(double in, double out, double pixels, Skip skip) {
+    backward += in * pixels;
+    alive((in + out) * pixels, out * pixels, skip);
+  }
+  void resnet(double in, double out, double pixels, Skip skip) {
+    backward += (2 * in + 2 * out + (in == out ? 0 : in)) * pixels;
+    alive((2 * in + 2 * out) * pixels, out * pixels, skip);
+  }
+  void attention(double channels, double pixels, Skip skip) {
+    backward += 6 * channels * pixels + pixels * pixels;
+    alive(5 * channels * pixels + pixels * pixels, channels * pixels, skip);
+  }
+};
+
+}  // namespace
+
+double unet2d_macs(const Json& config) {
+  const double embedding = embedding_width(config);
+  Macs macs{embedding};
+  walk_unet2d(config, macs);
+  return macs.total + embedding / 4 * embedding + embedding * embedding;
+}
+
+double unet2d_parameters(const Json& config) {
+  const double embedding = embedding_width(config);
+  Parameters parameters{embedding};
+  walk_unet2d(config, parameters);
+  const auto first = config.value("block_out_channels", std::vector<double>{224}).front();
+  const Json classes = config.value("num_class_embeds", Json());
+  const double table = classes.is_number() ? classes.get<double>() * embedding : 0;
+  return parameters.total + (embedding / 4 * embedding + embedding) + (embedding * embedding + embedding) + table + 2 * first;
+}
+
+Activations unet2d_activations(const Json& config) {
+  Kept kept;
+  walk_unet2d(config, kept);
+  return {kept.backward, kept.forward};
+}
+
+double job_memory(const JobSpec& job, const Json& model) {
+  const double parameters = unet2d_parameters(model);
+  const Activations per_image = unet2d_activations(model);
+  constexpr double kBytes = 4;
+  return std::visit(
+      [&](const auto& work) -> double {
+        using T = std::decay_t<decltype(work)>;
+        if constexpr (std::is_same_v<T, TrainSpec>) {
+          return kBytes * (5 * parameters + per_image.backward * work.training.batch);  // weights, gradient, two moments, EMA
+        } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
+          return kBytes * (5 * parameters + per_image.backward * (work.unlearn.retain_batch + work.unlearn.forget_batch));  // EMA's place: teacher
+        } else if constexpr (std::is_same_v<T, SampleSpec>) {
+          return work.from.empty() ? 0 : kBytes * (parameters + per_image.forward * std::min(work.set.sampler.batch, work.set.count));
+        } else if constexpr (std::is_same_v<T, ScoreSpec>) {
+          return kBytes * (parameters + per_image.forward * work.batch);
+        } else {
+          return 0;
+        }
+      },
+      job.work);
+}
+
+std::string cost_class(const Work& work) {
+  if (const auto* unlearn = std::get_if<UnlearnSpec>(&work)) return "unlearn " + unlearn->unlearn.op;
+  return kind_of(work);
+}
+
+double job_flops(const JobSpec& job) {
+  const auto* sample = std::get_if<SampleSpec>(&job.work);
+  if (std::holds_alternative<AttributeSpec>(job.work) || (sample != nullptr && sample->from.empty())) return 0;
+  return job.cost * kAssumedFlops;
 }
 
 double forward_seconds(const Json& config, double forwards) { return 2 * unet2d_macs(config) * forwards / kAssumedFlops; }

@@ -1,6 +1,10 @@
 #pragma once
 // Predicted device-seconds of a job: FLOPs of the model times an assumed rate, refitted by the scheduler from finished jobs.
+#include <cstdint>
+#include <string>
+
 #include "common/json.hpp"
+#include "jobs/plan.hpp"
 
 namespace guda::jobs {
 
@@ -14,5 +18,25 @@ inline constexpr double kAssumedFlops = 30e9;
 /// Seconds of `forwards` image forwards, or of training on as many images (3x: forward and two backward products).
 [[nodiscard]] double forward_seconds(const Json& config, double forwards);
 [[nodiscard]] double training_seconds(const Json& config, double images);
+
+/// The name under which jobs of equal cost per FLOP are measured: train, "unlearn ifu", sample, score, attribute.
+[[nodiscard]] std::string cost_class(const Work& work);
+
+/// Floating-point operations of a planned job (0 for jobs that are not counted in FLOPs: real query sets, controls).
+[[nodiscard]] double job_flops(const JobSpec& job);
+
+/// Numbers in the weights of one UNet2DModel.
+[[nodiscard]] double unet2d_parameters(const Json& config);
+
+/// Numbers that one image's forward leaves behind for its backward (training), and the most that are alive at once in a
+/// forward alone (scoring, sampling): skip connections plus the widest block.
+struct Activations {
+  double backward = 0, forward = 0;
+};
+[[nodiscard]] Activations unet2d_activations(const Json& config);
+
+/// Bytes that a worker needs for a job on its device, beside the library itself: weights, gradients, optimizer moments,
+/// EMA, teacher, activations of a batch; float32. An estimate for "does the model fit?", not a bound.
+[[nodiscard]] double job_memory(const JobSpec& job, const Json& model);
 
 }  // namespace guda::jobs

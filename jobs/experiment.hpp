@@ -142,6 +142,7 @@ struct Experiment {
   ComparisonConfig comparison;
   ResourcesConfig resources;
   RetentionConfig retention;
+  std::vector<std::filesystem::path> reuse;  ///< run directories whose artifacts of equal digest are taken
 };
 
 }  // namespace guda::jobs

@@ -31,6 +31,7 @@ struct Field {
   std::string_view unit = {};
   std::string_view example = {};
   std::string_view by_default = {};   ///< says the default where the field's value does not
+  bool younger = false;               ///< runs of older versions have no such key: absent in JSON means empty
   std::string_view only_key = {};     ///< the key means something only when this sibling key...
   std::string_view only_values = {};  ///< ...has one of these values ("logo|random")
 };
@@ -444,6 +445,12 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
   visit(Field{.key = "comparison", .meaning = "how agreement with the oracle is measured"}, c.comparison);
   visit(Field{.key = "resources", .meaning = "where it runs"}, c.resources);
   visit(Field{.key = "retention", .meaning = "what is kept"}, c.retention);
+  visit(Field{.key = "reuse",
+              .meaning = "run directories whose models and query sets of equal digest are taken, verified, instead of made again",
+              .example = "[runs/digits]",
+              .by_default = "none",
+              .younger = true},
+        c.reuse);
 }
 
 }  // namespace guda::jobs

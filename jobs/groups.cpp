@@ -91,7 +91,7 @@ std::vector<Draft> from_json(const std::string& text, const std::string& file, c
   OrderedJson manifest;
   try {
     manifest = OrderedJson::parse(text, refuse_twins);
-  } catch (const OrderedJson::parse_error& error) {
+  } catch (const OrderedJson::exception& error) {
     throw Error(fmt::format("{}: no JSON: {}", file, error.what()));
   }
   if (!manifest.is_object()) throw Error(fmt::format("{}: the manifest is no object {{\"group\": [items]}}", file));

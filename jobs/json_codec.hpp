@@ -33,6 +33,10 @@ struct Dump {
   Json out = Json::object();
   template <class T>
   void operator()(const Field& field, const T& member) {
+    // An older version refuses keys that it does not know: it need not see those that say nothing.
+    if constexpr (requires { member.empty(); }) {
+      if (field.younger && member.empty()) return;
+    }
     out[std::string(field.key)] = encode(member);
   }
 };
@@ -84,6 +88,7 @@ struct Read {
     const std::string key(field.key);
     known.insert(key);
     const auto found = json.find(key);
+    if (found == json.end() && field.younger) return;
     if (found == json.end()) refuse(below(prefix, key), "the key is missing");
     decode(*found, below(prefix, key), member);
   }

@@ -9,6 +9,7 @@
 
 #include "common/files.hpp"
 #include "common/mpi/mpi_channel.hpp"
+#include "common/process.hpp"
 #include "jobs/plan.hpp"
 #include "orchestrator/serve.hpp"
 
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   std::signal(SIGUSR2, [](int) { stop_requested = 1; });
   std::signal(SIGTERM, [](int) { stop_requested = 1; });
   const pid_t parent = ::getppid();
+  guda::die_with_parent();
   try {
     guda::MpiSession session(&argc, &argv);
     if (argc != 3) {

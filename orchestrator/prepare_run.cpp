@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "common/error.hpp"
@@ -76,19 +77,24 @@ PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const j
 
 void make_run_folders(const RunLayout& run) {
   if (!fs::exists(run.folder)) {
-    fs::create_directories(run.folder.parent_path().empty() ? "." : run.folder.parent_path());
+    make_directories(run.folder.parent_path().empty() ? "." : run.folder.parent_path());
     if (::mkdir(run.folder.c_str(), 0700) != 0 && !fs::exists(run.folder)) {
-      throw IoError("cannot create " + run.folder.string() + " (is the folder above it writable for you?)");
+      throw IoError(errno_text("cannot create", run.folder, errno));
     }
   }
-  for (const auto& folder : {run.journal(), run.artifacts(), run.rows(), run.logs()}) fs::create_directories(folder);
+  for (const auto& folder : {run.journal(), run.artifacts(), run.rows(), run.control(), run.logs()}) make_directories(folder);
 }
 
 jobs::Plan load_plan(const RunLayout& run) {
   if (!fs::exists(run.plan())) {
     throw Error(run.folder.string() + " is no run directory (no plan.json). Cure: name the directory that guda run made, e.g. runs/digits.");
   }
-  return jobs::plan_from_json(Json::parse(read_file(run.plan())));
+  try {
+    return jobs::plan_from_json(Json::parse(read_file(run.plan())));
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("{} is damaged ({}). Cure: remove it and type the same guda run command; finished work is in the journal.",
+                            run.plan().string(), e.what()));
+  }
 }
 
 PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend) {

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <limits>
 
 #include "common/error.hpp"
@@ -251,18 +253,22 @@ ResultsShape ResultsShape::of(const jobs::Plan& plan) {
 
 void ResultsFile::create(const std::filesystem::path& path, const ResultsShape& shape, const Json& attributes) {
   const std::filesystem::path partial = path.string() + "." + std::to_string(::getpid()) + ".partial";
-  {
-    hdf5::File file = hdf5::File::create(partial);
-    Layout layout(file);
-    write_axes(file, layout, shape);
-    write_arrays(layout, shape);
-    write_attributes(file, attributes);
-    file.flush();
+  try {
+    {
+      hdf5::File file = hdf5::File::create(partial);
+      Layout layout(file);
+      write_axes(file, layout, shape);
+      write_arrays(layout, shape);
+      write_attributes(file, attributes);
+      file.flush();
+    }
+    sync_file(open_file(partial, O_RDONLY).get(), partial);
+    if (::rename(partial.c_str(), path.c_str()) != 0) throw IoError(errno_text("cannot rename to", path, errno));
+  } catch (const IoError&) {
+    std::error_code ignored;
+    std::filesystem::remove(partial, ignored);
+    throw;
   }
-  sync_file(open_file(partial, O_RDONLY).get(), partial);
-  std::error_code code;
-  std::filesystem::rename(partial, path, code);
-  if (code) throw IoError("cannot rename to " + path.string() + ": " + code.message());
   sync_directory(path.parent_path());
 }
 

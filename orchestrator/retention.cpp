@@ -1,13 +1,13 @@
 #include "orchestrator/retention.hpp"
 
-#include <filesystem>
+#include <unordered_set>
+
+#include "orchestrator/garbage.hpp"
 
 namespace guda::orchestrator {
 namespace fs = std::filesystem;
 
-namespace {
-
-bool kept(const jobs::JobSpec& job, const std::string& keep) {
+bool artifact_kept(const jobs::JobSpec& job, const std::string& keep) {
   if (keep == "all") return true;
   const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
   const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;
@@ -16,21 +16,39 @@ bool kept(const jobs::JobSpec& job, const std::string& keep) {
   return false;
 }
 
-}  // namespace
+std::uint64_t bytes_below(const fs::path& path) {
+  std::error_code code;
+  const auto kind = fs::symlink_status(path, code);
+  if (fs::is_regular_file(kind)) return fs::file_size(path, code);
+  std::uint64_t bytes = 0;
+  if (!fs::is_directory(kind)) return bytes;
+  for (fs::recursive_directory_iterator entry(path, code), end; !code && entry != end; entry.increment(code)) {
+    if (entry->is_regular_file(code) && !entry->is_symlink(code)) bytes += entry->file_size(code);
+  }
+  return bytes;
+}
 
-Freed apply_retention(const RunLayout& run, const jobs::Plan& plan) {
+std::vector<std::size_t> droppable_artifacts(const RunLayout& run, const jobs::Plan& plan, const std::vector<bool>& settled) {
+  std::unordered_set<Digest> needed;
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    if (!settled.at(i)) needed.insert(plan.jobs[i].inputs.begin(), plan.jobs[i].inputs.end());
+  }
+  std::vector<std::size_t> droppable;
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    const jobs::JobSpec& job = plan.jobs[i];
+    if (!settled[i] || needed.contains(job.digest) || artifact_kept(job, plan.experiment.retention.keep)) continue;
+    if (fs::is_symlink(run.artifacts() / job.digest.hex) || fs::is_directory(run.artifacts() / job.digest.hex)) droppable.push_back(i);
+  }
+  return droppable;
+}
+
+Freed apply_retention(const RunLayout& run, const jobs::Plan& plan, const std::vector<bool>& settled) {
   Freed freed;
-  for (const jobs::JobSpec& job : plan.jobs) {
-    const fs::path folder = run.artifacts() / job.digest.hex;
-    if (kept(job, plan.experiment.retention.keep) || !fs::exists(folder)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file()) freed.bytes += entry.file_size();
-    }
+  for (const std::size_t job : droppable_artifacts(run, plan, settled)) {
+    const fs::path path = run.artifacts() / plan.jobs[job].digest.hex;
+    freed.bytes += bytes_below(path);
     ++freed.artifacts;
-    // Renamed first: a reader finds the artifact whole or not at all.
-    const fs::path going = folder.string() + ".removed";
-    fs::rename(folder, going);
-    fs::remove_all(going);
+    remove_garbage({path, "", 0});
   }
   return freed;
 }

@@ -17,6 +17,7 @@ struct RunLayout {
   [[nodiscard]] std::filesystem::path life() const { return folder / "life.json"; }
   [[nodiscard]] std::filesystem::path artifacts() const { return folder / "artifacts"; }
   [[nodiscard]] std::filesystem::path rows() const { return folder / "rows"; }
+  [[nodiscard]] std::filesystem::path control() const { return folder / "control"; }
   [[nodiscard]] std::filesystem::path logs() const { return folder / "logs"; }
 };
 

@@ -14,21 +14,24 @@ void to_json(Json& j, const RunStatus& s) {
                        {"silent_for", w.silent_for}, {"step", w.step}, {"steps", w.steps},
                        {"loss", std::isfinite(w.loss) ? Json(w.loss) : Json()}});
   }
-  j = {{"schema", 1}, {"sequence", s.sequence}, {"epoch", s.epoch}, {"pid", s.pid}, {"host", s.host}, {"time", s.time},
-       {"state", s.state}, {"exit_code", s.exit_code}, {"jobs", {{"total", s.total}, {"done", s.done}, {"running", s.running},
+  j = {{"schema", 1}, {"sequence", s.sequence}, {"epoch", s.epoch}, {"pid", s.pid}, {"pid_start", s.pid_start}, {"host", s.host}, {"time", s.time},
+       {"state", s.state}, {"exit_code", s.exit_code}, {"reason", s.reason}, {"planned", s.planned}, {"jobs", {{"total", s.total}, {"done", s.done}, {"running", s.running},
        {"quarantined", s.quarantined}, {"blocked", s.blocked}}}, {"committed_this_life", s.committed_this_life},
-       {"failures", s.failures}, {"progress", s.progress}, {"eta_p50", s.eta_p50}, {"eta_p90", s.eta_p90},
-       {"device_seconds", s.device_seconds}, {"elapsed", s.elapsed}, {"workers", workers}, {"errors", s.errors}};
+       {"failures", s.failures}, {"progress", s.progress}, {"eta_p10", s.eta_p10}, {"eta_p50", s.eta_p50}, {"eta_p90", s.eta_p90},
+       {"device_seconds", s.device_seconds}, {"elapsed", s.elapsed}, {"workers", workers}, {"fenced", s.fenced}, {"errors", s.errors}};
 }
 
 void from_json(const Json& j, RunStatus& s) {
   j.at("sequence").get_to(s.sequence);
   j.at("epoch").get_to(s.epoch);
   j.at("pid").get_to(s.pid);
+  j.at("pid_start").get_to(s.pid_start);
   j.at("host").get_to(s.host);
   j.at("time").get_to(s.time);
   j.at("state").get_to(s.state);
   j.at("exit_code").get_to(s.exit_code);
+  j.at("reason").get_to(s.reason);
+  j.at("planned").get_to(s.planned);
   const Json& jobs = j.at("jobs");
   jobs.at("total").get_to(s.total);
   jobs.at("done").get_to(s.done);
@@ -38,10 +41,12 @@ void from_json(const Json& j, RunStatus& s) {
   j.at("committed_this_life").get_to(s.committed_this_life);
   j.at("failures").get_to(s.failures);
   j.at("progress").get_to(s.progress);
+  j.at("eta_p10").get_to(s.eta_p10);
   j.at("eta_p50").get_to(s.eta_p50);
   j.at("eta_p90").get_to(s.eta_p90);
   j.at("device_seconds").get_to(s.device_seconds);
   j.at("elapsed").get_to(s.elapsed);
+  j.at("fenced").get_to(s.fenced);
   j.at("errors").get_to(s.errors);
   s.workers.clear();
   for (const Json& w : j.at("workers")) {

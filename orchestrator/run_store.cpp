@@ -3,83 +3,51 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "common/error.hpp"
 #include "common/process.hpp"
 #include "guda_build.hpp"
-#include "jobs/experiment_json.hpp"
+#include "orchestrator/duplicates.hpp"
+#include "orchestrator/run_history.hpp"
+#include "orchestrator/run_lock.hpp"
 
 namespace guda::orchestrator {
 namespace {
+
+double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
 
 bool leaves_artifact(const jobs::Work& work) {
   return std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work) ||
          std::holds_alternative<jobs::SampleSpec>(work);
 }
 
-std::string row_key(const jobs::Placement& p) { return fmt::format("{}/{}/{}", p.method, p.group, p.block); }
-
-/// How many jobs fill each (method, group, block) of results.h5.
-std::map<std::string, std::uint32_t> expected_rows(const jobs::Plan& plan) {
-  std::map<std::string, std::uint32_t> expected;
-  for (const jobs::JobSpec& job : plan.jobs) {
-    for (const jobs::Placement& p : job.placements) ++expected[row_key(p)];
-  }
-  return expected;
-}
-
-void place_rows(ResultsFile& results, const jobs::Plan& plan, const jobs::JobSpec& job, const RowRecord& record,
-                std::map<std::string, std::uint32_t>& open_rows) {
-  for (const jobs::Placement& p : job.placements) {
-    if (!record.losses.empty()) {
-      results.write_losses(p.method, p.group, p.query, p.slot, record.rows, record.columns, record.losses);
-      if (--open_rows.at(row_key(p)) == 0) results.mark_done(p.method, p.group, p.block);
-    } else {
-      const std::uint32_t count = plan.blocks.at(p.block).count;
-      const std::span<const double> rows(record.scores.data() + std::size_t{p.slot} * record.columns, std::size_t{count} * record.columns);
-      results.write_scores(p.method, p.query, count, record.columns, rows, {});
-      if (--open_rows.at(row_key(p)) == 0) results.mark_all_groups_done(p.method, p.block);
-    }
-  }
-}
-
-/// A record must have the shape that the plan gives its job; anything else would land on other queries.
-void check_shape(const jobs::Plan& plan, const jobs::JobSpec& job, const RowRecord& record) {
-  std::uint32_t rows = 0, columns = 0;
-  if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
-    rows = score->count;
-    columns = static_cast<std::uint32_t>(score->slots.size());
-  } else if (std::holds_alternative<jobs::AttributeSpec>(job.work)) {
-    for (const jobs::Placement& p : job.placements) rows = std::max(rows, p.slot + plan.blocks.at(p.block).count);
-    columns = static_cast<std::uint32_t>(plan.groups.size());
-  }
-  if (record.job != job.digest || record.rows != rows || record.columns != columns) {
-    throw IoError(fmt::format("rows of '{}' have shape {}x{} instead of {}x{} or belong to another job", job.label, record.rows,
-                              record.columns, rows, columns));
-  }
-}
-
-Json provenance(const jobs::Plan& plan) {
-  return {{"format_version", kResultsFormat}, {"guda_version", kGudaVersion}, {"guda_commit", kGudaCommit}, {"compiler", kGudaCompiler},
-          {"experiment", Json(plan.experiment)}, {"plan_digest", plan.digest.hex}, {"dataset_digest", plan.dataset.hex},
-          {"seeds", plan.experiment.seeds}, {"numerics", {{"device", plan.numerics.device}, {"isa", plan.numerics.isa},
-          {"dtype", plan.numerics.dtype}, {"threads", plan.numerics.threads}}}, {"host", host_name()},
-          {"title", "guda: group attribution scores"}, {"Conventions", "guda-1"}};
-}
-
-}  // namespace
-
 std::map<Digest, Commit> commits_of(const JournalContent& journal) {
   std::map<Digest, Commit> commits;
   for (const JournalRecord& record : journal.records) {
+    if (record.type == RecordType::repair) {
+      for (const Json& lost : record.body.value("lost", Json::array())) commits.erase(Digest{lost.is_string() ? lost.get<std::string>() : ""});
+    }
     if (record.type != RecordType::commit) continue;
     auto commit = record.body.get<Commit>();
     const Digest job = commit.job;
-    // A job that ran again (its artifact had been removed) supersedes nothing: equal digest, equal bytes.
     commits.try_emplace(job, std::move(commit));
   }
   return commits;
+}
+
+std::vector<Digest> foreign_commits(const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
+  std::unordered_set<Digest> known;
+  for (const jobs::JobSpec& job : plan.jobs) known.insert(job.digest);
+  std::vector<Digest> foreign;
+  for (const auto& [job, commit] : commits) {
+    if (!known.contains(job)) foreign.push_back(job);
+  }
+  return foreign;
 }
 
 std::vector<std::filesystem::path> artifact_folders(const RunLayout& run) {
@@ -115,42 +83,43 @@ std::vector<bool> settled_jobs(const jobs::Plan& plan, const std::map<Digest, Co
   return settled;
 }
 
-std::vector<Digest> rebuild_results(const RunLayout& run, const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
-  ResultsFile::create(run.results(), ResultsShape::of(plan), provenance(plan));
-  ResultsFile results = ResultsFile::open(run.results());
-  auto open_rows = expected_rows(plan);
-  std::vector<Digest> unreadable;
-  for (const jobs::JobSpec& job : plan.jobs) {
-    const auto commit = commits.find(job.digest);
-    if (commit == commits.end() || commit->second.rows.length == 0) continue;
-    try {
-      const RowRecord record = read_row_record(run.rows(), commit->second.rows);
-      check_shape(plan, job, record);
-      place_rows(results, plan, job, record, open_rows);
-    } catch (const IoError&) {
-      unreadable.push_back(job.digest);
-    }
+std::string chaos_of(const JournalContent& journal) {
+  std::string all;
+  for (const JournalRecord& record : journal.records) {
+    if (record.type != RecordType::life || !record.body.contains("chaos")) continue;
+    const auto chaos = record.body.at("chaos").get<std::string>();
+    if (!all.ends_with(chaos)) all += (all.empty() ? "" : " | ") + chaos;
   }
-  results.flush();
-  return unreadable;
+  return all;
 }
 
-RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch) : run_(std::move(run)), plan_(plan) {
+RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos, double patience)
+    : run_(std::move(run)), plan_(plan), epoch_(epoch) {
   const JournalContent journal = read_journal(run_.journal());
   commits_ = commits_of(journal);
-  // Commits whose rows are damaged are work to be done again, never silently missing numbers.
-  for (const Digest& lost : rebuild_results(run_, plan_, commits_)) commits_.erase(lost);
-  settled_ = settled_jobs(plan_, commits_, artifact_folders(run_));
-  journal_.emplace(run_.journal(), epoch, journal.next_sequence);
-  journal_->add(RecordType::life, {{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex},
-                                   {"version", kGudaVersion}, {"commit", kGudaCommit}});
-  journal_->sync();
-  results_.emplace(ResultsFile::open(run_.results()));
-  open_rows_ = expected_rows(plan_);
-  for (const jobs::JobSpec& job : plan_.jobs) {
-    if (!commits_.contains(job.digest)) continue;
-    for (const jobs::Placement& p : job.placements) --open_rows_.at(row_key(p));
+  if (const auto foreign = foreign_commits(plan_, commits_); !foreign.empty()) {
+    throw Error(fmt::format("{}: the journal holds {} results of jobs that plan.json does not have: one of them is of another run. Cure: "
+                            "put the right plan.json back, or guda run EXPERIMENT --run-dir with the experiment that it was made for.",
+                            run_.folder.string(), foreign.size()));
   }
+  // Commits whose rows are damaged are work to be done again, never silently missing numbers.
+  std::vector<Digest> unreadable;
+  std::string all_chaos = chaos_of(journal);
+  if (!chaos.empty() && !all_chaos.ends_with(chaos)) all_chaos += (all_chaos.empty() ? "" : " | ") + chaos;
+  view_.emplace(run_, plan_, commits_, all_chaos, patience, unreadable);
+  for (const Digest& job : unreadable) commits_.erase(job);
+  settled_ = settled_jobs(plan_, commits_, artifact_folders(run_));
+  history_ = history_of(journal, plan_);
+
+  journal_.emplace(run_.journal(), epoch, journal.next_sequence);
+  Json life{{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex}, {"version", kGudaVersion},
+            {"commit", kGudaCommit}, {"time", wall()}};
+  if (!chaos.empty()) life["chaos"] = chaos;
+  journal_->add(RecordType::life, life);
+  for (const Json& body : repair_bodies(journal, unreadable, fmt::format("life {}", epoch))) journal_->add(RecordType::repair, body);
+  journal_->sync();
+  for (std::string& fault : journal.faults()) notes_.push_back("damaged journal, its lost commits are run again: " + std::move(fault));
+  if (!unreadable.empty()) notes_.push_back(fmt::format("the rows of {} finished jobs can't be read any more: they are run again", unreadable.size()));
 }
 
 void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
@@ -160,35 +129,86 @@ void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
   } else if (!spec.placements.empty()) {
     throw IoError("job '" + spec.label + "' reported no rows");
   }
+  commit.time = wall();
+  if (commits_.contains(spec.digest)) late_.push_back({job, commit.attempt, commit.worker, commit.rows, commit.metrics, "repeated"});
   journal_->add(RecordType::commit, commit);
   dirty_ = true;
   queued_.push_back({job, std::move(commit), std::move(rows)});
 }
 
-void RunStore::add_failure(const Json& body) {
+void RunStore::add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device) {
+  journal_->add(RecordType::lease, {{"job", plan_.jobs.at(job.value).digest.hex}, {"attempt", attempt}, {"worker", worker},
+                                    {"device", device}, {"time", wall()}});
+  journal_->write();
+}
+
+void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows, const Json& metrics) {
+  if (job.value >= plan_.jobs.size()) return;
+  Late late{job, attempt, worker, rows, metrics};
+  if (commits_.contains(plan_.jobs[job.value].digest)) record_duplicate(late);
+  else late_.push_back(std::move(late));
+}
+
+void RunStore::record_duplicate(const Late& late) {
+  const jobs::JobSpec& spec = plan_.jobs[late.job.value];
+  const DuplicateVerdict verdict = compare_duplicate(run_, commits_.at(spec.digest), late.rows, late.metrics);
+  journal_->add(RecordType::duplicate, {{"job", spec.digest.hex}, {"label", spec.label}, {"attempt", late.attempt}, {"worker", late.worker},
+                                        {"why", late.why}, {"verdict", verdict.name()}, {"detail", clip_text(verdict.detail)},
+                                        {"max_difference", verdict.max_difference}, {"time", wall()}});
+  dirty_ = true;
+  if (verdict.kind == DuplicateVerdict::Kind::different && is_deterministic(plan_.numerics)) {
+    notes_.push_back(fmt::format("two attempts of '{}' gave different results ({}) although they must not: suspect the hardware of {}",
+                                 spec.label, verdict.detail, late.worker));
+  }
+}
+
+void RunStore::add_failure(Json body) {
+  body["time"] = wall();
   journal_->add(RecordType::failure, body);
   dirty_ = true;
 }
 
+void RunStore::add_fence(Json body) {
+  body["time"] = wall();
+  journal_->add(RecordType::fence, body);
+  dirty_ = true;
+}
+
+void RunStore::check_owner() const {
+  const auto owner = read_lock(run_.lock());
+  if ((owner && owner->epoch > epoch_) || std::filesystem::exists(journal_file(run_.journal(), epoch_ + 1))) {
+    throw Error(fmt::format("life {} has taken over this run directory: life {} leaves before it commits more",
+                            owner && owner->epoch > epoch_ ? owner->epoch : epoch_ + 1, epoch_));
+  }
+}
+
 std::vector<JobIndex> RunStore::sync() {
   if (!dirty_) return {};
+  check_owner();
   journal_->sync();
   dirty_ = false;
   std::vector<JobIndex> done;
   for (Queued& q : queued_) {
     const jobs::JobSpec& spec = plan_.jobs[q.job.value];
-    if (q.rows && !commits_.contains(spec.digest)) place_rows(*results_, plan_, spec, *q.rows, open_rows_);
+    if (q.rows && !commits_.contains(spec.digest)) view_->place(spec, *q.rows);
     commits_.try_emplace(spec.digest, std::move(q.commit));
     done.push_back(q.job);
   }
   queued_.clear();
+  std::vector<Late> open;
+  for (Late& late : late_) {
+    if (commits_.contains(plan_.jobs[late.job.value].digest)) record_duplicate(late);
+    else open.push_back(std::move(late));
+  }
+  late_ = std::move(open);
   return done;
 }
 
 void RunStore::end(const std::string& reason, int exit_code) {
-  journal_->add(RecordType::end, {{"reason", reason}, {"exit_code", exit_code}});
+  journal_->add(RecordType::end, {{"reason", reason}, {"exit_code", exit_code}, {"time", wall()}});
+  check_owner();
   journal_->sync();
-  results_->flush();
+  view_->flush();
 }
 
 }  // namespace guda::orchestrator

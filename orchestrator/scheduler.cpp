@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "orchestrator/failure_verdict.hpp"
+
 namespace guda::orchestrator {
 namespace {
 
 bool is_final(JobState s) { return s == JobState::done || s == JobState::quarantined || s == JobState::blocked; }
-
-/// Whether another try can help at all.
-bool retryable(ErrorClass error) {
-  return error == ErrorClass::crash || error == ErrorClass::device || error == ErrorClass::io || error == ErrorClass::bug;
-}
 
 }  // namespace
 
@@ -29,54 +26,67 @@ const char* to_string(JobState state) noexcept {
   return "unknown";
 }
 
-Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config)
-    : nodes_(std::move(jobs)), users_(nodes_.size()), missing_(nodes_.size()), rank_(nodes_.size()), status_(nodes_.size()), config_(config) {
+Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config, const History& history)
+    : nodes_(std::move(jobs)), users_(nodes_.size()), missing_(nodes_.size()), status_(nodes_.size()), config_(config) {
   if (committed.size() != nodes_.size()) throw Bug("committed flags do not match the jobs");
   counts_[static_cast<std::size_t>(JobState::waiting)] = nodes_.size();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].kind >= left_.size()) left_.resize(nodes_[i].kind + 1);
     for (const JobIndex input : nodes_[i].inputs) {
       if (input.value >= i) throw Bug("a job's inputs must precede it");
       users_[input.value].push_back(i);
       if (!committed[input.value]) ++missing_[i];
     }
+    if (committed[i]) continue;
+    left_[nodes_[i].kind].predicted += nodes_[i].cost;
+    ++left_[nodes_[i].kind].jobs;
   }
-  for (std::size_t i = nodes_.size(); i-- > 0;) {
-    double tail = 0;
-    for (const std::size_t user : users_[i]) tail = std::max(tail, rank_[user]);
-    rank_[i] = nodes_[i].cost + tail;
-  }
+  for (const PastCost& past : history.costs) costs_.observe(past.kind, past.predicted, past.measured);
+  order_ready();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    remaining_cost_ += committed[i] ? 0 : nodes_[i].cost;
-    if (committed[i]) {
-      set_state(i, JobState::done, 0);
-    } else if (missing_[i] == 0) {
-      make_ready(i, 0);
-    }
+    if (committed[i]) set_state(i, JobState::done, 0);
   }
+  restore(history);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (status_[i].state == JobState::waiting && missing_[i] == 0) set_state(i, JobState::ready, 0);
+  }
+}
+
+void Scheduler::restore(const History& history) {
+  for (const PastFailure& past : history.failures) {
+    JobStatus& s = status_.at(past.job.value);
+    s.attempt = std::max(s.attempt, past.attempt);
+    if (is_final(s.state)) continue;
+    s.failed_devices.insert(past.device);
+    ++(past.error == ErrorClass::io ? s.io_failures : s.failures);
+    s.last_error = past.text;
+    if (past.quarantined) quarantine(past.job.value, 0);
+  }
+  for (const std::string& device : history.fenced_devices) blame_.restore_fence(device, "");
+  for (const std::string& node : history.fenced_nodes) blame_.restore_fence("", node);
 }
 
 std::vector<Action> Scheduler::on(const Event& event, Time now) {
   actions_.clear();
   if (finished_) return {};
   std::visit([&](const auto& e) { handle(e, now); }, event);
-  if (!stopping_) assign_idle(now);
-  finish_when_done();
+  refresh_touched();
+  if (!stopping_ && !draining_) assign_idle(now);
+  finish_when_done(now);
   return std::move(actions_);
 }
 
 void Scheduler::set_state(std::size_t job, JobState state, Time now) {
   JobStatus& s = status_[job];
-  if (s.state == JobState::ready) ready_.erase({-rank_[job], job});
-  if (s.state == JobState::backing_off) backing_off_.erase(job);
+  if (s.state == JobState::ready) ready_.erase(job);
+  if (s.state == JobState::backing_off) backing_off_.erase({s.retry_at, job});
   --counts_[static_cast<std::size_t>(s.state)];
   ++counts_[static_cast<std::size_t>(state)];
   s.state = state;
   s.since = now;
-  if (state == JobState::ready) ready_.insert({-rank_[job], job});
-  if (state == JobState::backing_off) backing_off_.insert(job);
+  if (state == JobState::ready) ready_.insert(job, !s.failed_devices.empty());
+  if (state == JobState::backing_off) backing_off_.insert({s.retry_at, job});
 }
-
-void Scheduler::make_ready(std::size_t job, Time now) { set_state(job, JobState::ready, now); }
 
 bool Scheduler::is_current(WorkerId worker, const Lease& lease) const {
   if (lease.job >= status_.size()) return false;
@@ -84,12 +94,55 @@ bool Scheduler::is_current(WorkerId worker, const Lease& lease) const {
   return s.state == JobState::running && s.worker == worker && s.attempt == lease.attempt;
 }
 
-void Scheduler::release(WorkerId worker) { workers_.at(worker).lease.reset(); }
+// ---- workers ---------------------------------------------------------------------------------------------------------
+
+/// Keeps idle_ true for one worker.
+void Scheduler::refresh(WorkerId id) {
+  const WorkerStatus& w = workers_.at(id);
+  if (!w.lost && !w.suspect && !w.lease && blame_.may_work(w.device_index)) idle_.insert(id);
+  else idle_.erase(id);
+}
+
+void Scheduler::refresh_touched() {
+  for (const DeviceBlame::Index device : blame_.take_touched()) {
+    if (device >= device_workers_.size()) continue;
+    for (const WorkerId worker : device_workers_[device]) refresh(worker);
+  }
+}
+
+/// Notes a sign of life; nothing for workers that are unknown.
+WorkerStatus* Scheduler::hear(WorkerId id, Time now) {
+  const auto at = workers_.find(id);
+  if (at == workers_.end()) return nullptr;
+  WorkerStatus& w = at->second;
+  w.last_heard = now;
+  if (w.suspect && !w.lost) {
+    w.suspect = false;
+    refresh(id);
+  }
+  return &w;
+}
+
+void Scheduler::release(WorkerId id) {
+  workers_.at(id).lease.reset();
+  refresh(id);
+}
 
 void Scheduler::handle(const event::WorkerJoined& e, Time now) {
-  const auto [at, is_new] = workers_.try_emplace(e.worker, WorkerStatus{e.device, now, false, std::nullopt});
-  if (is_new) ever_joined_ = true;
-  else at->second.last_heard = now;  // a repeated hello changes nothing
+  const auto [at, is_new] = workers_.try_emplace(e.worker);
+  if (!is_new) {  // a repeated hello changes nothing
+    hear(e.worker, now);
+    return;
+  }
+  ever_joined_ = true;
+  last_joined_ = now;
+  ++live_workers_;
+  const DeviceBlame::Index device = blame_.join(e.device, e.node);
+  if (device >= device_workers_.size()) device_workers_.resize(device + 1);
+  device_workers_[device].push_back(e.worker);
+  at->second = WorkerStatus{e.device, e.node, device, now, false, false, std::nullopt};
+  checks_.push({now + config_.suspect_after, e.worker, std::nullopt});
+  refresh(e.worker);
 }
 
 void Scheduler::handle(const event::WorkerGone& e, Time now) {
@@ -100,111 +153,184 @@ void Scheduler::handle(const event::WorkerGone& e, Time now) {
 void Scheduler::lose(WorkerId id, Time now, const std::string& why) {
   WorkerStatus& worker = workers_.at(id);
   worker.lost = true;
+  --live_workers_;
   actions_.emplace_back(action::LoseWorker{id});
-  if (worker.lease && is_current(id, *worker.lease)) {
-    const Lease lease = *worker.lease;
-    worker.lease.reset();
-    fail(lease.job, id, worker.device, ErrorClass::crash, "worker lost: " + why, now);
-  }
-  worker.lease.reset();
+  const auto lease = worker.lease;
+  release(id);
+  blame_.leave(worker.device_index);
+  if (lease && is_current(id, *lease)) fail(lease->job, id, ErrorClass::crash, "worker lost: " + why, now);
 }
 
 void Scheduler::handle(const event::Heartbeat& e, Time now) {
   const auto at = workers_.find(e.worker);
   if (at == workers_.end() || at->second.lost) return;  // a late heartbeat revives nobody
-  at->second.last_heard = now;
+  hear(e.worker, now);
   if (e.busy && is_current(e.worker, e.lease) && e.step != status_[e.lease.job].last_step) {
     status_[e.lease.job].last_step = e.step;
     status_[e.lease.job].last_progress = now;
   }
 }
 
+void Scheduler::check_silence(WorkerId id, Time now) {
+  WorkerStatus& w = workers_.at(id);
+  if (w.lost) return;
+  // The very sums that are pushed below: a difference may round to the other side of a limit, and never end.
+  if (w.last_heard + config_.lost_after < now) return lose(id, now, "no heartbeat");
+  w.suspect = w.last_heard + config_.suspect_after < now;
+  refresh(id);
+  checks_.push({w.last_heard + (w.suspect ? config_.lost_after : config_.suspect_after), id, std::nullopt});
+}
+
+void Scheduler::check_progress(WorkerId id, const Lease& lease, Time now) {
+  if (!is_current(id, lease)) return;
+  const Time limit = std::max(config_.no_progress_after, 5 * time_to_safety(lease.job, &CostRange::p50));
+  const Time due = status_[lease.job].last_progress + limit;
+  if (now <= due) {
+    checks_.push({due, id, lease});
+    return;
+  }
+  actions_.emplace_back(action::RestartWorker{id});
+  release(id);
+  fail(lease.job, id, ErrorClass::crash, "alive but no progress", now);
+}
+
+void Scheduler::handle(const event::Tick&, Time now) {
+  while (!checks_.empty() && checks_.top().at < now) {
+    const Check check = checks_.top();
+    checks_.pop();
+    if (check.lease) check_progress(check.worker, *check.lease, now);
+    else check_silence(check.worker, now);
+  }
+  while (!backing_off_.empty() && backing_off_.begin()->first <= now) set_state(backing_off_.begin()->second, JobState::ready, now);
+}
+
+// ---- jobs ------------------------------------------------------------------------------------------------------------
+
 void Scheduler::handle(const event::Finished& e, Time now) {
-  const auto at = workers_.find(e.worker);
-  if (at == workers_.end()) return;
-  at->second.last_heard = now;
+  if (!hear(e.worker, now)) return;
   if (!is_current(e.worker, e.lease)) {
     actions_.emplace_back(action::DropLate{e.worker, e.lease});
     return;
   }
   release(e.worker);
+  status_[e.lease.job].seconds = e.seconds;
   set_state(e.lease.job, JobState::committing, now);
   actions_.emplace_back(action::Commit{e.worker, e.lease});
 }
 
 void Scheduler::handle(const event::Failed& e, Time now) {
-  const auto at = workers_.find(e.worker);
-  if (at == workers_.end() || !is_current(e.worker, e.lease)) return;
-  at->second.last_heard = now;
+  if (!is_current(e.worker, e.lease) || !hear(e.worker, now)) return;
   release(e.worker);
-  fail(e.lease.job, e.worker, at->second.device, e.error, e.text, now);
+  // A context with a sticky error fails whatever comes next.
+  if (e.error == ErrorClass::device) actions_.emplace_back(action::RestartWorker{e.worker});
+  fail(e.lease.job, e.worker, e.error, e.text, now);
 }
 
 void Scheduler::handle(const event::Returned& e, Time now) {
-  const auto at = workers_.find(e.worker);
-  if (at == workers_.end() || !is_current(e.worker, e.lease)) return;
-  at->second.last_heard = now;
+  if (!is_current(e.worker, e.lease) || !hear(e.worker, now)) return;
   release(e.worker);
-  make_ready(e.lease.job, now);  // planned: no failure is counted
+  set_state(e.lease.job, JobState::ready, now);  // planned: no failure is counted
 }
 
 void Scheduler::handle(const event::Committed& e, Time now) {
-  if (e.job.value >= status_.size() || status_[e.job.value].state != JobState::committing) return;
-  set_state(e.job.value, JobState::done, now);
-  remaining_cost_ -= nodes_[e.job.value].cost;
-  for (const std::size_t user : users_[e.job.value]) {
-    if (--missing_[user] == 0 && status_[user].state == JobState::waiting) make_ready(user, now);
+  const std::size_t job = e.job.value;
+  if (job >= status_.size() || status_[job].state != JobState::committing) return;
+  set_state(job, JobState::done, now);
+  --left_[nodes_[job].kind].jobs;
+  left_[nodes_[job].kind].predicted -= nodes_[job].cost;
+  for (const std::size_t user : users_[job]) {
+    if (--missing_[user] == 0 && status_[user].state == JobState::waiting) set_state(user, JobState::ready, now);
   }
+  const WorkerStatus& worker = workers_.at(status_[job].worker);
+  for (const DeviceBlame::Fence& fence : blame_.succeeded(worker.device_index, job, status_[job].failed_devices)) {
+    actions_.emplace_back(action::RecordFence{fence.device, fence.node, true, fence.why});
+  }
+  learn(job);
 }
 
 void Scheduler::handle(const event::CommitRefused& e, Time now) {
   if (e.job.value >= status_.size() || status_[e.job.value].state != JobState::committing) return;
-  const WorkerId worker = status_[e.job.value].worker;
-  fail(e.job.value, worker, workers_.at(worker).device, ErrorClass::io, e.text, now);
+  fail(e.job.value, status_[e.job.value].worker, ErrorClass::io, e.text, now);
 }
 
-void Scheduler::fail(std::size_t job, WorkerId worker, const std::string& device, ErrorClass error, const std::string& text, Time now) {
+void Scheduler::fail(std::size_t job, WorkerId id, ErrorClass error, const std::string& text, Time now) {
   JobStatus& s = status_[job];
-  s.last_error = text;
-  s.failed_devices.insert(device);
-  const bool io = error == ErrorClass::io;
-  ++(io ? s.io_failures : s.failures);
-  const std::uint32_t limit = error == ErrorClass::bug ? 2 : config_.crash_limit;
-  std::size_t devices_alive = 0;
-  {
-    std::set<std::string> devices;
-    for (const auto& [id, w] : workers_) {
-      if (!w.lost) devices.insert(w.device);
-    }
-    devices_alive = devices.size();
+  const WorkerStatus& worker = workers_.at(id);
+  const bool certain = error == ErrorClass::divergence || error == ErrorClass::bad_input;
+  if (stopping_ && !certain) {  // what dies while everything is being stopped says nothing about the job
+    set_state(job, JobState::ready, now);
+    return;
   }
-  // A job is only blamed after it failed on two devices, where there are two: otherwise the device may be the culprit.
-  const bool seen_enough_devices = s.failed_devices.size() >= 2 || devices_alive < 2;
-  const bool exhausted = io ? s.io_failures >= config_.io_limit : (s.failures >= limit && seen_enough_devices) || s.failures >= 2 * limit;
-  const bool give_up = !retryable(error) || exhausted;
-  actions_.emplace_back(action::RecordFailure{worker, {static_cast<std::uint32_t>(job), s.attempt}, error, text, give_up});
+  s.last_error = text;
+  s.failed_devices.insert(worker.device);
+  ++(error == ErrorClass::io ? s.io_failures : s.failures);
+  if (may_blame_device(error)) blame_.failed(worker.device_index, job, s.failed_devices);
+  const Verdict verdict = judge(s, error, blame_.usable(), config_);
+  const bool give_up = verdict == Verdict::quarantine;
+  actions_.emplace_back(action::RecordFailure{id, {static_cast<std::uint32_t>(job), s.attempt}, error, text, give_up, give_up ? cure_of(error) : ""});
   if (give_up) {
     quarantine(job, now);
-  } else if (io) {
-    set_state(job, JobState::backing_off, now);
+  } else if (verdict == Verdict::back_off) {
     s.retry_at = now + std::pow(2.0, std::min(s.io_failures, 10U) - 1);
+    set_state(job, JobState::backing_off, now);
   } else {
-    make_ready(job, now);
+    set_state(job, JobState::ready, now);
   }
 }
 
 void Scheduler::quarantine(std::size_t job, Time now) {
-  set_state(job, JobState::quarantined, now);
-  remaining_cost_ -= nodes_[job].cost;
+  const auto close = [&](std::size_t j, JobState state) {
+    set_state(j, state, now);
+    left_[nodes_[j].kind].predicted -= nodes_[j].cost;
+    --left_[nodes_[j].kind].jobs;
+  };
+  close(job, JobState::quarantined);
   std::vector<std::size_t> open(users_[job]);
   while (!open.empty()) {
     const std::size_t user = open.back();
     open.pop_back();
     if (is_final(status_[user].state)) continue;
-    set_state(user, JobState::blocked, now);
-    remaining_cost_ -= nodes_[user].cost;
+    close(user, JobState::blocked);
     open.insert(open.end(), users_[user].begin(), users_[user].end());
   }
+}
+
+void Scheduler::handle(const event::Retry& e, Time now) {
+  if (e.job.value >= status_.size() || status_[e.job.value].state == JobState::done) return;
+  JobStatus& s = status_[e.job.value];
+  if (s.state == JobState::ready) ready_.erase(e.job.value);  // its place depends on what is forgotten now
+  s.failures = s.io_failures = 0;
+  s.failed_devices.clear();
+  actions_.emplace_back(action::RecordRetry{e.job});
+  if (s.state == JobState::ready) ready_.insert(e.job.value, false);
+  if (s.state == JobState::backing_off) set_state(e.job.value, JobState::ready, now);
+  if (s.state != JobState::quarantined) return;
+  const auto reopen = [&](std::size_t j) {
+    set_state(j, missing_[j] == 0 ? JobState::ready : JobState::waiting, now);
+    left_[nodes_[j].kind].predicted += nodes_[j].cost;
+    ++left_[nodes_[j].kind].jobs;
+  };
+  reopen(e.job.value);
+  std::vector<std::size_t> open(users_[e.job.value]);
+  while (!open.empty()) {
+    const std::size_t user = open.back();
+    open.pop_back();
+    const bool still_blocked = std::any_of(nodes_[user].inputs.begin(), nodes_[user].inputs.end(), [&](JobIndex input) {
+      const JobState state = status_[input.value].state;
+      return state == JobState::quarantined || state == JobState::blocked;
+    });
+    if (status_[user].state != JobState::blocked || still_blocked) continue;
+    reopen(user);
+    open.insert(open.end(), users_[user].begin(), users_[user].end());
+  }
+}
+
+void Scheduler::handle(const event::Unfence& e, Time) {
+  const auto devices = blame_.fenced_devices();
+  const auto nodes = blame_.fenced_nodes();
+  if (!blame_.unfence(e.name)) return;
+  if (std::find(devices.begin(), devices.end(), e.name) != devices.end()) actions_.emplace_back(action::RecordFence{e.name, "", false, "by hand"});
+  if (std::find(nodes.begin(), nodes.end(), e.name) != nodes.end()) actions_.emplace_back(action::RecordFence{"", e.name, false, "by hand"});
 }
 
 void Scheduler::handle(const event::StopRequested&, Time) {
@@ -215,95 +341,57 @@ void Scheduler::handle(const event::StopRequested&, Time) {
   }
 }
 
-void Scheduler::handle(const event::Tick&, Time now) {
-  std::vector<WorkerId> gone;
-  for (const auto& [id, worker] : workers_) {
-    if (!worker.lost && now - worker.last_heard > config_.lost_after) gone.push_back(id);
-  }
-  for (const WorkerId id : gone) lose(id, now, "no heartbeat");
-  for (auto& [id, worker] : workers_) {
-    if (worker.lost || !worker.lease || !is_current(id, *worker.lease)) continue;
-    JobStatus& s = status_[worker.lease->job];
-    if (now - s.last_progress > config_.no_progress_after) {
-      const Lease lease = *worker.lease;
-      worker.lease.reset();
-      actions_.emplace_back(action::RestartWorker{id});
-      fail(lease.job, id, worker.device, ErrorClass::crash, "alive but no progress", now);
-    }
-  }
-  std::vector<std::size_t> due;
-  for (const std::size_t job : backing_off_) {
-    if (status_[job].retry_at <= now) due.push_back(job);
-  }
-  for (const std::size_t job : due) make_ready(job, now);
-}
+void Scheduler::handle(const event::DrainRequested&, Time) { draining_ = true; }
 
-std::size_t Scheduler::live_workers() const {
-  return static_cast<std::size_t>(std::count_if(workers_.begin(), workers_.end(), [](const auto& w) { return !w.second.lost; }));
-}
+void Scheduler::handle(const event::DeadlineSet& e, Time) { config_.deadline = e.at; }
 
-std::optional<std::size_t> Scheduler::pick(const WorkerStatus& worker) const {
-  // A job that failed on this device waits for another one, unless no other live device exists.
-  const bool alone = std::none_of(workers_.begin(), workers_.end(),
-                                  [&](const auto& w) { return !w.second.lost && w.second.device != worker.device; });
-  constexpr std::size_t kLook = 64;  // bounds the search; beyond it waiting for the next event is cheaper
-  std::size_t looked = 0;
-  for (const auto& [key, job] : ready_) {
-    if (alone || !status_[job].failed_devices.contains(worker.device)) return job;
-    // It failed on every live device already: anybody may try again.
-    const bool everywhere = std::all_of(workers_.begin(), workers_.end(), [&, id = job](const auto& w) {
-      return w.second.lost || status_[id].failed_devices.contains(w.second.device);
-    });
-    if (everywhere) return job;
-    if (++looked == kLook) break;
-  }
-  return std::nullopt;
-}
+// ---- the end ---------------------------------------------------------------------------------------------------------
 
-void Scheduler::assign_idle(Time now) {
-  for (auto& [id, worker] : workers_) {
-    if (ready_.empty()) return;
-    if (worker.lost || worker.lease || now - worker.last_heard > config_.suspect_after) continue;
-    const auto job = pick(worker);
-    if (!job) continue;
-    JobStatus& s = status_[*job];
-    set_state(*job, JobState::running, now);
-    s.worker = id;
-    s.last_progress = now;
-    s.last_step = 0;
-    worker.lease = Lease{static_cast<std::uint32_t>(*job), ++s.attempt};
-    actions_.emplace_back(action::Assign{id, *worker.lease});
-  }
-}
-
-void Scheduler::finish_when_done() {
-  const std::size_t final_jobs = count(JobState::done) + count(JobState::quarantined) + count(JobState::blocked);
-  const bool all_final = final_jobs == status_.size();
-  const bool idle = count(JobState::running) == 0 && count(JobState::committing) == 0;
-  const bool abandoned = ever_joined_ && live_workers() == 0 && count(JobState::committing) == 0;
-  if (!all_final && !(stopping_ && idle) && !abandoned) return;
+void Scheduler::finish(int code, std::string reason, bool planned) {
   finished_ = true;
   for (const auto& [id, worker] : workers_) {
     if (!worker.lost) actions_.emplace_back(action::DismissWorker{id});
   }
-  const bool clean = count(JobState::done) == status_.size();
-  actions_.emplace_back(action::Finish{!all_final ? 75 : clean ? 0 : 10});
+  actions_.emplace_back(action::Finish{code, std::move(reason), planned});
+}
+
+void Scheduler::finish_when_done(Time now) {
+  if (count(JobState::done) + count(JobState::quarantined) + count(JobState::blocked) == status_.size()) {
+    const bool clean = count(JobState::done) == status_.size();
+    return finish(clean ? 0 : 10, clean ? "complete" : "complete, with quarantined jobs");
+  }
+  if (count(JobState::committing) > 0) return;
+  if (ever_joined_ && live_workers_ == 0) return finish(75, "all workers are lost", stopping_ || draining_);
+  if (count(JobState::running) > 0) return;
+  if (stopping_ || draining_) return finish(75, stopping_ ? "stopped on request" : "drained on request");
+  // Others may still be starting.
+  if (ever_joined_ && blame_.usable() == 0 && now > last_joined_ + config_.suspect_after) return finish(75, "every device that is left is fenced", false);
+  if (config_.deadline < kNever && count(JobState::backing_off) == 0 && (ever_joined_ || now >= config_.deadline)) {
+    const auto fits = [&](std::size_t job) { return fits_deadline(JobIndex(static_cast<std::uint32_t>(job)), now); };
+    const bool some_again = std::any_of(ready_.again().begin(), ready_.again().end(), [&](const auto& entry) { return fits(entry.second); });
+    if (!some_again && !ready_.best_fitting(nodes_, fits)) return finish(75, "nothing that is left fits before the deadline");
+  }
 }
 
 void Scheduler::check_invariants() const {
   const auto require = [](bool ok, const char* what) {
     if (!ok) throw Bug(what);
   };
-  std::array<std::size_t, 8> counts{};
+  std::array<std::size_t, kJobStates> counts{};
   std::map<std::uint32_t, std::size_t> holders;
+  std::size_t live = 0;
   for (const auto& [id, worker] : workers_) {
+    live += worker.lost ? 0 : 1;
     require(!(worker.lost && worker.lease), "a lost worker holds a lease");
+    const bool may = !worker.lost && !worker.suspect && !worker.lease && blame_.may_work(worker.device_index);
+    require(idle_.contains(id) == may, "the idle workers are wrong");
     if (!worker.lease) continue;
     ++holders[worker.lease->job];
     const JobStatus& s = status_[worker.lease->job];
     require(s.state == JobState::running && s.worker == id && s.attempt == worker.lease->attempt, "a lease without its running job");
   }
-  double remaining = 0;
+  require(live == live_workers_, "the number of live workers is wrong");
+  std::vector<WorkLeft> left(left_.size());
   for (std::size_t i = 0; i < status_.size(); ++i) {
     const JobStatus& s = status_[i];
     ++counts[static_cast<std::size_t>(s.state)];
@@ -311,11 +399,17 @@ void Scheduler::check_invariants() const {
     if (s.state == JobState::ready || s.state == JobState::running || s.state == JobState::committing) {
       for (const JobIndex input : nodes_[i].inputs) require(status_[input.value].state == JobState::done, "a job runs before its inputs");
     }
-    require(ready_.contains({-rank_[i], i}) == (s.state == JobState::ready), "ready queue disagrees with the states");
-    if (!is_final(s.state)) remaining += nodes_[i].cost;
+    require(ready_.contains(i) == (s.state == JobState::ready), "the ready queue disagrees with the states");
+    require(backing_off_.contains({s.retry_at, i}) == (s.state == JobState::backing_off), "the back-off queue disagrees with the states");
+    if (is_final(s.state)) continue;
+    left[nodes_[i].kind].predicted += nodes_[i].cost;
+    ++left[nodes_[i].kind].jobs;
   }
   require(counts == counts_, "state counts are wrong");
-  require(std::abs(remaining - remaining_cost_) < 1e-6 * (1 + remaining), "remaining cost is wrong");
+  for (std::size_t kind = 0; kind < left.size(); ++kind) {
+    require(left[kind].jobs == left_[kind].jobs, "the number of open jobs is wrong");
+    require(std::abs(left[kind].predicted - left_[kind].predicted) < 1e-6 * (1 + left[kind].predicted), "the remaining cost is wrong");
+  }
 }
 
 }  // namespace guda::orchestrator

@@ -11,11 +11,15 @@
 #include <thread>
 #include <unordered_map>
 
+#include "common/chaos.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
-#include "orchestrator/run_lock.hpp"
+#include "orchestrator/control.hpp"
+#include "orchestrator/inject.hpp"
+#include "orchestrator/run_history.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_store.hpp"
+#include "orchestrator/scheduler.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -26,10 +30,9 @@ double wall() { return std::chrono::duration<double>(std::chrono::system_clock::
 class Coordinator {
  public:
   Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
-      : channel_(channel), run_(run), plan_(plan), life_(life), store_(run, plan, life.epoch),
-        scheduler_(nodes_of(plan), store_.settled(), life.scheduler), start_(steady()) {
+      : channel_(channel), run_(run), plan_(plan), life_(life), chaos_(parse_chaos(life.chaos)), start_(steady()), starting_(announce()),
+        store_(run, plan, life.epoch, life.chaos, life.visible_within), scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
     for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
-    for (const jobs::JobSpec& job : plan.jobs) total_cost_ += job.cost;
   }
 
   int run(const volatile std::sig_atomic_t& stop) {
@@ -43,20 +46,43 @@ class Coordinator {
         stopping_ = true;
         feed(event::StopRequested{});
       }
-      if (t - last_tick_ >= kTick) tick(t);
+      if (t - last_tick_ >= kTick) {
+        // A slow disk may have held us up for longer than a worker may be silent: first hear what it said meanwhile.
+        static_cast<void>(receive());
+        tick(t);
+      }
       if (!moved) rest(t);
       else idle_since_ = t;
     }
-    store_.end(stopping_ ? "stopped on request" : "finished", *exit_code_);
+    store_.end(end_reason_, *exit_code_);
     write_status("ended");
     // Give the goodbyes time to leave before the process ends.
     for (const double until = steady() + 0.2; steady() < until;) static_cast<void>(channel_.receive());
     return *exit_code_;
   }
 
-  [[nodiscard]] bool lost_somebody() const { return lost_somebody_; }
-
  private:
+  /// Says who we are before the journal is replayed, which may take long: a supervisor sees our death at once.
+  bool announce() {
+    RunStatus s;
+    s.sequence = ++sequence_;
+    s.epoch = life_.epoch;
+    s.pid = ::getpid();
+    s.pid_start = process_start_time(s.pid);
+    s.host = host_name();
+    s.time = wall();
+    s.state = "starting";
+    replace_file(run_.status(), Json(s).dump(1), false);
+    return true;
+  }
+
+  /// The deadline on the scheduler's clock.
+  static SchedulerConfig limits(const Life& life) {
+    SchedulerConfig config = life.scheduler;
+    if (life.deadline > 0) config.deadline = steady() + (life.deadline - wall());
+    return config;
+  }
+
   struct Peer {
     message::Hello hello;
     message::Beat beat;
@@ -88,7 +114,7 @@ class Coordinator {
     if (const auto* hello = std::get_if<message::Hello>(&message)) {
       if (hello->token != life_.token) throw Error("a hello with a foreign token was ignored");
       peers_[worker].hello = *hello;
-      feed(event::WorkerJoined{worker, hello->device});
+      feed(event::WorkerJoined{worker, hello->device, hello->node});
       return;
     }
     if (!peers_.contains(worker)) return;  // never said hello: not of this life
@@ -102,24 +128,43 @@ class Coordinator {
       feed(event::Failed{worker, failed->lease, failed->error, failed->text});
     } else if (const auto* returned = std::get_if<message::Returned>(&message)) {
       feed(event::Returned{worker, returned->lease});
+    } else if (const auto* leaving = std::get_if<message::Leaving>(&message)) {
+      note_error(fmt::format("{} leaves: {}", worker_name(worker), leaving->text));
+      feed(event::WorkerGone{worker});
     }
   }
 
   void send(WorkerId worker, const Message& message) { channel_.send(worker.value, encode(message)); }
 
-  void perform(const action::Assign& a) { send(a.worker, message::Assign{a.lease}); }
+  void perform(const action::Assign& a) {
+    store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device);
+    send(a.worker, message::Assign{a.lease});
+  }
   void perform(const action::Cancel& a) { send(a.worker, message::Cancel{a.lease}); }
   void perform(const action::RestartWorker& a) { send(a.worker, message::Restart{}); }
   void perform(const action::DismissWorker& a) { send(a.worker, message::Dismiss{}); }
-  void perform(const action::Finish& a) { exit_code_ = a.exit_code; }
+  void perform(const action::Finish& a) {
+    exit_code_ = a.exit_code;
+    end_reason_ = a.reason;
+    planned_end_ = a.planned;
+  }
+  void perform(const action::RecordFence& a) {
+    const bool node = a.device.empty();
+    const std::string& name = node ? a.node : a.device;
+    store_.add_fence({{node ? "node" : "device", name}, {"fenced", a.fenced}, {"why", a.why}});
+    note_error(fmt::format("{} {} {}: {}", node ? "node" : "device", name, a.fenced ? "is fenced" : "is trusted again", a.why));
+  }
+  void perform(const action::RecordRetry& a) {
+    store_.add_failure({{"job", plan_.jobs.at(a.job.value).digest.hex}, {"forgiven", true}});
+  }
   void perform(const action::DropLate& a) {
-    store_.add_failure({{"late", true}, {"job", job_digest(a.lease)}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)}});
+    const message::Done& done = reported_.at(a.worker);
+    store_.add_late(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), done.rows, done.metrics);
   }
   void perform(const action::Commit& a) {
     commits_.push_back({a.worker, reported_.at(a.worker), steady() + life_.visible_within, 0});
   }
   void perform(const action::LoseWorker& a) {
-    lost_somebody_ = true;
     channel_.abandon(a.worker.value);
     // A frozen rank would keep mpirun waiting for ever: on this node we can end it ourselves.
     const message::Hello& hello = peers_.at(a.worker).hello;
@@ -135,9 +180,10 @@ class Coordinator {
     ++failures_;
     const std::string label = plan_.jobs.at(a.lease.job).label;
     store_.add_failure({{"job", job_digest(a.lease)}, {"label", label}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)},
-                        {"error", to_string(a.error)}, {"text", a.text}, {"quarantined", a.quarantined}});
-    note_error(fmt::format("{}{} on {}, attempt {}: {}: {}", label, a.quarantined ? " is quarantined, failed" : " failed",
-                           worker_name(a.worker), a.lease.attempt, to_string(a.error), a.text));
+                        {"device", peers_.at(a.worker).hello.device}, {"error", to_string(a.error)}, {"text", a.text},
+                        {"quarantined", a.quarantined}, {"cure", a.cure}});
+    note_error(fmt::format("{}{} on {}, attempt {}: {}: {}{}", label, a.quarantined ? " is quarantined, failed" : " failed",
+                           worker_name(a.worker), a.lease.attempt, to_string(a.error), a.text, a.cure.empty() ? "" : ". Cure: " + a.cure));
   }
 
   [[nodiscard]] std::string job_digest(const Lease& lease) const { return plan_.jobs.at(lease.job).digest.hex; }
@@ -164,7 +210,6 @@ class Coordinator {
                       peers_.at(pending.worker).hello.device, pending.done.seconds, pending.done.rows, pending.done.metrics};
         store_.add(job, std::move(commit), std::move(rows));
         device_seconds_ += pending.done.seconds;
-        cost_seconds_.emplace_back(plan_.jobs[job.value].cost, pending.done.seconds);
         moved = true;
       } catch (const Error& e) {
         if (t > pending.give_up_at) {
@@ -185,7 +230,27 @@ class Coordinator {
       ++committed_;
       feed(event::Committed{job});
     }
+    for (std::string& note : store_.take_notes()) note_error(std::move(note));
+    if (!life_.chaos.empty()) {
+      for (const JobIndex job : done) inject(coordinator_fault(chaos_, plan_.jobs[job.value].label, life_.epoch), run_.journal(), life_.epoch);
+    }
     return !done.empty();
+  }
+
+  void obey(const ControlRequest& request) {
+    note_error(fmt::format("{} asks: {}", request.by, to_string(request.kind)));
+    using Kind = ControlRequest::Kind;
+    if (request.kind == Kind::drain) feed(event::DrainRequested{});
+    if (request.kind == Kind::stop && !std::exchange(stopping_, true)) feed(event::StopRequested{});
+    if (request.kind == Kind::stop_now) {
+      exit_code_ = 75;
+      end_reason_ = "stopped at once by " + request.by;
+    }
+    for (std::uint32_t i = 0; i < plan_.jobs.size(); ++i) {
+      if (std::find(request.jobs.begin(), request.jobs.end(), plan_.jobs[i].digest) == request.jobs.end()) continue;
+      feed(event::Retry{JobIndex(i)});
+    }
+    for (const std::string& name : request.unfence) feed(event::Unfence{name});
   }
 
   void tick(double t) {
@@ -194,8 +259,8 @@ class Coordinator {
     if (t - last_status_ >= kStatus) {
       last_status_ = t;
       write_status(stopping_ ? "stopping" : "running");
-      const auto owner = read_lock(run_.lock());
-      if (owner && owner->epoch > life_.epoch) throw Error("life " + std::to_string(owner->epoch) + " has taken over this run directory");
+      store_.check_owner();
+      for (const ControlRequest& request : take_control(run_, life_.epoch)) obey(request);
     }
     if (t - last_pulse_ >= life_.beat_every) {
       last_pulse_ = t;
@@ -221,10 +286,13 @@ class Coordinator {
     s.sequence = ++sequence_;
     s.epoch = life_.epoch;
     s.pid = ::getpid();
+    s.pid_start = process_start_time(s.pid);
     s.host = host_name();
     s.time = wall();
     s.state = state;
     s.exit_code = exit_code_.value_or(-1);
+    s.reason = end_reason_;
+    s.planned = planned_end_;
     s.total = plan_.jobs.size();
     s.done = scheduler_.count(JobState::done);
     s.running = scheduler_.count(JobState::running);
@@ -236,46 +304,46 @@ class Coordinator {
     s.elapsed = steady() - start_;
     s.errors.assign(errors_.begin(), errors_.end());
     double in_flight = 0;
-    std::size_t alive = 0;
     for (const auto& [worker, w] : scheduler_.workers()) {
-      WorkerView v;
-      v.rank = worker.value;
-      v.device = w.device;
-      v.silent_for = steady() - w.last_heard;
-      v.state = w.lost ? "lost" : v.silent_for > life_.scheduler.suspect_after ? "suspect" : w.lease ? "running" : "idle";
-      alive += w.lost ? 0 : 1;
-      if (w.lease) {
-        const message::Beat& beat = peers_.at(worker).beat;
-        v.job = plan_.jobs[w.lease->job].label;
-        v.running_for = steady() - scheduler_.jobs()[w.lease->job].since;
-        if (beat.busy && beat.lease == *w.lease) {
-          v.step = beat.step;
-          v.steps = beat.steps;
-          v.loss = beat.loss;
-          if (beat.steps > 0) in_flight += plan_.jobs[w.lease->job].cost * std::min(1.0, double(beat.step) / double(beat.steps));
-        }
-      }
-      s.workers.push_back(std::move(v));
+      s.workers.push_back(view_of(worker, w));
+      if (!w.lease || s.workers.back().steps == 0) continue;
+      const double share = std::min(1.0, double(s.workers.back().step) / double(s.workers.back().steps));
+      in_flight += scheduler_.estimate(JobIndex(w.lease->job)).p50 * share;
     }
-    const double left = std::max(0.0, scheduler_.remaining_cost() - in_flight);
-    s.progress = total_cost_ > 0 ? std::clamp(1 - left / total_cost_, 0.0, 1.0) : 1;
-    fit_eta(s, left, alive);
+    s.fenced = scheduler_.blame().fenced_nodes();
+    for (const std::string& device : scheduler_.blame().fenced_devices()) s.fenced.push_back(device);
+    const CostRange left = scheduler_.remaining();
+    const double undone = std::max(0.0, left.p50 - in_flight);
+    s.progress = undone + device_seconds_ + in_flight > 0 ? (device_seconds_ + in_flight) / (undone + device_seconds_ + in_flight) : 1;
+    const std::size_t hands = std::min(scheduler_.live_workers(), s.total - s.done);
+    if (hands > 0 && left.p50 > 0 && scheduler_.costs().observations() > 0) {
+      s.eta_p50 = undone / double(hands);
+      s.eta_p10 = s.eta_p50 * left.p10 / left.p50;
+      s.eta_p90 = s.eta_p50 * left.p90 / left.p50;
+    }
     replace_file(run_.status(), Json(s).dump(1), false);
   }
 
-  /// ETA from the ratio of measured to predicted cost of finished jobs; its spread gives the 90 % bound.
-  void fit_eta(RunStatus& s, double left, std::size_t alive) const {
-    double predicted = 0, measured = 0;
-    for (const auto& [cost, seconds] : cost_seconds_) {
-      predicted += cost;
-      measured += seconds;
+  [[nodiscard]] WorkerView view_of(WorkerId worker, const WorkerStatus& w) const {
+    WorkerView v;
+    v.rank = worker.value;
+    v.device = w.device;
+    v.silent_for = steady() - w.last_heard;
+    v.state = w.lost ? "lost" : w.suspect ? "suspect" : w.lease ? "running" : scheduler_.blame().fenced(w.device_index) ? "fenced"
+              : scheduler_.blame().may_work(w.device_index) ? "idle" : "held back";
+    if (!w.lease) return v;
+    const message::Beat& beat = peers_.at(worker).beat;
+    v.job = plan_.jobs[w.lease->job].label;
+    v.running_for = steady() - scheduler_.jobs()[w.lease->job].since;
+    if (!beat.busy || beat.lease != *w.lease) return v;
+    v.step = beat.step;
+    v.steps = beat.steps;
+    v.loss = beat.loss;
+    if (v.state == "running" && beat.quiet > life_.scheduler.suspect_after) {
+      v.state = "frozen";
+      v.silent_for = beat.quiet;
     }
-    if (predicted <= 0 || alive == 0) return;
-    const double ratio = measured / predicted;
-    double spread = 0;
-    for (const auto& [cost, seconds] : cost_seconds_) spread += cost * std::abs(seconds / std::max(cost, 1e-9) - ratio);
-    s.eta_p50 = left * ratio / double(alive);
-    s.eta_p90 = s.eta_p50 * (1 + 1.3 * std::min(1.0, spread / predicted / ratio)) + 1;
+    return v;
   }
 
   static constexpr double kTick = 0.05, kStatus = 0.5;
@@ -284,20 +352,28 @@ class Coordinator {
   const RunLayout run_;
   const jobs::Plan& plan_;
   const Life life_;
+  const ChaosSpec chaos_;
+  std::uint64_t sequence_ = 0;
+  const double start_;
+  const bool starting_;
   RunStore store_;
   Scheduler scheduler_;
-  const double start_;
   std::map<WorkerId, Peer> peers_;
   std::map<WorkerId, message::Done> reported_;
   std::deque<PendingCommit> commits_;
   std::deque<std::string> errors_;
-  std::vector<std::pair<double, double>> cost_seconds_;
   std::optional<int> exit_code_;
-  bool stopping_ = false, lost_somebody_ = false;
-  std::uint64_t sequence_ = 0, committed_ = 0, failures_ = 0;
-  double device_seconds_ = 0, total_cost_ = 0;
+  std::string end_reason_;
+  bool planned_end_ = true;
+  bool stopping_ = false;
+  std::uint64_t committed_ = 0, failures_ = 0;
+  double device_seconds_ = 0;
   double last_tick_ = 0, last_status_ = 0, last_pulse_ = 0, idle_since_ = 0;
 };
+
+bool leaves_checkpoints(const jobs::JobSpec& job) {
+  return std::holds_alternative<jobs::TrainSpec>(job.work) || std::holds_alternative<jobs::UnlearnSpec>(job.work);
+}
 
 }  // namespace
 
@@ -305,7 +381,7 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
   std::unordered_map<Digest, std::uint32_t> index;
   std::vector<JobNode> nodes;
   for (const jobs::JobSpec& job : plan.jobs) {
-    JobNode node{job.cost, {}};
+    JobNode node{job.cost, {}, kind_index(job), leaves_checkpoints(job)};
     for (const Digest& input : job.inputs) node.inputs.emplace_back(index.at(input));
     index[job.digest] = static_cast<std::uint32_t>(nodes.size());
     nodes.push_back(std::move(node));
@@ -315,9 +391,10 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
 
 Json to_json(const Life& l) {
   return {{"epoch", l.epoch}, {"epoch_name", fmt::format("{:04}", l.epoch)}, {"token", l.token}, {"threads", l.threads},
-          {"beat_every", l.beat_every}, {"checkpoint_every", l.checkpoint_every}, {"visible_within", l.visible_within},
-          {"suspect_after", l.scheduler.suspect_after}, {"lost_after", l.scheduler.lost_after},
-          {"no_progress_after", l.scheduler.no_progress_after}, {"crash_limit", l.scheduler.crash_limit}};
+          {"beat_every", l.beat_every}, {"checkpoint_every", l.checkpoint_every}, {"cancel_grace", l.cancel_grace}, {"deadline", l.deadline}, {"chaos", l.chaos},
+          {"visible_within", l.visible_within}, {"suspect_after", l.scheduler.suspect_after},
+          {"lost_after", l.scheduler.lost_after}, {"no_progress_after", l.scheduler.no_progress_after},
+          {"crash_limit", l.scheduler.crash_limit}};
 }
 
 Life life_from_json(const Json& j) {
@@ -326,6 +403,9 @@ Life life_from_json(const Json& j) {
   j.at("token").get_to(l.token);
   j.at("threads").get_to(l.threads);
   j.at("beat_every").get_to(l.beat_every);
+  j.at("cancel_grace").get_to(l.cancel_grace);
+  j.at("deadline").get_to(l.deadline);
+  j.at("chaos").get_to(l.chaos);
   j.at("checkpoint_every").get_to(l.checkpoint_every);
   j.at("visible_within").get_to(l.visible_within);
   j.at("suspect_after").get_to(l.scheduler.suspect_after);

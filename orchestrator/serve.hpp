@@ -7,7 +7,7 @@
 #include "common/channel.hpp"
 #include "jobs/plan.hpp"
 #include "orchestrator/run_layout.hpp"
-#include "orchestrator/scheduler.hpp"
+#include "orchestrator/scheduler_events.hpp"
 
 namespace guda::orchestrator {
 
@@ -17,6 +17,9 @@ struct Life {
   std::string token;
   std::uint32_t threads = 1;
   double beat_every = 5;
+  double cancel_grace = 24;    ///< s that a job gets to hand itself back before its worker is killed
+  double deadline = 0;         ///< Unix time at which the machines are taken away; 0: none is known
+  std::string chaos;           ///< faults on purpose (common/chaos.hpp); empty: none
   double checkpoint_every = 0; ///< s between checkpoints inside a job; 0: the workers' rule (docs/reliability.md)
   double visible_within = 90;  ///< s that rows of another node may take to appear (network file systems)
   SchedulerConfig scheduler;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -13,11 +14,14 @@
 #include "common/process.hpp"
 #include "orchestrator/journal.hpp"
 #include "orchestrator/run_status.hpp"
+#include "orchestrator/run_view.hpp"
 
 namespace guda::orchestrator {
 namespace {
 
 double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 std::string new_token() {
   std::random_device device;
@@ -29,7 +33,11 @@ class Signals {
  public:
   Signals() {
     sigemptyset(&set_);
-    for (const int s : {SIGINT, SIGTERM, SIGUSR2, SIGHUP}) sigaddset(&set_, s);
+    for (const int s : {SIGINT, SIGTERM, SIGUSR2, SIGHUP}) {
+      struct sigaction current {};
+      ::sigaction(s, nullptr, &current);
+      if (s != SIGHUP || current.sa_handler != SIG_IGN) sigaddset(&set_, s);  // nohup means it
+    }
     ::sigprocmask(SIG_BLOCK, &set_, &before_);
   }
   ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
@@ -58,7 +66,17 @@ void kill_descendants() {
   }
 }
 
-enum class LifeEnd { ended, died, interrupted };
+/// The coordinator of an earlier life that outlived its supervisor by a moment must not write into the run any more.
+void end_former_coordinator(const RunLayout& run) {
+  const auto status = read_status(run.status());
+  if (!status || status->pid <= 1 || status->host != host_name() || status->pid_start == 0) return;
+  for (int i = 0; i < 250 && process_start_time(status->pid) == status->pid_start; ++i) {
+    ::kill(status->pid, SIGKILL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+enum class LifeEnd { died, interrupted };
 
 class Supervisor {
  public:
@@ -67,21 +85,27 @@ class Supervisor {
 
   int run() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    end_former_coordinator(run_);
     std::uint32_t barren = 0;
     while (true) {
+      const double start = steady();
       const LifeEnd end = live();
       const auto status = status_of_this_life();
-      if (status && status->state == "ended") {
+      const bool ended = status && status->state == "ended";
+      if (ended && (status->planned || stop_signals_ > 0)) {
         progress_.finish(*status);
         return status->exit_code;
       }
-      if (end == LifeEnd::interrupted) return 75;
-      barren = status && status->committed_this_life > 0 ? 0 : barren + 1;
+      if (end == LifeEnd::interrupted || (config_.stop_at > 0 && unix_now() >= config_.stop_at)) return 75;
+      // A long life without a commit is no barren one: its long jobs have left checkpoints.
+      const bool fruitful = (status && status->committed_this_life > 0) || steady() - start > config_.fruitful_after;
+      barren = fruitful ? 0 : barren + 1;
+      for (const std::string& words : last_words(run_, epoch_)) progress_.note(words);
       if (barren >= config_.barren_lives) {
         progress_.note(fmt::format("{} lives without progress: stopping. The reasons are in {}.", barren, run_.logs().string()));
         return 75;
       }
-      progress_.note(fmt::format("life {} ended early; starting another", epoch_));
+      progress_.note(fmt::format("life {} ended early: {}; starting another", epoch_, ended ? status->reason : end_reason_));
       if (barren > 0 && pause(std::min(10.0, barren * 1.0))) return 75;
     }
   }
@@ -108,7 +132,11 @@ class Supervisor {
     life.threads = config_.launch.threads;
     epoch_ = life.epoch;
     lock_.set_epoch(epoch_);
-    replace_file(run_.life(), to_json(life).dump(1));
+    Json life_json = to_json(life);
+    life_json["launch"] = cluster::to_json(config_.launch);
+    // A full or read-only disk would end life after life, unheard: their logs lie on it.
+    probe_writable(run_.journal(), kProbeBytes);
+    replace_file(run_.life(), life_json.dump(1));
     const std::filesystem::path log = run_.logs() / fmt::format("life-{:04}.log", epoch_);
 
     SpawnOptions options;
@@ -123,27 +151,41 @@ class Supervisor {
   }
 
   LifeEnd watch(pid_t mpirun) {
+    const double lost_after = config_.life.scheduler.lost_after;
     std::uint64_t sequence = 0;
-    double moved_at = steady(), renewed_at = 0, kill_at = 0;
+    double moved_at = steady(), renewed_at = 0, kill_at = 0, stopped_at = 0;
+    end_reason_ = "mpirun ended";
     while (true) {
       int wait_status = 0;
-      pid_t ended = 0;
-      while ((ended = ::waitpid(-1, &wait_status, WNOHANG)) > 0) {
-        if (ended == mpirun) return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
+      pid_t child = 0;
+      while ((child = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+        if (child != mpirun) continue;
+        if (WIFSTOPPED(wait_status)) stopped_at = steady();
+        else if (WIFCONTINUED(wait_status)) stopped_at = 0;
+        else return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
       }
-      if (const int s = signals_.wait(0.2); s != 0) {
+      int s = signals_.wait(kLook);
+      const bool due = s == 0 && stop_signals_ == 0 && config_.stop_at > 0 && unix_now() >= config_.stop_at;
+      if (due) s = SIGUSR2;
+      if (s != 0) {
         ++stop_signals_;
         if (stop_signals_ == 1) {
-          progress_.note("stopping: running jobs are handed back (again to stop at once)");
+          progress_.note((due ? config_.stop_reason + ": " : std::string("stopping: ")) + "running jobs are handed back (again to stop at once)");
           kill_at = steady() + config_.grace;
           ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second
+          ::kill(mpirun, SIGCONT);  // a stopped one forwards nothing
         } else if (s != SIGUSR2) {
           return LifeEnd::interrupted;
         }
       }
       const double t = steady();
-      if (kill_at > 0 && t > kill_at) return LifeEnd::interrupted;
-      if (t - renewed_at > 5) {
+      if (kill_at > 0 && t > kill_at) return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
+      if (stopped_at > 0 && t - stopped_at > config_.life.scheduler.suspect_after) {
+        progress_.note("mpirun was stopped: waking it");
+        ::kill(mpirun, SIGCONT);
+        stopped_at = 0;
+      }
+      if (t - renewed_at > kRenew) {
         renewed_at = t;
         if (!lock_.renew()) {
           progress_.note("another owner has taken over this run directory: leaving");
@@ -151,22 +193,37 @@ class Supervisor {
           return LifeEnd::interrupted;
         }
       }
-      const auto status = status_of_this_life();
+      const auto before = status_of_this_life();
+      const bool gone = before && coordinator_gone(*before);
+      const auto status = gone ? status_of_this_life() : before;  // its last words come before its end
       if (status && status->sequence != sequence) {
         sequence = status->sequence;
-        moved_at = t;
+        if (status->state != "starting") moved_at = t;
         progress_.show(*status);
         // The end is written: ranks get a moment to leave, frozen ones are not waited for.
-        if (status->state == "ended" && (kill_at == 0 || kill_at > t + kEndGrace)) kill_at = t + kEndGrace;
+        if (status->state == "ended" && (kill_at == 0 || kill_at > t + kEndGrace)) kill_at = t + std::clamp(lost_after, 2.0, kEndGrace);
       }
-      if (t - moved_at > config_.life.scheduler.lost_after) {
-        progress_.note("the coordinator does not move any more: killing this life");
+      if (gone && status->state != "ended") {
+        end_reason_ = "the coordinator died";
+        return LifeEnd::died;
+      }
+      // While it replays a long journal it does not tell how far it is: it gets longer, unless it is seen to be stopped.
+      const bool starting = !status || status->state == "starting";
+      const bool stopped = status && status->host == host_name() && process_state(status->pid) == 'T';
+      if (t - moved_at > lost_after * (starting && !stopped ? kPatience : 1)) {
+        end_reason_ = "the coordinator does not move any more";
         return LifeEnd::died;
       }
     }
   }
 
-  static constexpr double kEndGrace = 8;
+  /// Seen at once on this machine; elsewhere its silence tells.
+  [[nodiscard]] static bool coordinator_gone(const RunStatus& status) {
+    return status.host == host_name() && process_start_time(status.pid) != status.pid_start;
+  }
+
+  static constexpr std::size_t kProbeBytes = 1 << 20;
+  static constexpr double kEndGrace = 8, kLook = 0.2, kRenew = 5, kPatience = 10;
 
   const RunLayout& run_;
   RunLock& lock_;
@@ -174,6 +231,7 @@ class Supervisor {
   Progress& progress_;
   Signals signals_;
   std::uint32_t epoch_ = 0;
+  std::string end_reason_;
   int stop_signals_ = 0;
 };
 

@@ -1,52 +1,200 @@
 #include "orchestrator/virtual_run.hpp"
 
-#include <limits>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
 #include <queue>
+#include <random>
+#include <set>
 #include <string>
 #include <tuple>
 
 namespace guda::orchestrator {
+namespace {
 
-VirtualRun run_virtually(const std::vector<JobNode>& jobs, const std::vector<bool>& committed, std::uint32_t workers) {
-  constexpr Time kNever = std::numeric_limits<Time>::infinity();
-  Scheduler scheduler(jobs, committed, {.suspect_after = kNever, .lost_after = kNever, .no_progress_after = kNever});
-  struct Completion {
-    Time at;
-    WorkerId worker;
-    Lease lease;
-    bool operator>(const Completion& other) const { return std::tie(at, worker) > std::tie(other.at, other.worker); }
-  };
-  std::priority_queue<Completion, std::vector<Completion>, std::greater<>> running;
-  VirtualRun result;
-  double busy = 0;
-  Time now = 0;
-  std::vector<JobIndex> uncommitted;
-  const auto perform = [&](std::vector<Action> actions) {
-    for (const Action& a : actions) {
-      if (const auto* assign = std::get_if<action::Assign>(&a)) {
-        const double cost = jobs[assign->lease.job].cost;
-        busy += cost;
-        running.push({now + cost, assign->worker, assign->lease});
-      } else if (const auto* commit = std::get_if<action::Commit>(&a)) {
-        uncommitted.emplace_back(commit->lease.job);
+constexpr Time kForever = kNever;
+
+struct Ending {
+  Time at;
+  WorkerId worker;
+  Lease lease;
+  Time began;
+  bool crash;
+  bool operator>(const Ending& other) const { return std::tie(at, worker) > std::tie(other.at, other.worker); }
+};
+
+/// One life: a scheduler, its workers, and the jobs that end one after another.
+class VirtualLife {
+ public:
+  VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved, const std::vector<bool>& checkpoints,
+              const VirtualOptions& options, std::mt19937_64& random, VirtualRun& run)
+      : jobs_(jobs), committed_(committed), saved_(saved), checkpoints_(checkpoints), options_(options), random_(random), run_(run),
+        end_(options.life > 0 ? options.life : kForever), scheduler_(left(jobs, saved), committed, config(), known_costs(jobs)) {}
+
+  /// Until everything is done or the walltime ends. Returns the time that passed.
+  Time go() {
+    for (std::uint32_t w = 1; w <= options_.workers; ++w) {
+      const std::uint32_t node = (w - 1) / std::max(1U, options_.workers_per_node);
+      feed(event::WorkerJoined{WorkerId(w), fmt::format("n{}/gpu{}", node, w), fmt::format("n{}", node)}, options_.startup);
+    }
+    Time now = 0;
+    while (!running_.empty() && running_.top().at <= end_) {
+      const Ending next = running_.top();
+      running_.pop();
+      now = next.at;
+      if (next.crash) {
+        ++run_.failures;
+        run_.lost_seconds += next.at - next.began;
+        feed(event::Failed{next.worker, next.lease, ErrorClass::crash, ""}, now);
+      } else {
+        feed(event::Finished{next.worker, next.lease, next.at - next.began}, now);
       }
     }
-  };
-  for (std::uint32_t w = 1; w <= workers; ++w) perform(scheduler.on(event::WorkerJoined{WorkerId(w), "virtual/" + std::to_string(w)}, 0));
-  while (!running.empty()) {
-    const Completion next = running.top();
-    running.pop();
-    now = next.at;
-    perform(scheduler.on(event::Finished{next.worker, next.lease, jobs[next.lease.job].cost}, now));
-    while (!uncommitted.empty()) {
-      const JobIndex job = uncommitted.back();
-      uncommitted.pop_back();
-      perform(scheduler.on(event::Committed{job}, now));
+    if (running_.empty()) {
+      run_.quarantined = scheduler_.count(JobState::quarantined) + scheduler_.count(JobState::blocked);
+      return now;
+    }
+    // The walltime ends: what runs is cut off; what has checkpoints goes on from the last one.
+    for (; !running_.empty(); running_.pop()) {
+      const Ending& cut = running_.top();
+      const double did = end_ - cut.began;
+      busy_ -= cut.at - end_;
+      const double kept = options_.checkpoint > 0 && checkpoints_.size() > cut.lease.job && checkpoints_[cut.lease.job]
+                              ? did - std::min(did, options_.checkpoint / 2)
+                              : 0;
+      saved_[cut.lease.job] += kept;
+      run_.lost_seconds += did - kept;
+    }
+    return end_;
+  }
+
+  [[nodiscard]] bool finished() const {
+    return scheduler_.count(JobState::done) + scheduler_.count(JobState::quarantined) + scheduler_.count(JobState::blocked) == jobs_.size();
+  }
+  [[nodiscard]] double busy() const { return busy_; }
+  [[nodiscard]] std::uint64_t commits() const { return commits_; }
+  /// Busy worker-seconds and time up to the moment when nothing was left to start; time 0: that moment did not come.
+  [[nodiscard]] std::pair<double, Time> before_tail() const { return {tail_busy_, tail_at_}; }
+
+ private:
+  static std::vector<JobNode> left(std::vector<JobNode> jobs, const std::vector<double>& saved) {
+    for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].cost = std::max(0.0, jobs[i].cost - saved[i]);
+    return jobs;
+  }
+
+  [[nodiscard]] SchedulerConfig config() const {
+    SchedulerConfig c;
+    c.suspect_after = c.lost_after = c.no_progress_after = kForever;
+    c.deadline = end_;
+    return c;
+  }
+
+  /// Predictions are right here, and the scheduler may know it: of each kind some jobs have been seen.
+  static History known_costs(const std::vector<JobNode>& jobs) {
+    History history;
+    std::set<std::uint32_t> kinds;
+    for (const JobNode& job : jobs) kinds.insert(job.kind);
+    for (const std::uint32_t kind : kinds) {
+      for (int i = 0; i < 30; ++i) history.costs.push_back({kind, 1, 1});
+    }
+    return history;
+  }
+
+  void feed(const Event& event, Time now) {
+    ++run_.events;
+    perform(scheduler_.on(event, now), now);
+    // The journal is instantaneous here. Commits are answered one by one, as after one sync of the store.
+    while (!uncommitted_.empty()) {
+      const JobIndex job = uncommitted_.back();
+      uncommitted_.pop_back();
+      ++run_.events;
+      ++commits_;
+      committed_[job.value] = true;
+      perform(scheduler_.on(event::Committed{job}, now), now);
+    }
+    if (tail_at_ == 0 && scheduler_.count(JobState::ready) + scheduler_.count(JobState::waiting) == 0) {
+      tail_at_ = now;
+      tail_busy_ = busy_ - future(now);
     }
   }
-  result.makespan = now;
-  result.utilisation = now > 0 ? busy / (now * workers) : 1;
-  return result;
+
+  /// Worker-seconds that running jobs will still use after `now`.
+  [[nodiscard]] double future(Time now) {
+    std::vector<Ending> kept;
+    double sum = 0;
+    for (; !running_.empty(); running_.pop()) {
+      sum += running_.top().at - now;
+      kept.push_back(running_.top());
+    }
+    for (const Ending& e : kept) running_.push(e);
+    return sum;
+  }
+
+  void perform(const std::vector<Action>& actions, Time now) {
+    for (const Action& a : actions) {
+      if (const auto* assign = std::get_if<action::Assign>(&a)) start(*assign, now);
+      else if (const auto* commit = std::get_if<action::Commit>(&a)) uncommitted_.emplace_back(commit->lease.job);
+    }
+  }
+
+  void start(const action::Assign& assign, Time now) {
+    const double whole = options_.seconds.empty() ? jobs_[assign.lease.job].cost : options_.seconds[assign.lease.job];
+    double seconds = std::max(0.0, whole - saved_[assign.lease.job]);
+    if (options_.spread > 0) seconds *= 1 + options_.spread * (2 * uniform() - 1);
+    const bool crash = options_.failures > 0 && uniform() < options_.failures;
+    if (crash) seconds *= uniform();
+    busy_ += seconds;
+    running_.push({now + seconds, assign.worker, assign.lease, now, crash});
+  }
+
+  double uniform() { return std::generate_canonical<double, 53>(random_); }
+
+  const std::vector<JobNode>& jobs_;
+  std::vector<bool>& committed_;
+  std::vector<double>& saved_;
+  const std::vector<bool>& checkpoints_;
+  const VirtualOptions& options_;
+  std::mt19937_64& random_;
+  VirtualRun& run_;
+  const Time end_;
+  Scheduler scheduler_;
+  std::priority_queue<Ending, std::vector<Ending>, std::greater<>> running_;
+  std::vector<JobIndex> uncommitted_;
+  double busy_ = 0, tail_busy_ = 0;
+  Time tail_at_ = 0;
+  std::uint64_t commits_ = 0;
+};
+
+}  // namespace
+
+VirtualRun run_virtually(const std::vector<JobNode>& jobs, std::vector<bool> committed, const VirtualOptions& options,
+                         const std::vector<bool>& checkpoints) {
+  VirtualRun run;
+  std::mt19937_64 random(options.seed);
+  std::vector<double> saved(jobs.size(), 0);
+  double busy = 0, working = 0;
+  while (true) {
+    const double saved_before = std::accumulate(saved.begin(), saved.end(), 0.0);
+    VirtualLife life(jobs, committed, saved, checkpoints, options, random, run);
+    const Time took = life.go();
+    ++run.lives;
+    run.makespan += took;
+    working += took;
+    busy += life.busy();
+    if (const auto [tail_busy, at] = life.before_tail(); at > 0) {
+      run.utilisation_before_tail = (busy - life.busy() + tail_busy) / ((working - took + at) * options.workers);
+    }
+    if (life.finished() || options.life == 0) {
+      run.finished = life.finished();
+      break;
+    }
+    if (life.commits() == 0 && std::accumulate(saved.begin(), saved.end(), 0.0) <= saved_before) break;
+    run.makespan += options.requeue;
+  }
+  run.utilisation = working > 0 ? busy / (working * options.workers) : 1;
+  if (run.utilisation_before_tail == 0) run.utilisation_before_tail = run.utilisation;
+  return run;
 }
 
 }  // namespace guda::orchestrator

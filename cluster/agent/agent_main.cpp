@@ -1,10 +1,13 @@
 // guda-agent RUN_DIR LIFE_FILE: an MPI rank >= 1. Started by `guda run` through mpirun, never by hand.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
 
 #include "cluster/agent/agent.hpp"
+#include "cluster/worker_share.hpp"
 #include "common/json.hpp"
 #include "common/mpi/mpi_channel.hpp"
 #include "common/process.hpp"
@@ -18,6 +21,9 @@ int main(int argc, char** argv) {
   std::signal(SIGUSR2, SIG_IGN);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, [](int) { terminate_requested = 1; });
+  const pid_t parent = ::getppid();
+  guda::die_with_parent();  // mpirun may be killed with -9 while we are stopped
+  if (::getppid() != parent) return 75;
   try {
     guda::MpiSession session(&argc, &argv);
     if (argc != 3) {
@@ -35,11 +41,26 @@ int main(int argc, char** argv) {
     config.worker.threads = life.at("threads").get<std::uint32_t>();
     config.worker.log = run / "logs" / ("rank-" + rank + ".log");
     config.token = life.at("token").get<std::string>();
-    config.device = guda::host_name() + "/cpu" + rank;
+    // Cores and GPUs of this node are split by the plan; the worker inherits what we are bound to.
+    const guda::Json& launch = life.at("launch");
+    const auto gpus = launch.at("device") == "cuda" ? guda::cluster::visible_gpus() : std::vector<guda::cluster::Gpu>{};
+    const auto share = guda::cluster::share_of(launch, channel.rank(), guda::host_name(), guda::cluster::affinity_mask(), gpus);
+    config.device = share.device;
+    if (!share.gpu.empty()) config.worker.environment.emplace_back("CUDA_VISIBLE_DEVICES", share.gpu);
+    if (!share.cores.empty()) guda::cluster::bind_to(share.cores);
     config.worker.name = config.device;
     config.worker.checkpoint_every = life.at("checkpoint_every").get<double>();
     config.beat_every = life.at("beat_every").get<double>();
     config.coordinator_lost_after = life.at("lost_after").get<double>();
+    config.frozen_after = life.at("lost_after").get<double>();
+    config.cancel_grace = life.at("cancel_grace").get<double>();
+    config.chaos = guda::parse_chaos(life.at("chaos").get<std::string>());
+    if (!config.chaos.text.empty()) {
+      const guda::Json plan = guda::Json::parse(guda::read_file(run / "plan.json"));  // named: at() of a temporary dangles
+      for (const guda::Json& job : plan.at("jobs")) {
+        config.labels.push_back(job.at("label").get<std::string>());
+      }
+    }
     if (!guda::cluster::run_agent(channel, config, terminate_requested)) guda::MpiSession::leave(75);
     return 0;
   } catch (const std::exception& e) {

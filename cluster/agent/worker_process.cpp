@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "cluster/agent/oom_kills.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
 
@@ -26,9 +27,11 @@ WorkerProcess::WorkerProcess(const WorkerCommand& command) {
     options.arguments.insert(options.arguments.end(), {"--checkpoint-every", std::to_string(command.checkpoint_every)});
   }
   options.environment = {{"OMP_NUM_THREADS", std::to_string(command.threads)}, {"MKL_NUM_THREADS", std::to_string(command.threads)}};
+  options.environment.insert(options.environment.end(), command.environment.begin(), command.environment.end());
   options.inherit_fd = theirs.get();
   options.output = command.log;
   options.ignore_usr2 = true;  // mpirun forwards a planned stop to whole process groups; the agent tells the worker
+  oom_kills_before_ = oom_kills();
   pid_ = spawn(options);
 }
 
@@ -51,12 +54,18 @@ std::optional<Message> WorkerProcess::receive() {
 std::optional<std::string> WorkerProcess::exit_text() {
   if (exit_text_) return exit_text_;
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == pid_) exit_text_ = describe_wait_status(status);
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+  exit_text_ = describe_wait_status(status);
+  out_of_memory_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !killed_by_us_ && oom_kills() > oom_kills_before_;
   return exit_text_;
 }
 
-void WorkerProcess::kill() {
-  if (!exit_text_) ::kill(pid_, SIGKILL);
+std::uint64_t WorkerProcess::cpu_ticks() const { return process_cpu_ticks(pid_); }
+
+void WorkerProcess::signal(int number) {
+  if (exit_text_) return;
+  killed_by_us_ = killed_by_us_ || number == SIGKILL;
+  ::kill(pid_, number);
 }
 
 }  // namespace guda::cluster

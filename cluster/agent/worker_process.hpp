@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "common/files.hpp"
 #include "common/frame.hpp"
@@ -20,6 +22,7 @@ struct WorkerCommand {
   double checkpoint_every = 0;         ///< s between checkpoints; 0: the worker's rule
   std::uint32_t threads = 1;
   std::filesystem::path log;
+  std::vector<std::pair<std::string, std::string>> environment;  ///< added: which GPU
 };
 
 class WorkerProcess {
@@ -36,13 +39,19 @@ class WorkerProcess {
   [[nodiscard]] std::optional<Message> receive();
   /// How it ended, once it has (never blocks).
   [[nodiscard]] std::optional<std::string> exit_text();
-  void kill();
+  /// Once it has ended: by the kernel for want of memory, as far as that can be told.
+  [[nodiscard]] bool out_of_memory() const { return out_of_memory_; }
+  /// CPU time used so far, in clock ticks: what a frozen process no longer does.
+  [[nodiscard]] std::uint64_t cpu_ticks() const;
+  void signal(int number);
 
  private:
   Fd socket_;
   FrameReader reader_;
   pid_t pid_ = -1;
   std::optional<std::string> exit_text_;
+  std::uint64_t oom_kills_before_ = 0;
+  bool killed_by_us_ = false, out_of_memory_ = false;
 };
 
 }  // namespace guda::cluster

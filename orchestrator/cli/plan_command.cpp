@@ -1,17 +1,18 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <iostream>
 #include <map>
 
-#include "cluster/launch_plan.hpp"
-#include "jobs/cost.hpp"
+#include "cluster/walltime.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
+#include "orchestrator/cli/estimate_options.hpp"
+#include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
+#include "orchestrator/reuse.hpp"
 #include "orchestrator/run_store.hpp"
-#include "orchestrator/serve.hpp"
-#include "orchestrator/virtual_run.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
@@ -19,65 +20,64 @@ using namespace guda::orchestrator;
 
 int plan_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("workers", po::value<std::uint32_t>(), "worker processes [the experiment's, else one per core]")(
-      "run-dir", po::value<std::string>(), "count what this run directory already has as done")(
+  options.add_options()("run-dir", po::value<std::string>(), "count what this run directory already has as done")(
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
-      "jobs", "list every job")("json", "print as JSON");
+      "deadline", po::value<std::string>(), "walltime of each life: 12h, 90m, 1-12:00:00")("jobs", "list every job")("json", "print as JSON");
+  add_node_options(options);
+  add_supervision_options(options);
   const auto values = parse({"guda plan EXPERIMENT [options]",
-                             "Checks an experiment and prints its jobs and predicted cost. Starts nothing, writes nothing.",
-                             "  guda plan jobs/recipes/digits.yaml\n  guda plan my.yaml --workers 8 --json\n"},
+                             "Checks an experiment and prints its jobs and predicted cost: device-hours, wall time by the real scheduler in virtual\n"
+                             "time, lives under a walltime, disk, memory, LOGO's cost beside GUDA's. Starts nothing, writes nothing.",
+                             "  guda plan jobs/recipes/digits.yaml\n  guda plan my.yaml --workers 8 --json\n"
+                             "  guda plan my.yaml --nodes 4 --gpus-per-node 8 --deadline 12h\n"},
                             options, {"experiment"}, arguments);
   if (!values) return kDone;
   const auto overrides = values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
-  const jobs::Plan plan = plan_experiment((*values)["experiment"].as<std::string>(), overrides).plan;
-  const std::uint32_t wanted = values->contains("workers") ? (*values)["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
-  const auto launch = cluster::plan_local(wanted, plan.numerics.threads);
+  const std::filesystem::path file = (*values)["experiment"].as<std::string>();
+  const jobs::Plan plan = plan_experiment(file, overrides).plan;
+  const cluster::LaunchPlan launch = asks_for_nodes(*values) ? launch_on_nodes(*values, plan) : launch_from(*values, plan);
 
   std::vector<bool> settled(plan.jobs.size(), false);
-  if (values->contains("run-dir")) {
-    const RunLayout run{(*values)["run-dir"].as<std::string>()};
-    settled = settled_jobs(plan, commits_of(read_journal(run.journal())), artifact_folders(run));
+  auto folders = reused_folders(plan);
+  std::map<Digest, Commit> commits;
+  if (values->contains("run-dir") || std::filesystem::is_directory(file)) {
+    const RunLayout run{values->contains("run-dir") ? (*values)["run-dir"].as<std::string>() : file.string()};
+    commits = commits_of(read_journal(run.journal()));
+    for (const auto& folder : artifact_folders(run)) folders.push_back(folder);
   }
-  struct Row {
-    std::uint64_t jobs = 0, done = 0;
-    double cost = 0;
-  };
-  std::map<std::string, Row> rows;
-  double total = 0;
-  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
-    Row& row = rows[jobs::kind_of(plan.jobs[i].work)];
-    ++row.jobs;
-    row.done += settled[i] ? 1 : 0;
-    row.cost += settled[i] ? 0 : plan.jobs[i].cost;
-    total += settled[i] ? 0 : plan.jobs[i].cost;
+  if (!folders.empty()) settled = settled_jobs(plan, commits, folders);
+  EstimateOptions how;
+  how.workers = launch.workers;
+  how.workers_per_node = launch.nodes.front().workers;
+  if (values->contains("deadline")) {
+    how.walltime = cluster::parse_duration((*values)["deadline"].as<std::string>());
+    how.reserve = signal_lead((*values)["grace"].as<double>());
   }
-  const VirtualRun virtual_run = run_virtually(nodes_of(plan), settled, launch.workers);
-  const std::string assumption = fmt::format("{:.0f} GFLOP/s per worker, {:.2f} MMAC per forward", jobs::kAssumedFlops / 1e9,
-                                             jobs::unet2d_macs(plan.experiment.model) / 1e6);
+  const Estimate e = estimate_with_calibration(plan, settled, how);
   if (values->contains("json")) {
-    Json kinds = Json::object(), list = Json::array();
-    for (const auto& [kind, row] : rows) kinds[kind] = {{"jobs", row.jobs}, {"done", row.done}, {"device_seconds", row.cost}};
-    Json out{{"schema", 1}, {"experiment", plan.experiment.name}, {"plan_digest", plan.digest.hex}, {"groups", plan.groups},
-             {"queries", plan.queries.size()}, {"slots", plan.slots.size()}, {"workers", launch.workers}, {"kinds", kinds},
-             {"device_seconds", total}, {"wall_seconds", virtual_run.makespan}, {"utilisation", virtual_run.utilisation},
-             {"assumption", assumption}};
+    Json out = to_json(e);
+    out.update(Json{{"schema", 1}, {"experiment", plan.experiment.name}, {"plan_digest", plan.digest.hex}, {"groups", plan.groups},
+                    {"queries", plan.queries.size()}, {"slots", plan.slots.size()}, {"workers", launch.workers}, {"nodes", launch.nodes.size()}});
     if (values->contains("jobs")) {
+      Json list = Json::array();
       for (const auto& job : plan.jobs) list.push_back({{"digest", job.digest.hex}, {"label", job.label}, {"cost", job.cost}});
       out["jobs"] = list;
     }
     std::cout << out.dump(2) << "\n";
-    return kDone;
+  } else {
+    std::cout << estimate_text(plan, e, how);
+    if (values->contains("jobs")) {
+      std::cout << "\n";
+      for (const auto& job : plan.jobs) std::cout << fmt::format("  {}  {:>10}  {}\n", job.digest.brief(), duration_text(job.cost), job.label);
+    }
   }
-  std::cout << fmt::format("{}: {} groups, {} queries, {} slots ({} run seed{})\n\n", plan.experiment.name, plan.groups.size(),
-                           plan.queries.size(), plan.slots.size(), plan.experiment.seeds.size(), plan.experiment.seeds.size() == 1 ? "" : "s");
-  std::cout << fmt::format("  {:<10} {:>6} {:>6} {:>16}\n", "kind", "jobs", "done", "device-time");
-  for (const auto& [kind, row] : rows) std::cout << fmt::format("  {:<10} {:>6} {:>6} {:>16}\n", kind, row.jobs, row.done, duration_text(row.cost));
-  std::cout << fmt::format("\n  {} device-time left; about {} on {} worker{} ({:.0f} % busy)\n  assumed: {}\n", duration_text(total),
-                           duration_text(virtual_run.makespan), launch.workers, launch.workers == 1 ? "" : "s",
-                           100 * virtual_run.utilisation, assumption);
-  if (values->contains("jobs")) {
-    std::cout << "\n";
-    for (const auto& job : plan.jobs) std::cout << fmt::format("  {}  {:>10}  {}\n", job.digest.brief(), duration_text(job.cost), job.label);
+  if (!e.fits) {
+    const std::string cure = how.walltime <= how.reserve
+                                 ? fmt::format("a longer walltime than the {} kept for handing jobs back, or a shorter --grace", duration_text(how.reserve))
+                                 : fmt::format("a longer walltime, or smaller jobs (scoring.block); the longest without checkpoints is '{}', up to {}",
+                                               e.longest_uncut_label, duration_text(e.longest_uncut));
+    std::cerr << "guda plan: this does not fit in lives of " << duration_text(how.walltime) << ". Cure: " << cure << ".\n";
+    return kBadInput;
   }
   return kDone;
 }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <ctime>
 #include <filesystem>
 
 #include "orchestrator/cli/command_line.hpp"
@@ -8,7 +9,9 @@
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
+#include "orchestrator/reuse.hpp"
 #include "orchestrator/run_results.hpp"
+#include "orchestrator/run_store.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
@@ -20,6 +23,7 @@ int run_command(const Arguments& arguments) {
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
       "extend", "allow an edited experiment to add jobs to an existing run directory")("json", "print the comparison as JSON at the end");
   add_supervision_options(options);
+  add_deadline_options(options);
   const auto values = parse({"guda run EXPERIMENT [options]",
                              "Runs an experiment file, or resumes it: type the same command again after a stop, a crash or an edit.\n"
                              "EXPERIMENT may also be a run directory, which is resumed as it was planned.",
@@ -35,15 +39,26 @@ int run_command(const Arguments& arguments) {
   else if (std::filesystem::is_directory(file)) folder = file;
   const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
 
+  static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());
   const PlanChange change = install_plan(run, planned, values->contains("extend"));
+  const Reused reused = link_reused(run, planned.plan);
   const SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
   if (!change.added.empty()) progress.note(describe_extension(change));
-  progress.note(fmt::format("{}: {} jobs, {} worker{} with {} thread{} each, in {}", planned.plan.experiment.name, planned.plan.jobs.size(),
-                            config.launch.workers, config.launch.workers == 1 ? "" : "s", config.launch.threads,
-                            config.launch.threads == 1 ? "" : "s", run.folder.string()));
+  if (config.life.deadline > 0) {
+    progress.note(fmt::format("deadline: in {}; jobs are asked to hand themselves back {} before", duration_text(config.life.deadline - double(std::time(nullptr))),
+                              duration_text(config.life.deadline - config.stop_at)));
+  }
+  progress.note(fmt::format("{}: {} jobs in {}\n{}", planned.plan.experiment.name, planned.plan.jobs.size(), run.folder.string(),
+                            cluster::describe(config.launch)));
+  if (!lock.note().empty()) progress.note(lock.note());
+  if (reused.artifacts > 0) {
+    progress.note(fmt::format("reuse: {} verified artifacts of other runs, about {} of device-time saved", reused.artifacts,
+                              duration_text(reused.device_seconds)));
+  }
+  for (const std::string& rejected : reused.rejected) progress.note("reuse: damaged and therefore computed here: " + rejected);
   const int code = supervise(run, lock, config, progress);
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
@@ -51,7 +66,8 @@ int run_command(const Arguments& arguments) {
   }
   finalize_run(run, planned.plan);
   if (code == kDone) {
-    if (const Freed freed = apply_retention(run, planned.plan); freed.artifacts > 0) {
+    const auto settled = settled_jobs(planned.plan, commits_of(read_journal(run.journal())), artifact_folders(run));
+    if (const Freed freed = apply_retention(run, planned.plan, settled); freed.artifacts > 0) {
       progress.note(fmt::format("retention keeps {}: {} artifacts dropped, {:.1f} MB freed", planned.plan.experiment.retention.keep,
                                 freed.artifacts, double(freed.bytes) / 1e6));
     }

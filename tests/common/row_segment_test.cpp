@@ -1,7 +1,9 @@
 #include "common/row_segment.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <fstream>
 
 #include "common/error.hpp"
@@ -60,6 +62,34 @@ TEST_CASE("row segment: a shape that does not fit its values is a bug of the cal
   const test::ScratchFolder scratch;
   RowSegmentWriter writer(scratch.path() / "0001-1.seg");
   CHECK_THROWS_AS(static_cast<void>(writer.append(kJob, 2, 2, std::vector<float>{1})), Bug);
+}
+
+TEST_CASE("row segment: references that wrap around or ask for everything are refused before anything is allocated") {
+  const test::ScratchFolder scratch;
+  RowSegmentWriter writer(scratch.path() / "0001-1.seg");
+  const RowsRef where = writer.append(kJob, 1, 4, std::vector<float>{1, 2, 3, 4});
+  constexpr std::uint64_t kAll = ~std::uint64_t{0};
+  for (const auto& [offset, length] : {std::pair{kAll, where.length}, {kAll - 50, std::uint64_t{60}}, {std::uint64_t{0}, kAll}, {std::uint64_t{60}, kAll - 58},
+                                       {std::uint64_t{1} << 62, std::uint64_t{1} << 62}, {std::uint64_t{0}, std::uint64_t{0}}}) {
+    CHECK_THROWS_AS(static_cast<void>(read_row_record(scratch.path(), {where.segment, offset, length, where.crc})), IoError);
+  }
+}
+
+TEST_CASE("row segment: a record that a full disk cut is taken back, and the next one is whole") {
+  const test::ScratchFolder scratch;
+  const auto file = scratch.path() / "0001-1.seg";
+  RowSegmentWriter writer(file);
+  static_cast<void>(writer.append(kJob, 1, 1, std::vector<float>{1}));
+  const auto size = std::filesystem::file_size(file);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit tight{size + 20, before.rlim_max};
+  std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &tight);
+  CHECK_THROWS_AS(static_cast<void>(writer.append(kJob, 1, 1, std::vector<float>{2})), IoError);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  CHECK(std::filesystem::file_size(file) == size);
+  CHECK(read_row_record(scratch.path(), writer.append(kJob, 1, 1, std::vector<float>{3})).losses == std::vector<float>{3});
 }
 
 }  // namespace guda

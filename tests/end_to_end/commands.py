@@ -70,7 +70,7 @@ def check_start():
     for arguments in (["--help"], ["--version"], ["methods"]):
         best = min(_timed(arguments) for _ in range(5))
         print(f"guda {' '.join(arguments)}: {1000 * best:.0f} ms")
-    for command in ["run", "plan", "status", "compare", "report", "export", "attribute", "doctor", "methods", "config-reference"]:
+    for command in ["run", "plan", "submit", "simulate", "requeue", "status", "compare", "report", "export", "attribute", "doctor", "methods", "config-reference"]:
         assert "examples" in guda(command, "--help").stdout, command
 
 

@@ -20,4 +20,30 @@ TEST_CASE("cost: training an image costs three forwards") {
   CHECK(unet2d_macs(config) == doctest::Approx(3.75e6).epsilon(0.05));
 }
 
+TEST_CASE("cost: parameters are those of the models that were counted") {
+  const Json digits = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+    "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "add_attention": false})");
+  CHECK(unet2d_parameters(digits) == 159'697);  // jobs/recipes/digits.yaml
+  const Json cifar = Json::parse(R"({"sample_size": 32, "in_channels": 3, "out_channels": 3, "layers_per_block": 3,
+    "block_out_channels": [128, 256, 256, 256],
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"]})");
+  CHECK(unet2d_parameters(cifar) == 49'062'787);  // methods.md 1.1
+}
+
+TEST_CASE("cost: a job's memory grows with its batch, and scoring keeps less of an image than training") {
+  const Json digits = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+    "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "add_attention": false})");
+  const Activations a = unet2d_activations(digits);
+  CHECK(a.forward < a.backward / 3);
+  TrainSpec train;
+  train.model = digits;
+  train.training.batch = 64;
+  const double small = job_memory({{}, "", train, {}, 0, {}}, digits);
+  train.training.batch = 128;
+  CHECK(job_memory({{}, "", train, {}, 0, {}}, digits) - small == doctest::Approx(64 * 4 * a.backward));
+}
+
 }  // namespace guda::jobs

@@ -58,6 +58,17 @@ TEST_CASE("experiment as JSON: every field is dumped, defaults too") {
   CHECK(method["unlearn"].size() == 15);
 }
 
+TEST_CASE("experiment JSON: a key that older versions don't know is only there when it says something") {
+  Experiment e = unusual();
+  CHECK_FALSE(Json(e).contains("reuse"));
+  e.reuse = {"/runs/a", "/runs/b"};
+  CHECK(Json(e).at("reuse").size() == 2);
+  CHECK(Json(e).get<Experiment>().reuse == e.reuse);
+  Json without = Json(e);
+  without.erase("reuse");
+  CHECK(without.get<Experiment>().reuse.empty());
+}
+
 TEST_CASE("experiment as JSON: a missing, unknown or mistyped key is refused by its path") {
   Json json = unusual();
   json["training"]["optimizer"].erase("lr");

@@ -99,6 +99,7 @@ TEST_CASE("groups: bad CSV manifests are refused with file and line") {
 
 TEST_CASE("groups: bad JSON manifests are refused with the file's name") {
   refused("g.json", "{", "no JSON");
+  refused("g.json", R"({"a": [1e999], "b": [1]})", "no JSON");
   refused("g.json", "[]", "no object");
   refused("g.json", R"({"a": 1, "b": [1]})", "no list");
   refused("g.json", R"({"a": [-1], "b": [1]})", "-1");

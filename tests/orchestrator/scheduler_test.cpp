@@ -2,65 +2,16 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <functional>
-#include <numeric>
-#include <random>
-#include <set>
+#include "tests/support/scheduler_bench.hpp"
 
 namespace guda::orchestrator {
 namespace {
 
-const WorkerId w1(1), w2(2);
+using test::count_of;
+using test::job;
+using Bench = test::SchedulerBench;
 
-JobNode job(double cost, std::vector<std::uint32_t> inputs = {}) {
-  JobNode node{cost, {}};
-  for (const auto i : inputs) node.inputs.emplace_back(i);
-  return node;
-}
-
-/// Feeds events, checks invariants after each, and performs commits as the shell does.
-struct Bench {
-  explicit Bench(std::vector<JobNode> jobs, SchedulerConfig config = {}) : scheduler(jobs, std::vector<bool>(jobs.size(), false), config) {}
-
-  std::vector<Action> feed(const Event& event) {
-    auto actions = scheduler.on(event, now);
-    scheduler.check_invariants();
-    for (const Action& a : actions) {
-      if (const auto* assign = std::get_if<action::Assign>(&a)) {
-        held[assign->worker] = assign->lease;
-        CHECK_MESSAGE(!lost.contains(assign->worker), "a lost worker got a job");
-      }
-      if (const auto* gone = std::get_if<action::LoseWorker>(&a)) lost.insert(gone->worker);
-      if (const auto* commit = std::get_if<action::Commit>(&a)) pending.push_back(JobIndex(commit->lease.job));
-      if (const auto* finish = std::get_if<action::Finish>(&a)) exit_code = finish->exit_code;
-    }
-    return actions;
-  }
-  std::vector<Action> join(WorkerId w) { return feed(event::WorkerJoined{w, "node/cpu" + std::to_string(w.value)}); }
-  std::vector<Action> finish(WorkerId w) { return feed(event::Finished{w, held.at(w), 1}); }
-  void commit_all() {
-    while (!pending.empty()) {
-      const JobIndex j = pending.back();
-      pending.pop_back();
-      ++committed[j.value];
-      feed(event::Committed{j});
-    }
-  }
-
-  Scheduler scheduler;
-  Time now = 0;
-  std::map<WorkerId, Lease> held;
-  std::set<WorkerId> lost;
-  std::vector<JobIndex> pending;
-  std::map<std::uint32_t, int> committed;
-  std::optional<int> exit_code;
-};
-
-template <class T>
-std::size_t count_of(const std::vector<Action>& actions) {
-  return static_cast<std::size_t>(std::count_if(actions.begin(), actions.end(), [](const Action& a) { return std::holds_alternative<T>(a); }));
-}
+const WorkerId w1(1), w2(2), w3(3);
 
 }  // namespace
 
@@ -185,7 +136,7 @@ TEST_CASE("scheduler: a job that crashes three times on two devices is quarantin
 }
 
 TEST_CASE("scheduler: divergence and bad input are never tried again") {
-  for (const ErrorClass error : {ErrorClass::divergence, ErrorClass::bad_input, ErrorClass::out_of_memory}) {
+  for (const ErrorClass error : {ErrorClass::divergence, ErrorClass::bad_input}) {
     Bench b({job(1)});
     b.join(w1);
     b.feed(event::Failed{w1, b.held[w1], error, "NaN"});
@@ -236,71 +187,231 @@ TEST_CASE("scheduler: a commit that is refused becomes an i/o failure of the job
   CHECK(b.scheduler.jobs()[0].io_failures == 1);
 }
 
-TEST_CASE("scheduler: over every order of seven racing events nothing is committed twice and no lost worker gets work") {
-  // Two workers on three jobs; loss, late result, failure, heartbeat, a new worker, a commit and a deadline race.
-  std::vector<std::function<void(Bench&, const Lease&)>> events{
-      [](Bench& b, const Lease&) { b.feed(event::WorkerGone{w1}); },
-      [](Bench& b, const Lease& first) { b.feed(event::Finished{w1, first, 1}); },
-      [](Bench& b, const Lease& first) { b.feed(event::Failed{w1, first, ErrorClass::crash, "x"}); },
-      [](Bench& b, const Lease& first) { b.feed(event::Heartbeat{w1, true, first, 3}); },
-      [](Bench& b, const Lease&) { b.join(w2); },
-      [](Bench& b, const Lease&) { b.commit_all(); },
-      [](Bench& b, const Lease&) { b.now += 130; b.feed(event::Tick{}); },
-  };
-  std::vector<std::size_t> order(events.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::size_t orders = 0;
-  do {
-    Bench b({job(3), job(2), job(1, {0})});
-    b.join(w1);
-    const Lease first = b.held[w1];
-    for (const std::size_t i : order) events[i](b, first);
-    b.commit_all();
-    for (const auto& [j, times] : b.committed) REQUIRE(times == 1);
-    ++orders;
-  } while (std::next_permutation(order.begin(), order.end()));
-  CHECK(orders == 5040);
+TEST_CASE("scheduler: a job that runs out of memory is tried once more, then quarantined with the cure in the message") {
+  Bench b({job(1), job(1)});
+  b.join(w1);
+  b.join(w2);
+  b.feed(event::Failed{w1, b.held[w1], ErrorClass::out_of_memory, "killed"});
+  CHECK(b.status(0).state == JobState::ready);  // for the other device
+  b.finish(w2);
+  CHECK(b.job_of(w2) == 0);
+  b.fail(w2, ErrorClass::out_of_memory);
+  CHECK(b.status(0).state == JobState::quarantined);
+  REQUIRE(b.failures.size() == 2);
+  CHECK(b.failures[0].cure.empty());
+  CHECK(b.failures[1].cure.find("scoring.batch") != std::string::npos);
 }
 
-TEST_CASE("scheduler: random graphs with random failures always end with every job in a final state") {
-  for (unsigned seed = 0; seed < 300; ++seed) {
-    std::mt19937 random(seed);
-    const auto below = [&](unsigned n) { return static_cast<std::uint32_t>(random() % n); };
-    std::vector<JobNode> jobs;
-    for (std::uint32_t i = 0; i < 1 + below(25); ++i) {
-      std::vector<std::uint32_t> inputs;
-      for (std::uint32_t k = 0; i > 0 && k < below(3); ++k) inputs.push_back(below(i));
-      std::sort(inputs.begin(), inputs.end());
-      inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
-      jobs.push_back(job(1 + below(9), inputs));
-    }
-    Bench b(jobs);
-    std::uint32_t next_worker = 1;
-    for (int turn = 0; turn < 5000 && !b.exit_code; ++turn) {
-      b.now += 0.5;
-      if (next_worker == 1 || (below(20) == 0 && next_worker < 40)) b.join(WorkerId(next_worker++));
-      for (const auto& [id, worker] : std::map(b.scheduler.workers())) {
-        if (worker.lost || b.exit_code) continue;
-        b.feed(event::Heartbeat{id, worker.lease.has_value(), worker.lease.value_or(Lease{}), static_cast<std::uint64_t>(turn)});
-        if (!worker.lease) continue;
-        switch (below(12)) {
-          case 0: b.feed(event::Failed{id, *worker.lease, ErrorClass::crash, "x"}); break;
-          case 1: b.feed(event::Failed{id, *worker.lease, ErrorClass::io, "x"}); break;
-          case 2: if (next_worker > 3 && id.value % 3 == 0) b.feed(event::WorkerGone{id}); break;
-          case 3: case 4: case 5: case 6: b.feed(event::Finished{id, *worker.lease, 1}); break;
-          default: break;
-        }
-      }
-      b.commit_all();
-      if (!b.exit_code) b.feed(event::Tick{});
-    }
-    CAPTURE(seed);
-    REQUIRE(b.exit_code);
-    if (*b.exit_code == 75) continue;  // all workers lost
-    for (const JobStatus& s : b.scheduler.jobs()) {
-      CHECK((s.state == JobState::done || s.state == JobState::quarantined || s.state == JobState::blocked));
-    }
+TEST_CASE("scheduler: a sticky device error restarts the worker and sends the job elsewhere") {
+  Bench b({job(2), job(1)});
+  b.join(w1);
+  b.join(w2);
+  const auto actions = b.fail(w1, ErrorClass::device);
+  CHECK(count_of<action::RestartWorker>(actions) == 1);
+  CHECK_FALSE(b.busy(w1));
+  b.finish(w2);
+  CHECK(b.job_of(w2) == 0);
+}
+
+TEST_CASE("scheduler: what dies while everything is being stopped is no failure") {
+  Bench b({job(1)});
+  b.join(w1);
+  b.feed(event::StopRequested{});
+  const auto actions = b.fail(w1);
+  CHECK(count_of<action::RecordFailure>(actions) == 0);
+  CHECK(b.status(0).failures == 0);
+  CHECK(b.exit_code == 75);
+}
+
+TEST_CASE("scheduler: draining lets running jobs end and starts nothing new") {
+  Bench b({job(2), job(1)});
+  b.join(w1);
+  CHECK(count_of<action::Cancel>(b.feed(event::DrainRequested{})) == 0);
+  b.finish(w1);
+  b.commit_all();
+  CHECK(b.exit_code == 75);
+  CHECK(b.planned);
+  CHECK(b.status(0).state == JobState::done);
+  CHECK(b.status(1).state == JobState::ready);
+}
+
+TEST_CASE("scheduler: the end by loss of all workers is not a planned one") {
+  Bench b({job(1)});
+  b.join(w1);
+  b.feed(event::WorkerGone{w1});
+  CHECK(b.exit_code == 75);
+  CHECK_FALSE(b.planned);
+}
+
+TEST_CASE("scheduler: the no-progress limit grows to five times the way to the next checkpoint") {
+  // 1000 s without checkpoints: five times that; with them a tenth of it counts.
+  for (const bool checkpoints : {false, true}) {
+    Bench b({job(1000, {}, 0, checkpoints)}, {.suspect_after = 1e9, .lost_after = 2e9, .no_progress_after = 50});
+    b.join(w1);
+    const double limit = checkpoints ? 500 : 5000;
+    b.tick(limit - 1);
+    CHECK(b.status(0).attempt == 1);
+    b.tick(2);
+    CHECK(b.status(0).failures == 1);
   }
+}
+
+TEST_CASE("scheduler: a job goes to the worker that has its input, when it ranks about as high as the top") {
+  // 0 and 1 make the inputs of 2 and 3; the dependants differ by 2 % in cost.
+  Bench b({job(10), job(10), job(5.0, {0}), job(5.1, {1})});
+  b.join(w1);
+  b.join(w2);
+  const std::uint32_t first = b.held[w1].job;
+  b.finish(w1);
+  b.finish(w2);
+  b.commit_all();
+  CHECK(b.job_of(w1) == first + 2);
+  CHECK(b.job_of(w2) == 5 - (first + 2));
+}
+
+TEST_CASE("scheduler: locality does not beat a clearly longer job") {
+  Bench b({job(10), job(5, {0}), job(9)});
+  b.join(w1);
+  b.finish(w1);
+  b.commit_all();
+  CHECK(b.job_of(w1) == 2);
+}
+
+TEST_CASE("scheduler: before a deadline only what fits is started, the longest chain of it first") {
+  Bench b({job(100), job(10), job(3), job(20)}, {.deadline = 45});
+  b.join(w1);
+  CHECK(b.job_of(w1) == 3);  // p90 of 20 s is 38 s; 100 s does not fit
+  b.now = 20;
+  b.finish(w1, 20);
+  b.commit_all();
+  CHECK(b.job_of(w1) == 1);
+  b.now = 30;
+  b.finish(w1, 10);
+  b.commit_all();
+  CHECK(b.job_of(w1) == 2);
+  b.now = 33;
+  b.finish(w1, 3);
+  b.commit_all();
+  CHECK(b.exit_code == 75);
+  CHECK(b.reason.find("deadline") != std::string::npos);
+}
+
+TEST_CASE("scheduler: a job with checkpoints starts when its next checkpoint fits before the deadline") {
+  Bench b({job(100, {}, 0, true)}, {.deadline = 45});
+  b.join(w1);
+  CHECK(b.busy(w1));
+}
+
+TEST_CASE("scheduler: a deadline may become known later, and be lifted") {
+  Bench b({job(10), job(10)});
+  b.join(w1);
+  b.feed(event::DeadlineSet{15});
+  b.now = 10;
+  b.finish(w1, 10);
+  CHECK_FALSE(b.exit_code);  // its commit is under way
+  b.feed(event::DeadlineSet{kNever});
+  b.commit_all();
+  CHECK(b.busy(w1));
+}
+
+TEST_CASE("scheduler: costs of finished jobs change the order of what is left") {
+  // Kind 1 turns out ten times as long as planned; kind 0 was right in an earlier life.
+  History history;
+  history.costs = {{0, 5, 5}};
+  Bench b({job(6, {}, 1), job(5), job(4.8), job(4, {}, 1)}, {}, history);
+  b.join(w1);
+  CHECK(b.job_of(w1) == 0);
+  b.finish(w1, 60);
+  CHECK(b.job_of(w1) == 1);  // nothing is learned before the commit
+  b.commit_all();
+  b.finish(w1, 5);
+  CHECK(b.job_of(w1) == 3);
+  CHECK(b.scheduler.estimate(JobIndex(3)).p50 == doctest::Approx(40));
+}
+
+TEST_CASE("scheduler: a device whose jobs succeed elsewhere is fenced after two, and gets nothing more") {
+  Bench b({job(9), job(8), job(7), job(6), job(5), job(4)});
+  b.join(w1);
+  b.join(w2);  // the broken one is w1
+  const std::uint32_t first = b.job_of(w1);
+  b.fail(w1);
+  const std::uint32_t second = b.job_of(w1);
+  CHECK(second != first);
+  b.fail(w1);
+  CHECK_FALSE(b.busy(w1));  // held back: two in a row, and another device is there
+  for (int i = 0; i < 3; ++i) {
+    b.finish(w2);
+    b.commit_all();
+  }
+  REQUIRE(b.fences.size() == 1);
+  CHECK(b.fences[0].device == "node/cpu1");
+  CHECK_FALSE(b.busy(w1));
+  while (!b.exit_code) {
+    b.finish(w2);
+    b.commit_all();
+  }
+  CHECK(b.exit_code == 0);
+}
+
+TEST_CASE("scheduler: a fenced device is trusted again by hand, at once") {
+  History history;
+  history.fenced_devices = {"node/cpu1"};
+  Bench b({job(1), job(1)}, {}, history);
+  b.join(w1);
+  CHECK_FALSE(b.busy(w1));
+  CHECK(count_of<action::RecordFence>(b.feed(event::Unfence{"no such thing"})) == 0);
+  CHECK(count_of<action::RecordFence>(b.feed(event::Unfence{"node/cpu1"})) == 1);
+  CHECK(b.busy(w1));
+}
+
+TEST_CASE("scheduler: a life in which every device is fenced ends, and says so") {
+  History history;
+  history.fenced_nodes = {"node"};
+  Bench b({job(1)}, {.suspect_after = 1, .lost_after = 100}, history);
+  b.join(w1);
+  CHECK_FALSE(b.exit_code);  // another may be starting
+  b.tick(2);
+  CHECK(b.exit_code == 75);
+  CHECK(b.reason.find("fenced") != std::string::npos);
+}
+
+TEST_CASE("scheduler: a fenced device is never the last one") {
+  Bench b({job(4), job(3), job(2), job(1)});
+  b.join(w1);
+  b.join(w2);
+  b.fail(w1);
+  b.fail(w1);
+  b.feed(event::WorkerGone{w2});
+  CHECK(b.busy(w1));  // held back only as long as there is somebody else
+}
+
+TEST_CASE("scheduler: failures of earlier lives count, and quarantined jobs stay so until they are tried again by hand") {
+  History history;
+  history.failures = {{JobIndex(0), 3, "node/cpu1", ErrorClass::crash, "x", false}, {JobIndex(0), 4, "node/cpu2", ErrorClass::crash, "x", false},
+                      {JobIndex(1), 2, "node/cpu1", ErrorClass::divergence, "NaN", true}};
+  Bench b({job(9), job(1), job(1, {1})}, {}, history);
+  CHECK(b.status(1).state == JobState::quarantined);
+  CHECK(b.status(2).state == JobState::blocked);
+  b.join(w3);
+  CHECK(b.held[w3].attempt == 5);  // attempts are counted over all lives
+  b.fail(w3);
+  CHECK(b.status(0).state == JobState::quarantined);
+  CHECK(b.exit_code == 10);
+
+  Bench again({job(9), job(1), job(1, {1})}, {}, history);
+  CHECK(count_of<action::RecordRetry>(again.feed(event::Retry{JobIndex(1)})) == 1);
+  CHECK(again.status(1).state == JobState::ready);
+  CHECK(again.status(2).state == JobState::waiting);
+  CHECK(again.status(1).failures == 0);
+}
+
+TEST_CASE("scheduler: a job that has failed goes first, so that blame is settled soon") {
+  Bench b({job(9), job(8), job(7), job(1)});
+  b.join(w1);
+  b.join(w2);
+  b.fail(w1);  // job 0
+  b.finish(w2);
+  CHECK(b.job_of(w2) == 0);
 }
 
 }  // namespace guda::orchestrator

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "common/row_segment.hpp"
+#include "orchestrator/control.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_store.hpp"
@@ -23,8 +24,10 @@ using test::LoopbackNetwork;
 /// An agent and worker in one thread that "computes" a function of the job's digest.
 class FakeAgent {
  public:
-  FakeAgent(LoopbackNetwork& network, std::uint32_t rank, const RunLayout& run, const jobs::Plan& plan, std::string token)
-      : channel_(network, rank), run_(run), plan_(plan), segment_(run.rows() / ("0001-" + std::to_string(rank) + ".seg")) {
+  FakeAgent(LoopbackNetwork& network, std::uint32_t rank, const RunLayout& run, const jobs::Plan& plan, std::string token,
+            std::filesystem::path slow = {})
+      : slow_disk(std::move(slow)), channel_(network, rank), run_(run), plan_(plan),
+        segment_((slow_disk.empty() ? run.rows() : slow_disk) / ("0001-" + std::to_string(rank) + ".seg")) {
     channel_.send(0, encode(message::Hello{std::move(token), "elsewhere", "elsewhere/cpu" + std::to_string(rank), 1}));
   }
 
@@ -47,12 +50,20 @@ class FakeAgent {
 
   std::size_t done = 0;
   std::string fail_label;  ///< jobs whose label starts so diverge
+  bool ask_again = false;  ///< the first of them is asked for again, as guda retry does
+  std::filesystem::path slow_disk;  ///< rows are written here and show up in the run directory a while after the job is done
 
  private:
   void compute(const Lease& lease) {
     const jobs::JobSpec& job = plan_.jobs.at(lease.job);
     if (!fail_label.empty() && job.label.starts_with(fail_label)) {
       channel_.send(0, encode(message::Failed{lease, ErrorClass::divergence, "NaN at step 3"}));
+      if (ask_again) {
+        fail_label.clear();
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        const auto file = post_control(run_, {.kind = ControlRequest::Kind::retry, .epoch = 1, .jobs = {job.digest}, .unfence = {}, .by = "me@here"});
+        while (std::filesystem::exists(file)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
       return;
     }
     message::Done result{lease, 0.5, {}, Json::object()};
@@ -71,6 +82,9 @@ class FakeAgent {
     }
     ++done;
     channel_.send(0, encode(result));
+    if (slow_disk.empty() || result.rows.length == 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    std::filesystem::copy_file(slow_disk / result.rows.segment, run_.rows() / result.rows.segment, std::filesystem::copy_options::overwrite_existing);
   }
 
   LoopbackNetwork::Endpoint channel_;
@@ -205,6 +219,42 @@ TEST_CASE("serve: a newer owner in the lock makes this life leave before it comm
   replace_file(b.run.lock(), R"({"epoch": 9, "host": "h", "boot": "b", "user": "u", "pid": 1, "pid_start": 1, "slurm_job": "", "slurm_restarts": "", "nonce": "x"})");
   std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(3); });
   CHECK_THROWS_WITH(static_cast<void>(b.serve_one_life()), doctest::Contains("taken over"));
+}
+
+TEST_CASE("serve: rows that show up late are waited for, and the job is done once") {
+  Bench b;
+  b.life.visible_within = 30;
+  std::filesystem::create_directory(b.run.folder / "elsewhere");
+  std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token", b.run.folder / "elsewhere").work(); });
+  CHECK(b.serve_one_life() == 0);
+  for (const JournalRecord& record : read_journal(b.run.journal()).records) CHECK(record.type != RecordType::failure);
+  CHECK(compare_view(b.run, b.plan, commits_of(read_journal(b.run.journal())), false).empty());
+}
+
+TEST_CASE("serve: a stop or a drain that is asked for through the run directory ends the life with 75") {
+  for (const auto kind : {ControlRequest::Kind::stop, ControlRequest::Kind::drain, ControlRequest::Kind::stop_now}) {
+    Bench b;
+    post_control(b.run, {.kind = kind, .epoch = 1, .jobs = {}, .unfence = {}, .by = "me@here"});
+    std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(); });
+    CHECK(b.serve_one_life() == 75);
+    CHECK(commits_of(read_journal(b.run.journal())).size() < b.plan.jobs.size());
+    CHECK(std::filesystem::is_empty(b.run.control()));
+    const auto status = read_status(b.run.status());
+    REQUIRE_FALSE(status->errors.empty());
+    CHECK(status->errors[0].find("me@here") != std::string::npos);
+  }
+}
+
+TEST_CASE("serve: a job that was given up runs again in the same life when a person asks for it") {
+  Bench b;
+  std::jthread agent([&] {
+    FakeAgent fake(b.network, 1, b.run, b.plan, "token");
+    fake.fail_label = "unlearn retrack_exact -3";
+    fake.ask_again = true;
+    fake.work();
+  });
+  CHECK(b.serve_one_life() == 0);
+  CHECK(commits_of(read_journal(b.run.journal())).size() == b.plan.jobs.size());
 }
 
 }  // namespace guda::orchestrator

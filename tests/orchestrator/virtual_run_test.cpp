@@ -13,18 +13,41 @@ JobNode job(double cost, std::vector<std::uint32_t> inputs = {}) {
 
 TEST_CASE("virtual run: longest first keeps the makespan at the bound where the shortest first would not") {
   const std::vector<JobNode> jobs{job(1), job(1), job(1), job(1), job(4)};
-  const VirtualRun run = run_virtually(jobs, std::vector<bool>(5, false), 2);
+  const VirtualRun run = run_virtually(jobs, std::vector<bool>(5, false), {.workers = 2});
   CHECK(run.makespan == doctest::Approx(4));
   CHECK(run.utilisation == doctest::Approx(1));
 }
 
 TEST_CASE("virtual run: a chain takes its length whatever the number of workers") {
-  CHECK(run_virtually({job(2), job(3, {0}), job(1, {1})}, {false, false, false}, 8).makespan == doctest::Approx(6));
+  CHECK(run_virtually({job(2), job(3, {0}), job(1, {1})}, {false, false, false}, {.workers = 8}).makespan == doctest::Approx(6));
 }
 
 TEST_CASE("virtual run: what is committed costs nothing") {
-  CHECK(run_virtually({job(2), job(3, {0})}, {true, false}, 1).makespan == doctest::Approx(3));
-  CHECK(run_virtually({job(2)}, {true}, 1).makespan == 0);
+  CHECK(run_virtually({job(2), job(3, {0})}, {true, false}, {.workers = 1}).makespan == doctest::Approx(3));
+  CHECK(run_virtually({job(2)}, {true}, {.workers = 1}).makespan == 0);
+}
+
+TEST_CASE("virtual run: equal seeds give equal worlds, and failures cost what they lose") {
+  const std::vector<JobNode> jobs(200, job(10));
+  const std::vector<bool> none(200, false);
+  const VirtualOptions rough{.workers = 8, .workers_per_node = 4, .spread = 0.5, .failures = 0.1, .seed = 3};
+  const VirtualRun a = run_virtually(jobs, none, rough), b = run_virtually(jobs, none, rough);
+  CHECK(a.makespan == b.makespan);
+  CHECK(a.failures == b.failures);
+  CHECK(a.failures > 0);
+  CHECK(a.finished);
+  CHECK(a.lost_seconds > 0);
+  CHECK(a.makespan > run_virtually(jobs, none, {.workers = 8}).makespan);
+}
+
+TEST_CASE("virtual run: a walltime ends lives; jobs with checkpoints go on, a job that never fits is noticed") {
+  const std::vector<JobNode> jobs{job(100), job(100), job(100)};
+  const std::vector<bool> none(3, false);
+  const VirtualRun cut = run_virtually(jobs, none, {.workers = 1, .life = 150, .requeue = 20});
+  CHECK(cut.finished);
+  CHECK(cut.lives == 3);
+  const VirtualRun never = run_virtually(jobs, none, {.workers = 1, .life = 50, .requeue = 20});
+  CHECK_FALSE(never.finished);
 }
 
 }  // namespace guda::orchestrator

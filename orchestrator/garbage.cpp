@@ -1,0 +1,88 @@
+#include "orchestrator/garbage.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "orchestrator/retention.hpp"
+
+namespace guda::orchestrator {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<fs::path> children_of(const fs::path& folder) {
+  std::vector<fs::path> children;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))
+    children.push_back(entry->path());
+  std::sort(children.begin(), children.end());
+  return children;
+}
+
+std::set<std::string> referenced_segments(const JournalContent& journal) {
+  std::set<std::string> names;
+  for (const auto* records : {&journal.records, &journal.stale}) {
+    for (const JournalRecord& record : *records) {
+      if (record.type == RecordType::commit) names.insert(record.body.get<Commit>().rows.segment);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+std::vector<Garbage> find_leftovers(const RunLayout& run) {
+  std::vector<Garbage> found;
+  for (const fs::path& folder : {run.folder, run.artifacts(), run.rows(), run.journal(), run.control(), run.logs()}) {
+    for (const fs::path& path : children_of(folder)) {
+      if (path.extension() == ".partial")
+        found.push_back({path, "half written by a process that was killed", bytes_below(path)});
+      if (path.extension() == ".removed") found.push_back({path, "half removed", bytes_below(path)});
+      if (path.extension() == ".damaged")
+        found.push_back({path, "set aside by guda verify --repair", bytes_below(path)});
+    }
+  }
+  return found;
+}
+
+std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, const JournalContent& journal,
+                                  const std::vector<bool>& settled) {
+  std::vector<Garbage> found = find_leftovers(run);
+  std::set<std::string> known;
+  for (const jobs::JobSpec& job : plan.jobs) known.insert(job.digest.hex);
+  for (const fs::path& path : children_of(run.artifacts())) {
+    if (path.extension().empty() && !known.contains(path.filename().string())) {
+      found.push_back({path, "no job of the plan makes it", bytes_below(path)});
+    }
+  }
+  const auto referenced = referenced_segments(journal);
+  for (const fs::path& path : children_of(run.rows())) {
+    if (path.extension() == ".seg" && !referenced.contains(path.filename().string())) {
+      found.push_back({path, "no commit points into it", bytes_below(path)});
+    }
+  }
+  for (const std::size_t job : droppable_artifacts(run, plan, settled)) {
+    const fs::path path = run.artifacts() / plan.jobs[job].digest.hex;
+    found.push_back({path,
+                     "retention.keep: " + plan.experiment.retention.keep + " drops '" + plan.jobs[job].label + "'",
+                     bytes_below(path)});
+  }
+  return found;
+}
+
+void remove_garbage(const Garbage& item) {
+  std::error_code code;
+  fs::path going = item.path;
+  if (fs::is_directory(fs::symlink_status(item.path)) && item.path.extension() != ".removed") {
+    // Renamed first: a reader finds the artifact whole or not at all.
+    going = item.path.string() + ".removed";
+    fs::rename(item.path, going, code);
+    if (code) throw IoError(errno_text("cannot rename", item.path, code.value()));
+  }
+  fs::remove_all(going, code);
+  if (code) throw IoError(errno_text("cannot remove", going, code.value()));
+}
+
+}  // namespace guda::orchestrator
