@@ -2,6 +2,7 @@
 #include "worker/serve_jobs.hpp"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -77,7 +78,7 @@ class Worker {
 
   void assign(Lease lease) { REQUIRE(process_.send(message::Assign{lease})); }
   void cancel(Lease lease) { REQUIRE(process_.send(message::Cancel{lease})); }
-  void kill() { process_.kill(); }
+  void kill() { process_.signal(SIGKILL); }
 
   /// The next message that is a `T`; others are passed over.
   template <class T>
