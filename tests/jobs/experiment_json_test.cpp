@@ -55,7 +55,7 @@ TEST_CASE("experiment as JSON: every field is dumped, defaults too") {
   CHECK(json["comparison"]["weightings"] == Json::array());
   CHECK(json["model"] == Json::object());
   const Json method = MethodConfig{};
-  CHECK(method["unlearn"].size() == 15);
+  CHECK(method["unlearn"].size() == 22);
 }
 
 TEST_CASE("experiment JSON: a key that older versions don't know is only there when it says something") {
