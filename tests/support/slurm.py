@@ -67,6 +67,8 @@ PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=25 MaxTime=60 P
 PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=60
 """
 
+SETTLE = 6  # s that a requeued job stays pending
+
 
 class Cluster:
     def __init__(self, folder, hosts=None, cores=4):
@@ -151,8 +153,11 @@ class Cluster:
     def wait_state(self, number, *states, seconds=120):
         """Until the job is in one of these states. A requeued job need not wait out Slurm's two minutes."""
         until = time.time() + seconds
+        pending_since = None
         while True:
             job = self.job(number)
+            pending = job.get("JobState") == "PENDING" and job.get("Reason") in ("BeginTime", "None") and int(job.get("Restarts", "0")) > 0
+            pending_since = (pending_since or time.time()) if pending else None
             if job.get("JobState") in states:
                 # A job that requeues itself passes through FAILED on its way to PENDING.
                 time.sleep(1.5)
@@ -162,7 +167,8 @@ class Cluster:
                 continue
             if time.time() > until:
                 raise RuntimeError(f"job {number} is {job.get('JobState')} ({job.get('Reason')}) instead of {' or '.join(states)} after {seconds} s")
-            if job.get("JobState") == "PENDING" and job.get("Reason") in ("BeginTime", "None") and int(job.get("Restarts", "0")) > 0:
+            # Not at once: while the former life's last message is under way, slurmctld takes it for the new one's end.
+            if pending_since and time.time() - pending_since > SETTLE:
                 self.ask("scontrol", "update", f"JobId={number}", "StartTime=now", check=False)
             time.sleep(0.2)
 
