@@ -98,7 +98,7 @@ class Supervisor {
       }
       if (end == LifeEnd::interrupted || (config_.stop_at > 0 && unix_now() >= config_.stop_at)) return 75;
       // A long life without a commit is no barren one: its long jobs have left checkpoints.
-      const bool fruitful = (status && status->committed_this_life > 0) || steady() - start > config_.fruitful_after;
+      const bool fruitful = has_committed() || steady() - start > config_.fruitful_after;
       barren = fruitful ? 0 : barren + 1;
       for (const std::string& words : last_words(run_, epoch_)) progress_.note(words);
       if (barren >= config_.barren_lives) {
@@ -111,6 +111,13 @@ class Supervisor {
   }
 
  private:
+  /// By the journal: a coordinator that was killed right after a commit had no time to say so in status.json.
+  [[nodiscard]] bool has_committed() const {
+    const JournalContent journal = read_journal(run_.journal(), MissingLives::report);
+    return std::any_of(journal.records.begin(), journal.records.end(),
+                       [&](const JournalRecord& r) { return r.type == RecordType::commit && r.epoch == epoch_; });
+  }
+
   [[nodiscard]] std::optional<RunStatus> status_of_this_life() const {
     auto status = read_status(run_.status());
     if (status && status->epoch == epoch_) return status;
