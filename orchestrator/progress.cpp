@@ -98,11 +98,13 @@ void Progress::erase() {
   drawn_lines_ = 0;
 }
 
+void Progress::note_new_errors(const RunStatus& s) {
+  // Behind the last one that was noted; all of them when it is no longer among these.
+  for (auto next = std::find(s.errors.rbegin(), s.errors.rend(), last_error_).base(); next != s.errors.end(); ++next) note(last_error_ = *next);
+}
+
 void Progress::show(const RunStatus& s) {
-  if (!s.errors.empty() && s.errors.back() != last_error_) {
-    last_error_ = s.errors.back();
-    note(last_error_);
-  }
+  note_new_errors(s);
   if (terminal_) {
     winsize size{};
     const int columns = ::ioctl(::fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
@@ -124,6 +126,7 @@ void Progress::note(const std::string& text) {
 }
 
 void Progress::finish(const RunStatus& s) {
+  note_new_errors(s);
   erase();
   fmt::print(out_, "{}: {} of {} jobs done in {}, {} device-time in all", s.exit_code == 75 ? "stopped" : "finished", s.done, s.total,
              duration_text(s.elapsed), duration_text(s.device_seconds));

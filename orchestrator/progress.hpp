@@ -23,6 +23,7 @@ class Progress {
   void finish(const RunStatus& status);
 
  private:
+  void note_new_errors(const RunStatus& status);
   void erase();
   std::FILE* out_;
   bool terminal_, utf8_;

@@ -278,7 +278,7 @@ class Coordinator {
 
   void note_error(std::string text) {
     errors_.push_back(clip_text(std::move(text)));
-    if (errors_.size() > 5) errors_.pop_front();
+    if (errors_.size() > 10) errors_.pop_front();
   }
 
   void write_status(const std::string& state) {
