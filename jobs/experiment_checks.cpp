@@ -49,19 +49,8 @@ class Checks {
     issues_.add(place.at, place.key, what());
   }
 
-  [[nodiscard]] bool written(const Path& path) const {
-    const Node* node = &root_;
-    for (const std::string& key : path) {
-      node = node->is_map()                                            ? node->find(key)
-             : node->is_list() && std::stoul(key) < node->items.size() ? &node->items[std::stoul(key)]
-                                                                       : nullptr;
-      if (node == nullptr) return false;
-    }
-    return true;
-  }
-
   /// " (the default)" when the file does not say it.
-  [[nodiscard]] const char* by_default(const Path& path) const { return written(path) ? "" : " (the default)"; }
+  [[nodiscard]] const char* by_default(const Path& path) const { return locate(root_, path).written ? "" : " (the default)"; }
 
   template <class Entry>
   void unique_names(const std::string& list, const std::vector<Entry>& entries) {
@@ -239,7 +228,7 @@ class Checks {
       const auto& m = e_.methods[i];
       const Path here{"methods", std::to_string(i)};
       const auto at = [&](Path below) { return below.insert(below.begin(), here.begin(), here.end()), below; };
-      rule(!written(at({"method"})), at({"method"}),
+      rule(!locate(root_, at({"method"})).written, at({"method"}),
            [] { return "wants the method: logo, guda, random, pixel_cosine or knn"; });
       rule(m.name == "full", at({"name"}), [] { return "'full' is the name of the full model; choose another"; });
       if (m.method == "knn") at_most_training_items(at({"k"}), m.k);

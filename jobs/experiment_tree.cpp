@@ -82,7 +82,7 @@ std::string entry_segment(const Node& list, std::size_t index) {
 }
 
 Located locate(const Node& root, const std::vector<std::string>& path) {
-  Located found{root.at, ""};
+  Located found{root.at, "", false};
   const Node* node = &root;
   for (const std::string& segment : path) {
     std::string shown = segment;
@@ -100,6 +100,7 @@ Located locate(const Node& root, const std::vector<std::string>& path) {
     if (next != nullptr) found.at = next->at;
     node = next;
   }
+  found.written = node != nullptr;
   return found;
 }
 

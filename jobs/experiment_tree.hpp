@@ -19,6 +19,7 @@ namespace guda::jobs {
 struct Located {
   config::Position at;  ///< of the value, or of what would hold it
   std::string key;      ///< the path for people
+  bool written;         ///< false where the defaults speak
 };
 
 /// Finds a value; list entries are addressed by index ("0") in `path`.

@@ -14,7 +14,7 @@ void to_json(Json& j, const RunStatus& s) {
                        {"silent_for", w.silent_for}, {"step", w.step}, {"steps", w.steps},
                        {"loss", std::isfinite(w.loss) ? Json(w.loss) : Json()}});
   }
-  j = {{"schema", 1}, {"sequence", s.sequence}, {"epoch", s.epoch}, {"pid", s.pid}, {"pid_start", s.pid_start}, {"host", s.host}, {"time", s.time},
+  j = {{"schema", 1}, {"sequence", s.sequence}, {"epoch", s.epoch}, {"token", s.token}, {"pid", s.pid}, {"pid_start", s.pid_start}, {"host", s.host}, {"time", s.time},
        {"state", s.state}, {"exit_code", s.exit_code}, {"reason", s.reason}, {"planned", s.planned}, {"jobs", {{"total", s.total}, {"done", s.done}, {"running", s.running},
        {"quarantined", s.quarantined}, {"blocked", s.blocked}}}, {"committed_this_life", s.committed_this_life},
        {"failures", s.failures}, {"progress", s.progress}, {"eta_p10", s.eta_p10}, {"eta_p50", s.eta_p50}, {"eta_p90", s.eta_p90},
@@ -24,6 +24,7 @@ void to_json(Json& j, const RunStatus& s) {
 void from_json(const Json& j, RunStatus& s) {
   j.at("sequence").get_to(s.sequence);
   j.at("epoch").get_to(s.epoch);
+  j.at("token").get_to(s.token);
   j.at("pid").get_to(s.pid);
   j.at("pid_start").get_to(s.pid_start);
   j.at("host").get_to(s.host);

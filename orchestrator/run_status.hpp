@@ -24,6 +24,7 @@ struct WorkerView {
 struct RunStatus {
   std::uint64_t sequence = 0;    ///< grows with every write of one life
   std::uint32_t epoch = 0;
+  std::string token;             ///< of the life: one that died before its journal began left its epoch to the next
   int pid = 0;                   ///< of the coordinator
   std::uint64_t pid_start = 0;   ///< its kernel start time: a pid alone may be somebody else's by now
   std::string host;

@@ -67,6 +67,7 @@ class Coordinator {
     RunStatus s;
     s.sequence = ++sequence_;
     s.epoch = life_.epoch;
+    s.token = life_.token;
     s.pid = ::getpid();
     s.pid_start = process_start_time(s.pid);
     s.host = host_name();
@@ -285,6 +286,7 @@ class Coordinator {
     RunStatus s;
     s.sequence = ++sequence_;
     s.epoch = life_.epoch;
+    s.token = life_.token;
     s.pid = ::getpid();
     s.pid_start = process_start_time(s.pid);
     s.host = host_name();

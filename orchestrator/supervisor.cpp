@@ -120,7 +120,7 @@ class Supervisor {
 
   [[nodiscard]] std::optional<RunStatus> status_of_this_life() const {
     auto status = read_status(run_.status());
-    if (status && status->epoch == epoch_) return status;
+    if (status && status->token == token_) return status;
     return std::nullopt;
   }
 
@@ -135,7 +135,7 @@ class Supervisor {
   LifeEnd live() {
     Life life = config_.life;
     life.epoch = read_journal(run_.journal()).last_epoch + 1;
-    life.token = new_token();
+    life.token = token_ = new_token();
     life.threads = config_.launch.threads;
     epoch_ = life.epoch;
     lock_.set_epoch(epoch_);
@@ -205,8 +205,10 @@ class Supervisor {
       const auto status = gone ? status_of_this_life() : before;  // its last words come before its end
       if (status && status->sequence != sequence) {
         sequence = status->sequence;
-        if (status->state != "starting") moved_at = t;
-        progress_.show(*status);
+        if (status->state != "starting") {
+          moved_at = t;
+          progress_.show(*status);
+        }
         // The end is written: ranks get a moment to leave, frozen ones are not waited for.
         if (status->state == "ended" && (kill_at == 0 || kill_at > t + kEndGrace)) kill_at = t + std::clamp(lost_after, 2.0, kEndGrace);
       }
@@ -238,7 +240,7 @@ class Supervisor {
   Progress& progress_;
   Signals signals_;
   std::uint32_t epoch_ = 0;
-  std::string end_reason_;
+  std::string token_, end_reason_;
   int stop_signals_ = 0;
 };
 

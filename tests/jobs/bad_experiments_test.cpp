@@ -223,6 +223,7 @@ const Bad kBad[] = {
     {"resources: {device: gpu}", "resources.device: 'gpu' is not cpu or cuda"},
     {"resources: {threads: 0}", "resources.threads: 0 is out of range: it must be 1 to 1024"},
     {"retention: {keep: everything}", "retention.keep: 'everything' is not scores, queries+scores, weights or all"},
+    {"methods: [[a], [b]]", "exp.yaml:1:11: methods.0: wants "},
     // not YAML
     {"training:\n\tsteps: 5", "exp.yaml:2:1: a tab in the indentation; YAML wants spaces"},
     {"training: {steps: 5", "exp.yaml:"},
