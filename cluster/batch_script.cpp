@@ -22,7 +22,8 @@ std::string directive_value(const std::string& value, const char* what, bool pat
   std::string text;
   bool quote = false;
   for (const char c : value) {
-    if (c == '"' || c == '\\' || c == '\'') throw Error(fmt::format("{} '{}' has a quote or backslash, which sbatch can't read in a script", what, value));
+    if (c == '"' || c == '\\' || c == '\'')
+      throw Error(fmt::format("{} '{}' has a quote or backslash, which sbatch can't read in a script", what, value));
     quote = quote || c == ' ' || c == '#';
     text += c;
     if (pattern && c == '%') text += '%';
@@ -34,7 +35,8 @@ std::string directive_value(const std::string& value, const char* what, bool pat
 
 std::string shell_quoted(const std::string& text) {
   const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '/' || c == '.' || c == '_' || c == '-' || c == '=' || c == ',' || c == ':' || c == '+' || c == '@';
+    return std::isalnum(c) != 0 || c == '/' || c == '.' || c == '_' || c == '-' || c == '=' || c == ',' || c == ':' ||
+           c == '+' || c == '@';
   });
   if (plain) return text;
   std::string quoted = "'";
@@ -85,7 +87,9 @@ std::string batch_script(const BatchRequest& r) {
   s += "set -u\n";
   s += "run=" + shell_quoted(r.run_folder) + "\n";
   s += "guda=" + shell_quoted(r.program) + "\n";
-  s += fmt::format("echo \"==> life ${{SLURM_RESTART_COUNT:-0}} of Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST at $(date -Is)\"\n");
+  s += fmt::format(
+      "echo \"==> life ${{SLURM_RESTART_COUNT:-0}} of Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST at $(date "
+      "-Is)\"\n");
   for (const std::string& line : r.setup) {
     refuse_control(line, "a set-up line");
     s += line + "\n";
@@ -97,7 +101,10 @@ std::string batch_script(const BatchRequest& r) {
   s += "deadline=$(squeue --noheader --jobs \"$SLURM_JOB_ID\" --format %e 2>/dev/null) || deadline=auto\n";
   std::string options;
   for (const std::string& option : r.run_options) options += " " + shell_quoted(option);
-  const std::string prefix = r.container.empty() ? "" : fmt::format("apptainer exec {}{} ", r.gpus_per_node > 0 ? "--nv " : "", shell_quoted(r.container));
+  const std::string prefix =
+      r.container.empty()
+          ? ""
+          : fmt::format("apptainer exec {}{} ", r.gpus_per_node > 0 ? "--nv " : "", shell_quoted(r.container));
   s += fmt::format("{}\"$guda\" run \"$run\" --deadline \"${{deadline:-auto}}\"{} &\n", prefix, options);
   s += R"sh(child=$!
 # USR2 comes before the walltime's end and, where the cluster sends it, before preemption; TERM at preemption elsewhere.
@@ -114,7 +121,9 @@ echo "==> guda run ended with $code at $(date -Is)"
 )sh";
   if (r.requeue) {
     s += "if [ $code -eq 75 ]; then\n";
-    s += fmt::format("  {}\"$guda\" requeue \"$run\" --max-lives {} --barren-lives {} && sleep 60  # scontrol ends us\n", prefix, r.max_lives, r.barren_lives);
+    s +=
+        fmt::format("  {}\"$guda\" requeue \"$run\" --max-lives {} --barren-lives {} && sleep 60  # scontrol ends us\n",
+                    prefix, r.max_lives, r.barren_lives);
     s += "fi\n";
   } else {
     s += "[ $code -ne 75 ] || echo \"not requeued (--no-requeue); it goes on with: sbatch $run/job.sbatch\"\n";

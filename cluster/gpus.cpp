@@ -61,8 +61,9 @@ std::vector<Gpu> apply_mask(const std::vector<Gpu>& all, std::string_view mask) 
 
 std::vector<Gpu> visible_gpus() {
   if (find_on_path("nvidia-smi").empty()) return {};
-  const Captured said =
-      capture({"nvidia-smi", "--query-gpu=uuid,pci.bus_id,name,driver_version,memory.total", "--format=csv,noheader,nounits"}, 20);
+  const Captured said = capture(
+      {"nvidia-smi", "--query-gpu=uuid,pci.bus_id,name,driver_version,memory.total", "--format=csv,noheader,nounits"},
+      20);
   if (said.timed_out) throw Error("nvidia-smi did not answer within 20 s: the driver or a GPU hangs");
   if (said.exit_code != 0) {
     if (said.output.find("No devices were found") != std::string::npos) return {};

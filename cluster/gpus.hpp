@@ -8,21 +8,22 @@
 namespace guda::cluster {
 
 struct Gpu {
-  std::string uuid;            ///< "GPU-..." or "MIG-..."
-  std::string pci;             ///< "00000000:3B:00.0"
+  std::string uuid;  ///< "GPU-..." or "MIG-..."
+  std::string pci;   ///< "00000000:3B:00.0"
   std::string model, driver;
-  std::uint64_t memory = 0;    ///< bytes
+  std::uint64_t memory = 0;  ///< bytes
 };
 
 /// Lines of `nvidia-smi --query-gpu=uuid,pci.bus_id,name,driver_version,memory.total --format=csv,noheader,nounits`.
 /// Throws Error naming a line that is none.
 [[nodiscard]] std::vector<Gpu> parse_nvidia_smi(std::string_view text);
 
-/// GPUs that this process may use, in the order of CUDA_VISIBLE_DEVICES where it is set (indices or UUIDs); none where there
-/// is no nvidia-smi. A driver that fails throws Error with what it said.
+/// GPUs that this process may use, in the order of CUDA_VISIBLE_DEVICES where it is set (indices or UUIDs); none where
+/// there is no nvidia-smi. A driver that fails throws Error with what it said.
 [[nodiscard]] std::vector<Gpu> visible_gpus();
 
-/// `all` as CUDA_VISIBLE_DEVICES = `mask` orders and hides them; MIG UUIDs, which --query-gpu does not list, are taken as given.
+/// `all` as CUDA_VISIBLE_DEVICES = `mask` orders and hides them; MIG UUIDs, which --query-gpu does not list, are taken
+/// as given.
 [[nodiscard]] std::vector<Gpu> apply_mask(const std::vector<Gpu>& all, std::string_view mask);
 
 }  // namespace guda::cluster

@@ -16,7 +16,8 @@ extern char** environ;
 namespace guda::cluster {
 namespace {
 
-constexpr std::uint32_t kSmallPool = 8;   // cores; below, a core for the coordinator (< 2 % busy) would cost more than it gives
+constexpr std::uint32_t kSmallPool =
+    8;  // cores; below, a core for the coordinator (< 2 % busy) would cost more than it gives
 constexpr std::uint32_t kMostWorkers = 65'535;
 
 /// Workers that fit on a node without sharing a core or GPU.
@@ -29,9 +30,10 @@ std::uint32_t room_on(const Node& node, const LaunchRequest& request, bool coord
 std::string capacity_text(const Topology& t, const LaunchRequest& request, std::uint32_t room) {
   std::uint32_t cores = 0, gpus = 0;
   for (const Node& n : t.nodes) cores += n.cores, gpus += n.gpus;
-  return fmt::format("{} node{} with {} core{} and {} GPU{} in all have room for {} worker{} of {} thread{}", t.nodes.size(),
-                     t.nodes.size() == 1 ? "" : "s", cores, cores == 1 ? "" : "s", gpus, gpus == 1 ? "" : "s", room, room == 1 ? "" : "s",
-                     request.threads, request.threads == 1 ? "" : "s");
+  return fmt::format("{} node{} with {} core{} and {} GPU{} in all have room for {} worker{} of {} thread{}",
+                     t.nodes.size(), t.nodes.size() == 1 ? "" : "s", cores, cores == 1 ? "" : "s", gpus,
+                     gpus == 1 ? "" : "s", room, room == 1 ? "" : "s", request.threads,
+                     request.threads == 1 ? "" : "s");
 }
 
 /// "n1:3,n2:4": Open MPI's host list; the first node has one slot more, for the coordinator.
@@ -46,11 +48,12 @@ std::string host_list(const LaunchPlan& plan, bool one_each) {
 
 std::vector<std::string> common_arguments(const LaunchPlan& plan) {
   // --enable-recovery: the loss of one rank does not end the others (docs/architecture.md, "MPI rules").
-  std::vector<std::string> command{find_mpirun().string(), "--enable-recovery", "--oversubscribe", "--bind-to", "none",
-                                   // Single-copy needs ptrace rights that containers withhold; messages are tiny anyway.
-                                   "--mca", "btl_vader_single_copy_mechanism", "none",
-                                   // Idle ranks must yield: workers own the cores.
-                                   "--mca", "mpi_yield_when_idle", "1"};
+  std::vector<std::string> command{
+      find_mpirun().string(), "--enable-recovery", "--oversubscribe", "--bind-to", "none",
+      // Single-copy needs ptrace rights that containers withhold; messages are tiny anyway.
+      "--mca", "btl_vader_single_copy_mechanism", "none",
+      // Idle ranks must yield: workers own the cores.
+      "--mca", "mpi_yield_when_idle", "1"};
   if (plan.nodes.size() <= 1 && plan.source != Source::hostfile) {
     // One machine: no remote launch agent is looked for, loopback suffices.
     command.insert(command.end(), {"--mca", "plm", "isolated", "--mca", "btl", "self,vader"});
@@ -80,7 +83,8 @@ LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request) {
   plan.job = topology.job;
   plan.hostfile = topology.hostfile;
   plan.mpi_arguments = request.mpi_arguments;
-  const std::uint32_t all_cores = std::accumulate(topology.nodes.begin(), topology.nodes.end(), 0U, [](std::uint32_t n, const Node& node) { return n + node.cores; });
+  const std::uint32_t all_cores = std::accumulate(topology.nodes.begin(), topology.nodes.end(), 0U,
+                                                  [](std::uint32_t n, const Node& node) { return n + node.cores; });
   // With GPUs there are cores to spare: the coordinator only ever waits for one where every core belongs to a worker.
   plan.coordinator_core = all_cores > kSmallPool && topology.nodes.front().cores > request.threads;
   std::uint32_t room = 0;
@@ -93,12 +97,14 @@ LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request) {
   const bool single = topology.nodes.size() == 1 && topology.source == Source::machine;
   if (request.device == "cuda" && room == 0) {
     throw Error("no GPU for a worker: " + capacity_text(topology, request, room) +
-                ". Cure: resources.device: cpu, or ask for GPUs (guda submit --gpus-per-node N); guda doctor shows what is visible.");
+                ". Cure: resources.device: cpu, or ask for GPUs (guda submit --gpus-per-node N); guda doctor shows "
+                "what is visible.");
   }
   const std::uint32_t wanted = request.workers == 0 ? std::max(1U, room) : request.workers;
   if (wanted > room && !(single && request.device == "cpu")) {
-    throw Error(fmt::format("{} workers do not fit: {}. Cure: fewer --workers (0 takes what fits), fewer resources.threads, or more nodes.", wanted,
-                            capacity_text(topology, request, room)));
+    throw Error(fmt::format(
+        "{} workers do not fit: {}. Cure: fewer --workers (0 takes what fits), fewer resources.threads, or more nodes.",
+        wanted, capacity_text(topology, request, room)));
   }
   plan.workers = wanted;
   if (single) {
@@ -108,7 +114,8 @@ LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request) {
     // Round by round over the nodes: memory bandwidth and caches are shared by as few as possible.
     for (std::uint32_t left = wanted; left > 0;) {
       for (std::size_t i = 0; i < plan.nodes.size() && left > 0; ++i) {
-        if (plan.nodes[i].workers < room_on(topology.nodes[i], request, i == 0 && plan.coordinator_core)) ++plan.nodes[i].workers, --left;
+        if (plan.nodes[i].workers < room_on(topology.nodes[i], request, i == 0 && plan.coordinator_core))
+          ++plan.nodes[i].workers, --left;
       }
     }
   }
@@ -117,24 +124,31 @@ LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request) {
 }
 
 std::string describe(const LaunchPlan& plan) {
-  const auto plural = [](std::uint64_t n, const char* word) { return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s"); };
+  const auto plural = [](std::uint64_t n, const char* word) {
+    return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
+  };
   const std::string where = plan.source == Source::slurm      ? "Slurm job " + plan.job
                             : plan.source == Source::hostfile ? "hosts of " + plan.hostfile
                                                               : std::string("this machine");
-  std::string text = fmt::format("launch: {}, {}, {} of {} ({}{})", where, plural(plan.nodes.size(), "node"), plural(plan.workers, "worker"),
-                                 plural(plan.threads, "thread"), plan.device, plan.bind ? ", bound to cores" : "");
+  std::string text = fmt::format("launch: {}, {}, {} of {} ({}{})", where, plural(plan.nodes.size(), "node"),
+                                 plural(plan.workers, "worker"), plural(plan.threads, "thread"), plan.device,
+                                 plan.bind ? ", bound to cores" : "");
   if (plan.oversubscribed) text += "; more threads than cores, as asked for: jobs share cores and slow each other down";
   for (std::size_t i = 0; i < plan.nodes.size();) {
     const NodeShare& share = plan.nodes[i];
     std::size_t end = i + 1;
     // The coordinator's node has a line of its own.
-    while (i > 0 && end < plan.nodes.size() && plan.nodes[end].workers == share.workers && plan.nodes[end].cores == share.cores &&
-           plan.nodes[end].gpus == share.gpus) {
+    while (i > 0 && end < plan.nodes.size() && plan.nodes[end].workers == share.workers &&
+           plan.nodes[end].cores == share.cores && plan.nodes[end].gpus == share.gpus) {
       ++end;
     }
-    const std::string names = end == i + 1 ? share.node : fmt::format("{} .. {} ({})", share.node, plan.nodes[end - 1].node, plural(end - i, "node"));
-    text += fmt::format("\n  {}: {}{} on {}{}{}", names, i == 0 ? "coordinator + " : "", plural(share.workers, "worker"), plural(share.cores, "core"),
-                        share.gpus > 0 ? ", " + plural(share.gpus, "GPU") : "", i == 0 && plan.coordinator_core ? " (one for the coordinator)" : "");
+    const std::string names =
+        end == i + 1 ? share.node
+                     : fmt::format("{} .. {} ({})", share.node, plan.nodes[end - 1].node, plural(end - i, "node"));
+    text +=
+        fmt::format("\n  {}: {}{} on {}{}{}", names, i == 0 ? "coordinator + " : "", plural(share.workers, "worker"),
+                    plural(share.cores, "core"), share.gpus > 0 ? ", " + plural(share.gpus, "GPU") : "",
+                    i == 0 && plan.coordinator_core ? " (one for the coordinator)" : "");
     i = end;
   }
   return text;
@@ -142,12 +156,14 @@ std::string describe(const LaunchPlan& plan) {
 
 std::filesystem::path find_mpirun() {
   const std::string program = find_on_path("mpirun");
-  if (program.empty()) throw Error("mpirun is not on PATH. Cure: install Open MPI (Debian: openmpi-bin) or load its module.");
+  if (program.empty())
+    throw Error("mpirun is not on PATH. Cure: install Open MPI (Debian: openmpi-bin) or load its module.");
   return program;
 }
 
 std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::filesystem::path& program_folder,
-                                        const std::filesystem::path& run_folder, const std::filesystem::path& life_file) {
+                                        const std::filesystem::path& run_folder,
+                                        const std::filesystem::path& life_file) {
   std::vector<std::string> command = common_arguments(plan);
   const bool remote = plan.nodes.size() > 1 || plan.source == Source::hostfile;
   const auto ranks = [&](std::uint32_t count, const char* program) {
@@ -164,7 +180,8 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::files
 std::vector<std::string> each_node_command(const LaunchPlan& plan, const std::vector<std::string>& program) {
   std::vector<std::string> command = common_arguments(plan);
   command.insert(command.end(), {"-np", std::to_string(std::max<std::size_t>(1, plan.nodes.size()))});
-  if (plan.nodes.size() > 1 || plan.source == Source::hostfile) command.insert(command.end(), {"--host", host_list(plan, true)});
+  if (plan.nodes.size() > 1 || plan.source == Source::hostfile)
+    command.insert(command.end(), {"--host", host_list(plan, true)});
   command.insert(command.end(), program.begin(), program.end());
   return command;
 }
@@ -172,7 +189,11 @@ std::vector<std::string> each_node_command(const LaunchPlan& plan, const std::ve
 Json to_json(const LaunchPlan& plan) {
   Json nodes = Json::array();
   for (const NodeShare& share : plan.nodes) nodes.push_back({{"node", share.node}, {"workers", share.workers}});
-  return {{"device", plan.device}, {"threads", plan.threads}, {"bind", plan.bind}, {"coordinator_core", plan.coordinator_core}, {"nodes", nodes}};
+  return {{"device", plan.device},
+          {"threads", plan.threads},
+          {"bind", plan.bind},
+          {"coordinator_core", plan.coordinator_core},
+          {"nodes", nodes}};
 }
 
 }  // namespace guda::cluster

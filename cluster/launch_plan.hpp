@@ -12,36 +12,36 @@ namespace guda::cluster {
 
 /// What is wanted; zeros mean "as fits".
 struct LaunchRequest {
-  std::uint32_t workers = 0;     ///< in all
-  std::uint32_t threads = 1;     ///< compute threads per worker
-  std::string device = "cpu";    ///< cpu: a worker per core / threads; cuda: a worker per GPU
-  bool bind = true;              ///< workers keep to cores of their own where nobody else runs on them
-  std::string mpi_arguments;     ///< appended to mpirun's, split at blanks
+  std::uint32_t workers = 0;   ///< in all
+  std::uint32_t threads = 1;   ///< compute threads per worker
+  std::string device = "cpu";  ///< cpu: a worker per core / threads; cuda: a worker per GPU
+  bool bind = true;            ///< workers keep to cores of their own where nobody else runs on them
+  std::string mpi_arguments;   ///< appended to mpirun's, split at blanks
 };
 
 struct NodeShare {
   std::string node;
   std::uint32_t workers = 0;
-  std::uint32_t cores = 1, gpus = 0;   ///< that the node has for us
+  std::uint32_t cores = 1, gpus = 0;  ///< that the node has for us
 };
 
 /// One coordinator on the first node and agents on all: ranks 1.. in the order of `nodes`.
 struct LaunchPlan {
-  std::uint32_t workers = 1;           ///< in all
-  std::uint32_t threads = 1;           ///< compute threads per worker
+  std::uint32_t workers = 1;  ///< in all
+  std::uint32_t threads = 1;  ///< compute threads per worker
   Source source = Source::machine;
-  std::string job;                     ///< Slurm job id
+  std::string job;  ///< Slurm job id
   std::string device = "cpu";
   std::vector<NodeShare> nodes;
-  bool coordinator_core = false;       ///< a core of the first node is left to the coordinator
-  bool bind = false;                   ///< workers are bound to cores of their own
-  bool oversubscribed = false;         ///< more threads than cores, because somebody asked for it on this machine
+  bool coordinator_core = false;  ///< a core of the first node is left to the coordinator
+  bool bind = false;              ///< workers are bound to cores of their own
+  bool oversubscribed = false;    ///< more threads than cores, because somebody asked for it on this machine
   std::string hostfile, mpi_arguments;
 };
 
 /// Fits the request to the topology. A worker never shares a core or a GPU with another one, except on a single machine
-/// where a number of workers was asked for. Where there is room (more than 8 cores in all) the coordinator keeps a core.
-/// Throws Error with the cure when the request does not fit.
+/// where a number of workers was asked for. Where there is room (more than 8 cores in all) the coordinator keeps a
+/// core. Throws Error with the cure when the request does not fit.
 [[nodiscard]] LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request);
 
 /// Lines for people: who runs where. Equal neighbours share a line, so that a thousand nodes stay readable.
@@ -51,11 +51,14 @@ struct LaunchPlan {
 [[nodiscard]] std::filesystem::path find_mpirun();
 
 /// argv of mpirun. Ranks get the run directory and the life file as arguments.
-[[nodiscard]] std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::filesystem::path& program_folder,
-                                                      const std::filesystem::path& run_folder, const std::filesystem::path& life_file);
+[[nodiscard]] std::vector<std::string> mpirun_command(const LaunchPlan& plan,
+                                                      const std::filesystem::path& program_folder,
+                                                      const std::filesystem::path& run_folder,
+                                                      const std::filesystem::path& life_file);
 
 /// argv of mpirun for one copy of `program` on each node of the plan: how doctor asks every node.
-[[nodiscard]] std::vector<std::string> each_node_command(const LaunchPlan& plan, const std::vector<std::string>& program);
+[[nodiscard]] std::vector<std::string> each_node_command(const LaunchPlan& plan,
+                                                         const std::vector<std::string>& program);
 
 /// What an agent must know of the plan (part of life.json).
 [[nodiscard]] Json to_json(const LaunchPlan& plan);

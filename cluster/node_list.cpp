@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kMostNodes = 65'536;
 
-bool all_digits(std::string_view text) { return !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string_view::npos; }
+bool all_digits(std::string_view text) {
+  return !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
 
 std::uint32_t number(std::string_view text, std::string_view whole) {
   if (!all_digits(text)) throw Error(fmt::format("'{}' is not a number in '{}'", text, whole));
@@ -49,10 +51,13 @@ void expand(const std::string& head, std::string_view rest, std::string_view who
   const std::string before = head + std::string(rest.substr(0, open));
   for (const std::string_view range : parts_of(rest.substr(open + 1, close - open - 1), whole)) {
     const std::size_t dash = range.find('-');
-    const std::string_view low = range.substr(0, dash), high = dash == std::string_view::npos ? low : range.substr(dash + 1);
+    const std::string_view low = range.substr(0, dash),
+                           high = dash == std::string_view::npos ? low : range.substr(dash + 1);
     const std::uint32_t first = number(low, whole), last = number(high, whole);
-    if (last < first || last - first >= kMostNodes) throw Error(fmt::format("'{}' is no range in the node list '{}'", range, whole));
-    for (std::uint32_t i = first; i <= last; ++i) expand(before + fmt::format("{:0{}}", i, low.size()), rest.substr(close + 1), whole, names);
+    if (last < first || last - first >= kMostNodes)
+      throw Error(fmt::format("'{}' is no range in the node list '{}'", range, whole));
+    for (std::uint32_t i = first; i <= last; ++i)
+      expand(before + fmt::format("{:0{}}", i, low.size()), rest.substr(close + 1), whole, names);
   }
 }
 
@@ -81,7 +86,9 @@ std::vector<std::uint32_t> expand_counts(std::string_view text) {
 
 double slurm_seconds(std::string_view text) {
   const auto wrong = [&] {
-    return Error(fmt::format("'{}' is no Slurm time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]", text));
+    return Error(fmt::format(
+        "'{}' is no Slurm time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]",
+        text));
   };
   std::string_view rest = text;
   double days = 0;

@@ -7,8 +7,8 @@
 
 namespace guda::cluster {
 
-/// "n[01-03,7],login" -> n01 n02 n03 n7 login; several brackets in one name multiply. Throws Error naming what is wrong;
-/// at most 65,536 nodes.
+/// "n[01-03,7],login" -> n01 n02 n03 n7 login; several brackets in one name multiply. Throws Error naming what is
+/// wrong; at most 65,536 nodes.
 [[nodiscard]] std::vector<std::string> expand_node_list(std::string_view text);
 
 /// "8(x2),4" -> 8 8 4 (SLURM_JOB_CPUS_PER_NODE). Throws Error.

@@ -12,7 +12,7 @@
 namespace guda::cluster {
 namespace {
 
-constexpr double kPatience = 60;   // s; a busy slurmctld answers sbatch late
+constexpr double kPatience = 60;  // s; a busy slurmctld answers sbatch late
 
 std::string trimmed(const std::string& text) {
   const auto first = text.find_first_not_of(" \t\n");
@@ -83,33 +83,42 @@ std::optional<std::vector<Partition>> partitions() {
 std::vector<std::string> reasons_against(const std::vector<Partition>& all, const Wanted& wanted) {
   std::vector<std::string> names;
   for (const Partition& p : all) names.push_back(p.name);
-  const auto at = std::find_if(all.begin(), all.end(), [&](const Partition& p) { return wanted.partition.empty() ? p.is_default : p.name == wanted.partition; });
+  const auto at = std::find_if(all.begin(), all.end(), [&](const Partition& p) {
+    return wanted.partition.empty() ? p.is_default : p.name == wanted.partition;
+  });
   if (at == all.end()) {
     if (wanted.partition.empty()) return {};  // no default partition: sbatch will say so
     // Several may be given, separated by commas: Slurm takes the first that can run it.
     if (wanted.partition.find(',') != std::string::npos) return {};
-    return {fmt::format("there is no partition '{}'{}. Cure: --partition {}", wanted.partition, config::did_you_mean(wanted.partition, names),
-                        config::or_list(names))};
+    return {fmt::format("there is no partition '{}'{}. Cure: --partition {}", wanted.partition,
+                        config::did_you_mean(wanted.partition, names), config::or_list(names))};
   }
   std::vector<std::string> reasons;
   if (wanted.nodes > at->nodes) {
-    reasons.push_back(fmt::format("partition '{}' has {} nodes, not {}. Cure: --nodes {}", at->name, at->nodes, wanted.nodes, at->nodes));
+    reasons.push_back(fmt::format("partition '{}' has {} nodes, not {}. Cure: --nodes {}", at->name, at->nodes,
+                                  wanted.nodes, at->nodes));
   }
   if (wanted.gpus_per_node > at->gpus) {
-    reasons.push_back(fmt::format("a node of partition '{}' has {} GPUs at most, not {}. Cure: --gpus-per-node {} and more --nodes, or another partition",
-                                  at->name, at->gpus, wanted.gpus_per_node, std::max(1U, at->gpus)));
+    reasons.push_back(
+        fmt::format("a node of partition '{}' has {} GPUs at most, not {}. Cure: --gpus-per-node {} and more --nodes, "
+                    "or another partition",
+                    at->name, at->gpus, wanted.gpus_per_node, std::max(1U, at->gpus)));
   }
   if (wanted.cores_per_node > at->cores) {
-    reasons.push_back(fmt::format("a node of partition '{}' has {} cores at most, not {}. Cure: --cores-per-node {}", at->name, at->cores,
-                                  wanted.cores_per_node, at->cores));
+    reasons.push_back(fmt::format("a node of partition '{}' has {} cores at most, not {}. Cure: --cores-per-node {}",
+                                  at->name, at->cores, wanted.cores_per_node, at->cores));
   }
   if (at->time_limit > 0 && wanted.walltime > at->time_limit) {
-    reasons.push_back(fmt::format("partition '{}' allows {}, not {}. Cure: --time {}; the run is requeued until it is done", at->name,
-                                  slurm_time(at->time_limit), slurm_time(wanted.walltime), slurm_time(at->time_limit)));
+    reasons.push_back(
+        fmt::format("partition '{}' allows {}, not {}. Cure: --time {}; the run is requeued until it is done", at->name,
+                    slurm_time(at->time_limit), slurm_time(wanted.walltime), slurm_time(at->time_limit)));
   }
   if (at->memory > (1ULL << 20) && wanted.memory_per_node > double(at->memory)) {
-    reasons.push_back(fmt::format("the workers of a node need about {:.1f} GB, a node of partition '{}' has {:.1f} GB. Cure: fewer workers per node, or "
-                                  "smaller batches", wanted.memory_per_node / 1e9, at->name, double(at->memory) / 1e9));
+    reasons.push_back(
+        fmt::format("the workers of a node need about {:.1f} GB, a node of partition '{}' has {:.1f} GB. Cure: fewer "
+                    "workers per node, or "
+                    "smaller batches",
+                    wanted.memory_per_node / 1e9, at->name, double(at->memory) / 1e9));
   }
   return reasons;
 }
@@ -117,44 +126,59 @@ std::vector<std::string> reasons_against(const std::vector<Partition>& all, cons
 std::string cure_for(const std::string& said) {
   const auto has = [&](const char* text) { return said.find(text) != std::string::npos; };
   if (has("invalid partition") || has("Invalid partition")) return "--partition with one of: sinfo --format %P";
-  if (has("nvalid account")) return "--account with one of: sacctmgr show associations user=$USER format=account,partition";
-  if (has("Invalid qos") || has("nvalid QOS")) return "--qos with one of: sacctmgr show associations user=$USER format=qos";
-  if (has("time limit is invalid") || has("Requested time limit")) return "a shorter --time: sinfo --format '%P %l' shows the limits";
+  if (has("nvalid account"))
+    return "--account with one of: sacctmgr show associations user=$USER format=account,partition";
+  if (has("Invalid qos") || has("nvalid QOS"))
+    return "--qos with one of: sacctmgr show associations user=$USER format=qos";
+  if (has("time limit is invalid") || has("Requested time limit"))
+    return "a shorter --time: sinfo --format '%P %l' shows the limits";
   if (has("node configuration is not available") || has("More processors requested")) {
-    return "fewer --gpus-per-node or --cores-per-node, or another --partition: sinfo --format '%P %D %c %G %m' shows what there is";
+    return "fewer --gpus-per-node or --cores-per-node, or another --partition: sinfo --format '%P %D %c %G %m' shows "
+           "what there is";
   }
   if (has("nvalid feature")) return "--constraint with one of: sinfo --format '%P %f'";
-  if (has("nvalid generic resource") || has("nvalid Trackable RESource")) return "a partition with GPUs: sinfo --format '%P %G'";
-  if (has("QOSMax") || has("AssocMax") || has("AssocGrp") || has("limit")) return "less at once: your association or QOS has a limit (sacctmgr show qos)";
-  if (has("Unable to contact slurm controller") || has("Connection refused")) return "try again when slurmctld answers: scontrol ping";
+  if (has("nvalid generic resource") || has("nvalid Trackable RESource"))
+    return "a partition with GPUs: sinfo --format '%P %G'";
+  if (has("QOSMax") || has("AssocMax") || has("AssocGrp") || has("limit"))
+    return "less at once: your association or QOS has a limit (sacctmgr show qos)";
+  if (has("Unable to contact slurm controller") || has("Connection refused"))
+    return "try again when slurmctld answers: scontrol ping";
   return "read what Slurm says; guda submit --dry-run shows the script";
 }
 
 std::string submit(const std::string& script, bool test_only) {
-  if (find_on_path("sbatch").empty()) throw Error("sbatch is not on PATH. Cure: submit from a login node of the cluster, or load its Slurm module.");
+  if (find_on_path("sbatch").empty())
+    throw Error("sbatch is not on PATH. Cure: submit from a login node of the cluster, or load its Slurm module.");
   std::vector<std::string> command{"sbatch", "--parsable"};
   if (test_only) command.emplace_back("--test-only");
   command.push_back(script);
   const Captured said = capture(command, kPatience);
   const std::string text = trimmed(said.output);
   if (said.timed_out || text.find("Socket timed out") != std::string::npos) {
-    throw IoError(fmt::format("sbatch did not answer in time{}. The job may have been accepted all the same: look with squeue --me before you submit "
-                              "again. Cure: if it is not there, sbatch {}", text.empty() ? "" : " (" + text + ")", script));
+    throw IoError(
+        fmt::format("sbatch did not answer in time{}. The job may have been accepted all the same: look with squeue "
+                    "--me before you submit "
+                    "again. Cure: if it is not there, sbatch {}",
+                    text.empty() ? "" : " (" + text + ")", script));
   }
   if (said.exit_code != 0) throw Error(fmt::format("sbatch refused: {}. Cure: {}", text, cure_for(text)));
   if (test_only) return text;
   // --parsable prints "id" or "id;cluster" on its last line; plugins may talk before it.
   const std::string last = text.substr(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);
   const std::string id = last.substr(0, last.find(';'));
-  if (id.empty() || id.find_first_not_of("0123456789") != std::string::npos) throw Error("sbatch answered something that is no job id: " + text);
+  if (id.empty() || id.find_first_not_of("0123456789") != std::string::npos)
+    throw Error("sbatch answered something that is no job id: " + text);
   return id;
 }
 
 void requeue(const std::string& job) {
   const std::string by_hand = "type on a login node: scontrol requeue " + job;
-  if (find_on_path("scontrol").empty()) throw Error("scontrol is not on PATH here (inside a container?). Cure: " + by_hand);
+  if (find_on_path("scontrol").empty())
+    throw Error("scontrol is not on PATH here (inside a container?). Cure: " + by_hand);
   const Captured said = capture({"scontrol", "requeue", job}, kPatience);
-  if (said.exit_code != 0) throw Error(fmt::format("scontrol requeue {} failed{}: {}. Cure: {}", job, said.timed_out ? " (no answer)" : "", trimmed(said.output), by_hand));
+  if (said.exit_code != 0)
+    throw Error(fmt::format("scontrol requeue {} failed{}: {}. Cure: {}", job, said.timed_out ? " (no answer)" : "",
+                            trimmed(said.output), by_hand));
 }
 
 void exclude_nodes(const std::string& job, const std::vector<std::string>& nodes) {

@@ -46,7 +46,9 @@ Topology this_machine() {
   return t;
 }
 
-bool in_slurm(const Environment& environment) { return environment("SLURM_JOB_ID") && environment("SLURM_JOB_NODELIST"); }
+bool in_slurm(const Environment& environment) {
+  return environment("SLURM_JOB_ID") && environment("SLURM_JOB_NODELIST");
+}
 
 Topology slurm_allocation(const Environment& environment, std::uint32_t mask_cores) {
   Topology t;
@@ -55,12 +57,13 @@ Topology slurm_allocation(const Environment& environment, std::uint32_t mask_cor
   const auto names = expand_node_list(environment("SLURM_JOB_NODELIST").value_or(""));
   const auto cores_text = environment("SLURM_JOB_CPUS_PER_NODE");
   if (!cores_text) {
-    throw Error("SLURM_JOB_CPUS_PER_NODE is not set in Slurm job " + t.job + ". Cure: start guda from the batch script or under salloc, not under srun --export=NONE.");
+    throw Error("SLURM_JOB_CPUS_PER_NODE is not set in Slurm job " + t.job +
+                ". Cure: start guda from the batch script or under salloc, not under srun --export=NONE.");
   }
   const auto cores = expand_counts(*cores_text);
   if (cores.size() != names.size()) {
-    throw Error(fmt::format("SLURM_JOB_CPUS_PER_NODE={} does not match the {} nodes of SLURM_JOB_NODELIST={}", *cores_text, names.size(),
-                            *environment("SLURM_JOB_NODELIST")));
+    throw Error(fmt::format("SLURM_JOB_CPUS_PER_NODE={} does not match the {} nodes of SLURM_JOB_NODELIST={}",
+                            *cores_text, names.size(), *environment("SLURM_JOB_NODELIST")));
   }
   // SLURM_GPUS_ON_NODE speaks of this node; nodes of one request have equally many.
   std::uint32_t gpus = 0;
@@ -85,13 +88,17 @@ Topology read_hostfile(const std::filesystem::path& file) {
     Node node;
     if (!(words >> node.name)) continue;
     const auto at = fmt::format("{}:{}: ", file.string(), number);
-    if (node.name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") != std::string::npos || node.name.front() == '-') {
+    if (node.name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") !=
+            std::string::npos ||
+        node.name.front() == '-') {
       throw Error(at + "'" + node.name + "' is no host name");
     }
-    if (!seen.insert(node.name).second) throw Error(at + "host '" + node.name + "' is listed twice; write its cores as slots=N");
+    if (!seen.insert(node.name).second)
+      throw Error(at + "host '" + node.name + "' is listed twice; write its cores as slots=N");
     for (std::string word; words >> word;) {
       const std::size_t equals = word.find('=');
-      const std::string key = word.substr(0, equals), value = equals == std::string::npos ? "" : word.substr(equals + 1);
+      const std::string key = word.substr(0, equals),
+                        value = equals == std::string::npos ? "" : word.substr(equals + 1);
       if (value.empty() || value.size() > 5 || value.find_first_not_of("0123456789") != std::string::npos) {
         throw Error(at + "'" + word + "' is not slots=N, cores=N or gpus=N");
       }
@@ -103,14 +110,17 @@ Topology read_hostfile(const std::filesystem::path& file) {
     if (node.cores == 0) throw Error(at + "host '" + node.name + "' has no cores");
     t.nodes.push_back(std::move(node));
   }
-  if (t.nodes.empty()) throw Error(file.string() + " names no host. Cure: a line 'name slots=CORES gpus=N' for each node, this one first.");
+  if (t.nodes.empty())
+    throw Error(file.string() +
+                " names no host. Cure: a line 'name slots=CORES gpus=N' for each node, this one first.");
   return t;
 }
 
 Topology discover(const std::string& hostfile) {
   Topology t;
   if (!hostfile.empty()) t = read_hostfile(hostfile);
-  else if (const Environment environment = process_environment(); in_slurm(environment)) t = slurm_allocation(environment, usable_cores());
+  else if (const Environment environment = process_environment(); in_slurm(environment))
+    t = slurm_allocation(environment, usable_cores());
   else return this_machine();
   t.here = visible_gpus();
   return t;

@@ -10,7 +10,8 @@
 
 namespace guda::cluster {
 
-WorkerShare share_of(const Json& launch, std::uint32_t rank, const std::string& host, const std::vector<int>& mask, const std::vector<Gpu>& gpus) {
+WorkerShare share_of(const Json& launch, std::uint32_t rank, const std::string& host, const std::vector<int>& mask,
+                     const std::vector<Gpu>& gpus) {
   std::uint32_t local = rank - 1;
   bool first_node = true, found = false;
   for (const Json& node : launch.at("nodes")) {
@@ -26,15 +27,18 @@ WorkerShare share_of(const Json& launch, std::uint32_t rank, const std::string& 
   share.device = cuda ? fmt::format("{}/gpu{}", host, local) : fmt::format("{}/cpu{}", host, local + 1);
   if (cuda) {
     if (local >= gpus.size()) {
-      throw Error(fmt::format("{} shows {} GPUs, but the launch plan puts worker {} there. Cure: guda doctor on that node; exclude the node.", host,
-                              gpus.size(), local + 1));
+      throw Error(
+          fmt::format("{} shows {} GPUs, but the launch plan puts worker {} there. Cure: guda doctor on that node; "
+                      "exclude the node.",
+                      host, gpus.size(), local + 1));
     }
     share.gpu = gpus[local].uuid;
   }
   const auto threads = launch.at("threads").get<std::size_t>();
   const std::size_t first = (first_node && launch.at("coordinator_core").get<bool>() ? 1 : 0) + local * threads;
   if (launch.at("bind").get<bool>() && first + threads <= mask.size()) {
-    share.cores.assign(mask.begin() + static_cast<std::ptrdiff_t>(first), mask.begin() + static_cast<std::ptrdiff_t>(first + threads));
+    share.cores.assign(mask.begin() + static_cast<std::ptrdiff_t>(first),
+                       mask.begin() + static_cast<std::ptrdiff_t>(first + threads));
   }
   return share;
 }
@@ -53,7 +57,8 @@ void bind_to(const std::vector<int>& cores) {
   cpu_set_t set;
   CPU_ZERO(&set);
   for (const int core : cores) CPU_SET(static_cast<std::size_t>(core), &set);
-  if (::sched_setaffinity(0, sizeof set, &set) != 0) throw Error(std::string("cannot bind to cores: ") + std::strerror(errno));
+  if (::sched_setaffinity(0, sizeof set, &set) != 0)
+    throw Error(std::string("cannot bind to cores: ") + std::strerror(errno));
 }
 
 }  // namespace guda::cluster

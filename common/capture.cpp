@@ -82,17 +82,21 @@ Captured capture(const std::vector<std::string>& arguments, double seconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   int code = 0;
-  if (::read(failed.get(), &code, sizeof code) == sizeof code) throw Error("cannot start " + arguments.front() + ": " + std::strerror(code));
+  if (::read(failed.get(), &code, sizeof code) == sizeof code)
+    throw Error("cannot start " + arguments.front() + ": " + std::strerror(code));
   if (!result.timed_out && WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
   return result;
 }
 
 std::string first_line_of(const std::vector<std::string>& arguments, double seconds) {
   const Captured c = capture(arguments, seconds);
-  if (c.timed_out) throw Error(arguments.front() + " did not answer within " + std::to_string(static_cast<int>(seconds)) + " s");
+  if (c.timed_out)
+    throw Error(arguments.front() + " did not answer within " + std::to_string(static_cast<int>(seconds)) + " s");
   if (c.exit_code != 0) {
-    throw Error(arguments.front() + (c.exit_code < 0 ? std::string(" was killed by a signal") : " exited with " + std::to_string(c.exit_code)) +
-                (c.output.empty() ? "" : ": " + c.output.substr(0, 400)));
+    throw Error(
+        arguments.front() +
+        (c.exit_code < 0 ? std::string(" was killed by a signal") : " exited with " + std::to_string(c.exit_code)) +
+        (c.output.empty() ? "" : ": " + c.output.substr(0, 400)));
   }
   return c.output.substr(0, c.output.find('\n'));
 }

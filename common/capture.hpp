@@ -6,9 +6,9 @@
 namespace guda {
 
 struct Captured {
-  int exit_code = -1;        ///< -1: killed by a signal or by the time limit
+  int exit_code = -1;  ///< -1: killed by a signal or by the time limit
   bool timed_out = false;
-  std::string output;        ///< stdout and stderr as they came, at most 1 MB
+  std::string output;  ///< stdout and stderr as they came, at most 1 MB
 };
 
 /// Runs `arguments` (program first, looked up on PATH) with an empty standard input. A program that has not ended after

@@ -16,12 +16,13 @@ struct Word {
   ErrorClass error;
 };
 constexpr std::array kTargetWords{
-    Word{"crash", Fault::crash, ErrorClass::crash},        Word{"hang", Fault::stop, ErrorClass::crash},
-    Word{"nan", Fault::report, ErrorClass::divergence},    Word{"oom", Fault::report, ErrorClass::out_of_memory},
-    Word{"io", Fault::report, ErrorClass::io},             Word{"device", Fault::report, ErrorClass::device},
+    Word{"crash", Fault::crash, ErrorClass::crash},     Word{"hang", Fault::stop, ErrorClass::crash},
+    Word{"nan", Fault::report, ErrorClass::divergence}, Word{"oom", Fault::report, ErrorClass::out_of_memory},
+    Word{"io", Fault::report, ErrorClass::io},          Word{"device", Fault::report, ErrorClass::device},
 };
 constexpr const char* kWords =
-    "seed=N; kill, stop, slow, agent, torn, coordinator=SHARE (0 to 1); crash, hang, nan, oom, io, device=LABEL[@DEVICE]";
+    "seed=N; kill, stop, slow, agent, torn, coordinator=SHARE (0 to 1); crash, hang, nan, oom, io, "
+    "device=LABEL[@DEVICE]";
 
 /// Uniform in [0, 1), a function of its arguments.
 double uniform(std::uint64_t seed, std::string_view what, std::string_view label, std::uint32_t number) {
@@ -53,9 +54,12 @@ ChaosSpec parse_chaos(const std::string& text) {
     const std::size_t equals = word.find('=');
     if (equals == std::string::npos) throw Error("--chaos: '" + word + "' is not WORD=VALUE. Words: " + kWords);
     const std::string name = word.substr(0, equals), value = word.substr(equals + 1);
-    const std::array<std::pair<const char*, double*>, 6> shares{{{"kill", &chaos.kill}, {"stop", &chaos.stop}, {"slow", &chaos.slow},
-                                                               {"agent", &chaos.agent}, {"torn", &chaos.torn},
-                                                               {"coordinator", &chaos.coordinator}}};
+    const std::array<std::pair<const char*, double*>, 6> shares{{{"kill", &chaos.kill},
+                                                                 {"stop", &chaos.stop},
+                                                                 {"slow", &chaos.slow},
+                                                                 {"agent", &chaos.agent},
+                                                                 {"torn", &chaos.torn},
+                                                                 {"coordinator", &chaos.coordinator}}};
     bool known = false;
     for (const auto& [share, target] : shares) {
       if (name != share) continue;
@@ -81,12 +85,14 @@ ChaosSpec parse_chaos(const std::string& text) {
   return chaos;
 }
 
-std::optional<Injection> injection_for(const ChaosSpec& chaos, std::string_view label, std::uint32_t attempt, std::string_view device) {
+std::optional<Injection> injection_for(const ChaosSpec& chaos, std::string_view label, std::uint32_t attempt,
+                                       std::string_view device) {
   for (const ChaosSpec::Target& t : chaos.targets) {
-    if ((t.label == "*" || label.find(t.label) != std::string_view::npos) && device.ends_with(t.device)) return Injection{t.fault, t.error, 0};
+    if ((t.label == "*" || label.find(t.label) != std::string_view::npos) && device.ends_with(t.device))
+      return Injection{t.fault, t.error, 0};
   }
-  const std::array<std::pair<double, Fault>, 4> shares{{{chaos.kill, Fault::kill}, {chaos.stop, Fault::stop}, {chaos.slow, Fault::slow},
-                                                       {chaos.agent, Fault::agent}}};
+  const std::array<std::pair<double, Fault>, 4> shares{
+      {{chaos.kill, Fault::kill}, {chaos.stop, Fault::stop}, {chaos.slow, Fault::slow}, {chaos.agent, Fault::agent}}};
   double u = uniform(chaos.seed, "attempt", label, attempt);
   for (const auto& [share, fault] : shares) {
     if (u < share) return Injection{fault, ErrorClass::crash, uniform(chaos.seed, "moment", label, attempt)};

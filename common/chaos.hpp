@@ -1,6 +1,6 @@
 #pragma once
-// `guda run --chaos`: faults on purpose, for people who want to trust a cluster before a big sweep and for our own tests.
-// docs/reliability.md explains the words. Everything that is not named here happens to nobody.
+// `guda run --chaos`: faults on purpose, for people who want to trust a cluster before a big sweep and for our own
+// tests. docs/reliability.md explains the words. Everything that is not named here happens to nobody.
 //
 //   seed=7,kill=0.02,stop=0.01,slow=0.05,torn=0.01,agent=0.005,coordinator=0.01      shares, of attempts or of commits
 //   crash=LABEL[@DEVICE],hang=..,nan=..,oom=..,io=..,device=..                       every attempt of the jobs named so
@@ -34,10 +34,10 @@ struct ChaosSpec {
   };
   std::uint64_t seed = 0;
   double kill = 0, stop = 0, slow = 0, agent = 0;  ///< probability per attempt
-  double torn = 0, coordinator = 0;                ///< probability per commit: half a journal record is written, or none, and
-                                                   ///< the coordinator dies
+  double torn = 0, coordinator = 0;  ///< probability per commit: half a journal record is written, or none, and
+                                     ///< the coordinator dies
   std::vector<Target> targets;
-  std::string text;                                ///< as it was written; empty: no chaos
+  std::string text;  ///< as it was written; empty: no chaos
 };
 
 /// Throws Error naming the word that is wrong and those that exist.
@@ -50,8 +50,8 @@ struct Injection {
 };
 
 /// What happens to an attempt. Depends on the seed, the job's label and the attempt only, never on time, rank or order.
-[[nodiscard]] std::optional<Injection> injection_for(const ChaosSpec& chaos, std::string_view label, std::uint32_t attempt,
-                                                     std::string_view device);
+[[nodiscard]] std::optional<Injection> injection_for(const ChaosSpec& chaos, std::string_view label,
+                                                     std::uint32_t attempt, std::string_view device);
 
 enum class CoordinatorFault : unsigned char { none, torn, die };
 /// What happens to the coordinator right after it made this job's result durable in life `epoch`.

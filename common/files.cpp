@@ -13,7 +13,9 @@
 namespace guda {
 namespace {
 
-[[noreturn]] void fail(const std::string& doing, const std::filesystem::path& path) { throw IoError(errno_text(doing, path, errno)); }
+[[noreturn]] void fail(const std::string& doing, const std::filesystem::path& path) {
+  throw IoError(errno_text(doing, path, errno));
+}
 
 /// Removes what a failed writer leaves behind.
 class PartialFile {
@@ -37,17 +39,24 @@ class PartialFile {
 std::string errno_cure(int code) {
   switch (code) {
     case ENOSPC:
-    case EDQUOT: return " (free space or raise the quota, then run the same command again; nothing committed is lost)";
+    case EDQUOT:
+      return " (free space or raise the quota, then run the same command again; nothing committed is lost)";
     case EACCES:
     case EPERM:
-    case EROFS: return " (is it writable for you? chmod or remount it, then run the same command again)";
-    case EIO: return " (the disk or its server reports errors, see dmesg; committed work is safe, run the same command again)";
+    case EROFS:
+      return " (is it writable for you? chmod or remount it, then run the same command again)";
+    case EIO:
+      return " (the disk or its server reports errors, see dmesg; committed work is safe, run the same command again)";
     case ENOLCK:
-    case EOPNOTSUPP: return " (this file system has no such locks: mount it with them, or use another one)";
+    case EOPNOTSUPP:
+      return " (this file system has no such locks: mount it with them, or use another one)";
     case EMFILE:
-    case ENFILE: return " (too many open files: raise ulimit -n)";
-    case ESTALE: return " (the file server forgot it: remount, then run the same command again)";
-    default: return "";
+    case ENFILE:
+      return " (too many open files: raise ulimit -n)";
+    case ESTALE:
+      return " (the file server forgot it: remount, then run the same command again)";
+    default:
+      return "";
   }
 }
 
@@ -116,7 +125,8 @@ void make_directories(const std::filesystem::path& folder) {
   if (code) throw IoError(errno_text("cannot create", folder, code.value()));
 }
 
-void publish_directory(const std::filesystem::path& target, const std::function<void(const std::filesystem::path&)>& write) {
+void publish_directory(const std::filesystem::path& target,
+                       const std::function<void(const std::filesystem::path&)>& write) {
   namespace fs = std::filesystem;
   if (fs::exists(target)) return;
   // A link to an artifact of another run that is gone by now.

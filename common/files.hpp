@@ -50,13 +50,14 @@ void replace_file(const std::filesystem::path& path, std::string_view content, b
 /// Like std::filesystem::create_directories, but throws IoError with the cure.
 void make_directories(const std::filesystem::path& folder);
 
-/// Publishes a directory: `write(partial)` fills it, checksums.json is added (common/checksums.hpp), every file in it is
-/// fsynced, then it is renamed to `target`. An existing target is kept (equal digest means equal content) and the new one
-/// dropped. When anything fails, what was written is removed: a full disk must not stay full of halves.
-void publish_directory(const std::filesystem::path& target, const std::function<void(const std::filesystem::path&)>& write);
+/// Publishes a directory: `write(partial)` fills it, checksums.json is added (common/checksums.hpp), every file in it
+/// is fsynced, then it is renamed to `target`. An existing target is kept (equal digest means equal content) and the
+/// new one dropped. When anything fails, what was written is removed: a full disk must not stay full of halves.
+void publish_directory(const std::filesystem::path& target,
+                       const std::function<void(const std::filesystem::path&)>& write);
 
-/// Writes, syncs and removes a file of `bytes` zeros in `directory`: throws IoError when the disk is full, read-only, over
-/// quota or broken. What a supervisor asks before it starts processes that would fail one after another.
+/// Writes, syncs and removes a file of `bytes` zeros in `directory`: throws IoError when the disk is full, read-only,
+/// over quota or broken. What a supervisor asks before it starts processes that would fail one after another.
 void probe_writable(const std::filesystem::path& directory, std::size_t bytes);
 
 }  // namespace guda

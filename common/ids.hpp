@@ -14,8 +14,8 @@ struct Id {
   constexpr auto operator<=>(const Id&) const = default;
 };
 
-using JobIndex = Id<struct JobTag>;          ///< position in Plan::jobs
-using WorkerId = Id<struct WorkerTag>;       ///< MPI rank of the worker's agent
+using JobIndex = Id<struct JobTag>;     ///< position in Plan::jobs
+using WorkerId = Id<struct WorkerTag>;  ///< MPI rank of the worker's agent
 
 }  // namespace guda
 

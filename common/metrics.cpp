@@ -182,9 +182,7 @@ PerQuery per_query(std::span<const double> gold, std::span<const double> predict
           fit.slope < 0 ? 1.0 : 0.0};
 }
 
-bool lower_is_better(std::string_view metric) noexcept {
-  return metric.starts_with("cal_") || metric == "global_mse";
-}
+bool lower_is_better(std::string_view metric) noexcept { return metric.starts_with("cal_") || metric == "global_mse"; }
 
 bool has_chance(std::string_view metric) noexcept {
   return !metric.starts_with("cal_") && !metric.starts_with("global_");
@@ -298,7 +296,8 @@ double chance(std::string_view metric, std::size_t groups) {
   if (metric == "ndcg5_lin") return chance_ndcg(groups, 5, Gain::linear);
   if (metric == "ndcg10_exp") return chance_ndcg(groups, 10, Gain::exponential);
   if (metric == "ndcg10_lin") return chance_ndcg(groups, 10, Gain::linear);
-  if (metric == "wpra3" || metric == "wpra3_u" || metric == "wpra_all") return groups > 1 ? 0.5 : 0.0;  // every pair is concordant half of the time
+  if (metric == "wpra3" || metric == "wpra3_u" || metric == "wpra_all")
+    return groups > 1 ? 0.5 : 0.0;  // every pair is concordant half of the time
   if (metric == "rbo") {
     double sum = 0, weight = 0.1;
     for (std::size_t d = 1; d <= groups; ++d, weight *= 0.9) sum += weight * static_cast<double>(d) / n;

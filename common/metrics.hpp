@@ -11,14 +11,15 @@
 
 namespace guda::metrics {
 
-/// Names of the metrics that are a mean over queries, in the order of PerQuery. Suffix _u: the variant of UnlearnCanvas where
-/// it differs from CIFAR's. cal_*: after a least-squares fit of each query; cal_negative is the share of queries whose fit
-/// turns the prediction round.
+/// Names of the metrics that are a mean over queries, in the order of PerQuery. Suffix _u: the variant of UnlearnCanvas
+/// where it differs from CIFAR's. cal_*: after a least-squares fit of each query; cal_negative is the share of queries
+/// whose fit turns the prediction round.
 inline constexpr std::array<std::string_view, 20> kPerQuery{
-    "top1",  "top3",  "mrr",        "ndcg3_exp",  "ndcg3_lin", "ndcg5_exp", "ndcg5_lin", "wpra3",   "rbo",     "spearman",
-    "kendall", "top5", "ndcg10_exp", "ndcg10_lin", "wpra3_u",   "wpra_all",  "pearson",   "cal_mse", "cal_mae", "cal_negative"};
-/// Metrics over the whole query x group table: Pearson correlation, which needs magnitudes right, and the mean squared error
-/// and slope of one least-squares fit to all of it.
+    "top1",    "top3",     "mrr",      "ndcg3_exp", "ndcg3_lin", "ndcg5_exp",   "ndcg5_lin",
+    "wpra3",   "rbo",      "spearman", "kendall",   "top5",      "ndcg10_exp",  "ndcg10_lin",
+    "wpra3_u", "wpra_all", "pearson",  "cal_mse",   "cal_mae",   "cal_negative"};
+/// Metrics over the whole query x group table: Pearson correlation, which needs magnitudes right, and the mean squared
+/// error and slope of one least-squares fit to all of it.
 inline constexpr std::string_view kPooled = "pooled_r";
 inline constexpr std::array<std::string_view, 3> kPooledNames{kPooled, "global_mse", "global_slope"};
 using PerQuery = std::array<double, kPerQuery.size()>;

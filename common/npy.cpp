@@ -30,7 +30,8 @@ std::string_view entry(std::string_view header, std::string_view key, const std:
 
 std::vector<std::uint64_t> read_shape(std::string_view text, const std::string& file) {
   const std::size_t close = text.find(')');
-  if (!text.starts_with('(') || close == std::string_view::npos) throw Error(file + ": the NPY header has no shape tuple");
+  if (!text.starts_with('(') || close == std::string_view::npos)
+    throw Error(file + ": the NPY header has no shape tuple");
   text = text.substr(1, close - 1);
   std::vector<std::uint64_t> shape;
   std::uint64_t elements = 1;
@@ -70,7 +71,8 @@ NpyArray read_npy(const std::filesystem::path& path) {
   if (bytes.size() < kPreamble || !bytes.starts_with(kMagic)) {
     throw Error(file + ": no NPY file of version 1.0; write it with numpy.save");
   }
-  const std::size_t length = static_cast<std::uint8_t>(bytes[8]) + std::size_t{256} * static_cast<std::uint8_t>(bytes[9]);
+  const std::size_t length =
+      static_cast<std::uint8_t>(bytes[8]) + std::size_t{256} * static_cast<std::uint8_t>(bytes[9]);
   if (bytes.size() < kPreamble + length) throw Error(file + ": the NPY header is cut");
   const std::string_view header = bytes.substr(kPreamble, length);
   if (!entry(header, "'fortran_order'", file).starts_with("False")) {
@@ -96,18 +98,22 @@ std::string encode_npy(const NpyArray& array) {
   std::uint64_t elements = 1;
   for (const std::uint64_t side : array.shape) elements *= side;
   const std::size_t held = std::visit([](const auto& values) { return values.size(); }, array.values);
-  if (held != elements) throw Bug(fmt::format("an NPY array of {} values has shape ({})", held, fmt::join(array.shape, ", ")));
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", is_float ? "<f4" : "|u1",
-                                   fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
+  if (held != elements)
+    throw Bug(fmt::format("an NPY array of {} values has shape ({})", held, fmt::join(array.shape, ", ")));
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", is_float ? "<f4" : "|u1",
+                  fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
   header.append(63 - (kPreamble + header.size()) % 64, ' ');  // data begins at a multiple of 64 bytes
   header += '\n';
   std::string bytes(kMagic);
   bytes += static_cast<char>(header.size() & 0xff);
   bytes += static_cast<char>(header.size() >> 8);
   bytes += header;
-  std::visit([&](const auto& values) {
-    bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof values[0]);
-  }, array.values);
+  std::visit(
+      [&](const auto& values) {
+        bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof values[0]);
+      },
+      array.values);
   return bytes;
 }
 

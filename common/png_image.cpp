@@ -29,11 +29,12 @@ PngImage read_png(const std::filesystem::path& path) {
   }
   const std::uint64_t pixels = std::uint64_t{codec.image.width} * codec.image.height;
   if (pixels > kMaxPngPixels) {
-    throw Error(fmt::format("{}: {} x {} pixels are more than the {} allowed", file, codec.image.width, codec.image.height,
-                            kMaxPngPixels));
+    throw Error(fmt::format("{}: {} x {} pixels are more than the {} allowed", file, codec.image.width,
+                            codec.image.height, kMaxPngPixels));
   }
   if ((codec.image.format & PNG_FORMAT_FLAG_LINEAR) != 0) throw Error(file + ": has 16 bits a channel; save it with 8");
-  if ((codec.image.format & PNG_FORMAT_FLAG_ALPHA) != 0) throw Error(file + ": has transparency; flatten it onto a background");
+  if ((codec.image.format & PNG_FORMAT_FLAG_ALPHA) != 0)
+    throw Error(file + ": has transparency; flatten it onto a background");
   const bool colour = (codec.image.format & PNG_FORMAT_FLAG_COLOR) != 0;
   codec.image.format = colour ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
   PngImage image{codec.image.width, codec.image.height, colour ? 3U : 1U, {}};
@@ -47,7 +48,8 @@ PngImage read_png(const std::filesystem::path& path) {
 std::string encode_png(const PngImage& image) {
   const std::uint64_t expected = std::uint64_t{image.width} * image.height * image.channels;
   if ((image.channels != 1 && image.channels != 3) || expected == 0 || image.pixels.size() != expected) {
-    throw Bug(fmt::format("a PNG of {} x {} x {} got {} bytes", image.width, image.height, image.channels, image.pixels.size()));
+    throw Bug(fmt::format("a PNG of {} x {} x {} got {} bytes", image.width, image.height, image.channels,
+                          image.pixels.size()));
   }
   Codec codec;
   codec.image.width = image.width;

@@ -9,8 +9,8 @@ namespace guda {
 
 struct PngImage {
   std::uint32_t width = 0, height = 0;
-  std::uint32_t channels = 1;         ///< 1 = grey, 3 = RGB
-  std::vector<std::uint8_t> pixels;   ///< [row, column, channel]
+  std::uint32_t channels = 1;        ///< 1 = grey, 3 = RGB
+  std::vector<std::uint8_t> pixels;  ///< [row, column, channel]
 };
 
 /// Largest picture that is read, in pixels; a file that declares more is refused before anything is allocated.

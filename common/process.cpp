@@ -116,7 +116,7 @@ std::uint64_t process_start_time(pid_t pid) {
 }
 
 int process_user(pid_t pid) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 ? static_cast<int>(info.st_uid) : -1;
 }
 

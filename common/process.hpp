@@ -11,15 +11,16 @@
 namespace guda {
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;       ///< argv, program first
+  std::vector<std::string> arguments;                            ///< argv, program first
   std::vector<std::pair<std::string, std::string>> environment;  ///< added to ours
-  int inherit_fd = -1;                      ///< becomes descriptor 3 of the child
-  std::filesystem::path output;             ///< stdout and stderr are appended there; empty: inherited
-  bool new_group = false;                   ///< own process group (terminal signals do not reach it)
-  bool ignore_usr2 = false;                 ///< from its first instruction on; else SIGUSR2 kills it
+  int inherit_fd = -1;                                           ///< becomes descriptor 3 of the child
+  std::filesystem::path output;  ///< stdout and stderr are appended there; empty: inherited
+  bool new_group = false;        ///< own process group (terminal signals do not reach it)
+  bool ignore_usr2 = false;      ///< from its first instruction on; else SIGUSR2 kills it
 };
 
-/// fork + exec. The child gets SIGKILL when the calling thread's process dies. Throws Error when the program can't start.
+/// fork + exec. The child gets SIGKILL when the calling thread's process dies. Throws Error when the program can't
+/// start.
 [[nodiscard]] pid_t spawn(const SpawnOptions& options);
 
 /// Kernel start time of a process in clock ticks since boot; 0 when there is no such process.

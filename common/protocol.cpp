@@ -5,8 +5,8 @@
 namespace guda {
 namespace {
 
-constexpr std::array kNames{"hello", "beat", "done", "failed", "returned", "ready", "assign", "cancel", "restart", "dismiss", "pulse",
-                            "leaving"};
+constexpr std::array kNames{"hello",  "beat",   "done",    "failed",  "returned", "ready",
+                            "assign", "cancel", "restart", "dismiss", "pulse",    "leaving"};
 static_assert(kNames.size() == std::variant_size_v<Message>);
 
 Json lease_json(const Lease& l) { return Json::array({l.job, l.attempt}); }
@@ -56,16 +56,21 @@ struct Writer {
 
 Message parse(const std::string& type, const Json& j) {
   if (type == "hello") {
-    return message::Hello{j.at("token").get<std::string>(), j.at("node").get<std::string>(), j.at("device").get<std::string>(),
-                          j.at("pid").get<std::uint32_t>()};
+    return message::Hello{j.at("token").get<std::string>(), j.at("node").get<std::string>(),
+                          j.at("device").get<std::string>(), j.at("pid").get<std::uint32_t>()};
   }
   if (type == "beat") {
     const Json& loss = j.at("loss");
-    return message::Beat{j.at("busy").get<bool>(), lease_from(j), j.at("step").get<std::uint64_t>(), j.at("steps").get<std::uint64_t>(),
-                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(), j.at("checkpoint_in").get<double>(),
+    return message::Beat{j.at("busy").get<bool>(),
+                         lease_from(j),
+                         j.at("step").get<std::uint64_t>(),
+                         j.at("steps").get<std::uint64_t>(),
+                         loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>(),
+                         j.at("checkpoint_in").get<double>(),
                          j.at("quiet").get<double>()};
   }
-  if (type == "done") return message::Done{lease_from(j), j.at("seconds").get<double>(), j.at("rows").get<RowsRef>(), j.at("metrics")};
+  if (type == "done")
+    return message::Done{lease_from(j), j.at("seconds").get<double>(), j.at("rows").get<RowsRef>(), j.at("metrics")};
   if (type == "failed") {
     const auto error = j.at("error").get<unsigned>();
     if (error > static_cast<unsigned>(ErrorClass::bug)) throw Error("unknown error class in a message");
@@ -110,7 +115,8 @@ std::string encode(const Message& message) {
   std::visit(Writer{j}, message);
   // Foreign text (exception messages of libraries) may not be UTF-8: replace rather than throw.
   std::string bytes = j.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (bytes.size() > kMaxMessage) throw Bug("message '" + std::string(kNames[message.index()]) + "' is larger than the protocol allows");
+  if (bytes.size() > kMaxMessage)
+    throw Bug("message '" + std::string(kNames[message.index()]) + "' is larger than the protocol allows");
   return bytes;
 }
 

@@ -32,7 +32,7 @@ namespace message {
 
 // agent -> coordinator
 struct Hello {
-  std::string token;   ///< of this life; wrong tokens are ignored
+  std::string token;  ///< of this life; wrong tokens are ignored
   std::string node, device;
   std::uint32_t pid = 0;
 };
@@ -42,7 +42,7 @@ struct Beat {
   std::uint64_t step = 0, steps = 0;
   double loss = 0;
   double checkpoint_in = 0;  ///< s to the next planned checkpoint; 0: the job keeps none
-  double quiet = 0;    ///< agent -> coordinator: s since the worker process last said something or used CPU time
+  double quiet = 0;          ///< agent -> coordinator: s since the worker process last said something or used CPU time
 };
 struct Done {
   Lease lease;
@@ -61,7 +61,7 @@ struct Returned {  ///< handed back on request; not a failure
 struct Leaving {  ///< the agent gives up: its worker does not start, or it was told to end
   std::string text;
 };
-struct Ready {};   ///< worker -> agent: its process is up
+struct Ready {};  ///< worker -> agent: its process is up
 
 // coordinator -> agent (-> worker)
 struct Assign {
@@ -76,8 +76,9 @@ struct Pulse {};    ///< the coordinator is alive
 
 }  // namespace message
 
-using Message = std::variant<message::Hello, message::Beat, message::Done, message::Failed, message::Returned, message::Ready,
-                             message::Assign, message::Cancel, message::Restart, message::Dismiss, message::Pulse, message::Leaving>;
+using Message = std::variant<message::Hello, message::Beat, message::Done, message::Failed, message::Returned,
+                             message::Ready, message::Assign, message::Cancel, message::Restart, message::Dismiss,
+                             message::Pulse, message::Leaving>;
 
 [[nodiscard]] std::string encode(const Message& message);
 /// Throws Error for anything that is not exactly one well-formed message.

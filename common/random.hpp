@@ -23,7 +23,8 @@ namespace guda {
 }
 
 /// Uniform in [0, bound); advances `counter` by one or more (rejection keeps it exactly uniform). bound > 0.
-[[nodiscard]] constexpr std::uint64_t random_below(std::uint64_t seed, std::uint64_t& counter, std::uint64_t bound) noexcept {
+[[nodiscard]] constexpr std::uint64_t random_below(std::uint64_t seed, std::uint64_t& counter,
+                                                   std::uint64_t bound) noexcept {
   const std::uint64_t unfair = (0 - bound) % bound;  // 2^64 mod bound
   while (true) {
     const std::uint64_t bits = random_bits(seed, counter++);

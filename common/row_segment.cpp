@@ -21,18 +21,21 @@ RowSegmentWriter::RowSegmentWriter(const std::filesystem::path& file) : file_(fi
   sync_directory(file.parent_path());
 }
 
-RowsRef RowSegmentWriter::append(const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const float> losses) {
+RowsRef RowSegmentWriter::append(const Digest& job, std::uint32_t rows, std::uint32_t columns,
+                                 std::span<const float> losses) {
   return append_record(RowKind::losses, job, rows, columns, std::as_bytes(losses));
 }
 
-RowsRef RowSegmentWriter::append(const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const double> scores) {
+RowsRef RowSegmentWriter::append(const Digest& job, std::uint32_t rows, std::uint32_t columns,
+                                 std::span<const double> scores) {
   return append_record(RowKind::scores, job, rows, columns, std::as_bytes(scores));
 }
 
 RowsRef RowSegmentWriter::append_record(RowKind kind, const Digest& job, std::uint32_t rows, std::uint32_t columns,
                                         std::span<const std::byte> payload) {
   const std::size_t value_size = kind == RowKind::losses ? sizeof(float) : sizeof(double);
-  if (payload.size() != std::size_t{rows} * columns * value_size || job.hex.size() != 32) throw Bug("row record of the wrong shape");
+  if (payload.size() != std::size_t{rows} * columns * value_size || job.hex.size() != 32)
+    throw Bug("row record of the wrong shape");
   RowRecordHeader header;
   header.kind = kind;
   header.rows = rows;
@@ -55,15 +58,17 @@ RowsRef RowSegmentWriter::append_record(RowKind kind, const Digest& job, std::ui
     fd_ = Fd();
     throw;
   }
-  return {file_.filename().string(), static_cast<std::uint64_t>(offset), record.size(), crc32_of(std::as_bytes(std::span(record)))};
+  return {file_.filename().string(), static_cast<std::uint64_t>(offset), record.size(),
+          crc32_of(std::as_bytes(std::span(record)))};
 }
 
 RowRecord read_row_record(const std::filesystem::path& rows_folder, const RowsRef& where) {
   const auto file = rows_folder / where.segment;
   // A segment name comes from a message or the journal: it must stay inside the folder.
-  if (where.segment.empty() || where.segment.find('/') != std::string::npos) throw Error("bad segment name '" + where.segment + "'");
+  if (where.segment.empty() || where.segment.find('/') != std::string::npos)
+    throw Error("bad segment name '" + where.segment + "'");
   const Fd fd = open_file(file, O_RDONLY);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) throw IoError(errno_text("cannot look at", file, errno));
   const auto size = static_cast<std::uint64_t>(info.st_size);
   // Compared without a sum: a corrupt reference must not wrap around, nor make us allocate what it asks for.
@@ -71,7 +76,8 @@ RowRecord read_row_record(const std::filesystem::path& rows_folder, const RowsRe
     throw IoError("row record beyond the end of " + file.string());
   }
   std::string record(where.length, '\0');
-  if (::pread(fd.get(), record.data(), record.size(), static_cast<off_t>(where.offset)) != static_cast<ssize_t>(record.size())) {
+  if (::pread(fd.get(), record.data(), record.size(), static_cast<off_t>(where.offset)) !=
+      static_cast<ssize_t>(record.size())) {
     throw IoError("short read in " + file.string());
   }
   RowRecordHeader header;
@@ -79,8 +85,9 @@ RowRecord read_row_record(const std::filesystem::path& rows_folder, const RowsRe
   const std::size_t value_size = header.kind == RowKind::losses ? sizeof(float) : sizeof(double);
   const std::size_t payload = record.size() - sizeof header;
   const std::uint64_t cells = std::uint64_t{header.rows} * header.columns;
-  if (crc32_of(std::as_bytes(std::span(record))) != where.crc || header.magic != RowRecordHeader{}.magic || header.version != 1 ||
-      (header.kind != RowKind::losses && header.kind != RowKind::scores) || payload % value_size != 0 || payload / value_size != cells) {
+  if (crc32_of(std::as_bytes(std::span(record))) != where.crc || header.magic != RowRecordHeader{}.magic ||
+      header.version != 1 || (header.kind != RowKind::losses && header.kind != RowKind::scores) ||
+      payload % value_size != 0 || payload / value_size != cells) {
     throw IoError("damaged row record at byte " + std::to_string(where.offset) + " of " + file.string());
   }
   RowRecord result{Digest{std::string(header.job.data(), header.job.size())}, header.rows, header.columns, {}, {}};

@@ -21,7 +21,7 @@ struct RowRecordHeader {
   RowKind kind{};
   std::uint32_t rows = 0, columns = 0;
   std::uint32_t payload_crc = 0;
-  std::array<char, 32> job{};        ///< digest in hex
+  std::array<char, 32> job{};  ///< digest in hex
 };
 static_assert(sizeof(RowRecordHeader) == 56);
 
@@ -38,19 +38,23 @@ struct RowRecord {
 class RowSegmentWriter {
  public:
   explicit RowSegmentWriter(const std::filesystem::path& file);
-  /// Appends, fsyncs, and says where the record lies. Throws IoError (disk full, failed sync): nothing is referenced, what
-  /// was written is cut off again, and the next append opens the file anew.
-  [[nodiscard]] RowsRef append(const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const float> losses);
-  [[nodiscard]] RowsRef append(const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const double> scores);
+  /// Appends, fsyncs, and says where the record lies. Throws IoError (disk full, failed sync): nothing is referenced,
+  /// what was written is cut off again, and the next append opens the file anew.
+  [[nodiscard]] RowsRef append(const Digest& job, std::uint32_t rows, std::uint32_t columns,
+                               std::span<const float> losses);
+  [[nodiscard]] RowsRef append(const Digest& job, std::uint32_t rows, std::uint32_t columns,
+                               std::span<const double> scores);
 
  private:
-  RowsRef append_record(RowKind kind, const Digest& job, std::uint32_t rows, std::uint32_t columns, std::span<const std::byte> payload);
+  RowsRef append_record(RowKind kind, const Digest& job, std::uint32_t rows, std::uint32_t columns,
+                        std::span<const std::byte> payload);
 
   std::filesystem::path file_;
   Fd fd_;
 };
 
-/// Reads and verifies the record. Throws IoError when it is missing, short or damaged (on a network file system: retry).
+/// Reads and verifies the record. Throws IoError when it is missing, short or damaged (on a network file system:
+/// retry).
 [[nodiscard]] RowRecord read_row_record(const std::filesystem::path& rows_folder, const RowsRef& where);
 
 }  // namespace guda

@@ -35,10 +35,10 @@ struct DtypeRow {
   const char* name;
   std::size_t size;
 };
-constexpr std::array kDtypes{DtypeRow{Dtype::f64, "F64", 8},   DtypeRow{Dtype::f32, "F32", 4},
-                             DtypeRow{Dtype::f16, "F16", 2},   DtypeRow{Dtype::bf16, "BF16", 2},
-                             DtypeRow{Dtype::i64, "I64", 8},   DtypeRow{Dtype::i32, "I32", 4},
-                             DtypeRow{Dtype::u8, "U8", 1},     DtypeRow{Dtype::boolean, "BOOL", 1}};
+constexpr std::array kDtypes{DtypeRow{Dtype::f64, "F64", 8}, DtypeRow{Dtype::f32, "F32", 4},
+                             DtypeRow{Dtype::f16, "F16", 2}, DtypeRow{Dtype::bf16, "BF16", 2},
+                             DtypeRow{Dtype::i64, "I64", 8}, DtypeRow{Dtype::i32, "I32", 4},
+                             DtypeRow{Dtype::u8, "U8", 1},   DtypeRow{Dtype::boolean, "BOOL", 1}};
 
 const DtypeRow& row_of(Dtype dtype) noexcept { return kDtypes[static_cast<std::size_t>(dtype)]; }
 
@@ -122,7 +122,7 @@ const char* to_string(Dtype dtype) noexcept { return row_of(dtype).name; }
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)) {
   const Fd fd = open_file(path_, O_RDONLY);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     throw IoError(path_.string() + " is not a regular file");
   }
@@ -163,7 +163,8 @@ void SafetensorsFile::fail(const std::string& what) const {
 void SafetensorsFile::read_header() {
   const std::string_view file(reinterpret_cast<const char*>(map_), size_);
   if (looks_like_pickle(path_, file.substr(0, 8))) {
-    throw Error(path_.string() + ": is a pickle, which can run code when it is read, and is refused. Cure: convert it with "
+    throw Error(path_.string() +
+                ": is a pickle, which can run code when it is read, and is refused. Cure: convert it with "
                 "save_pretrained(..., safe_serialization=True)");
   }
   if (size_ < kPrefix) fail(fmt::format("has only {} bytes, too few for a safetensors file", size_));
@@ -237,7 +238,8 @@ std::span<const std::byte> SafetensorsFile::bytes(const std::string& name) const
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {
   std::sort(tensors.begin(), tensors.end(), [](const TensorToWrite& a, const TensorToWrite& b) {
-    return std::tuple(size_of(b.dtype), std::string_view(a.name)) < std::tuple(size_of(a.dtype), std::string_view(b.name));
+    return std::tuple(size_of(b.dtype), std::string_view(a.name)) <
+           std::tuple(size_of(a.dtype), std::string_view(b.name));
   });
   Json header = Json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;

@@ -1,6 +1,6 @@
 #pragma once
-// Safetensors files (https://github.com/huggingface/safetensors): the only weight format that is read, since it can hold
-// nothing but numbers. Everything in the header is checked before anything is used.
+// Safetensors files (https://github.com/huggingface/safetensors): the only weight format that is read, since it can
+// hold nothing but numbers. Everything in the header is checked before anything is used.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -27,9 +27,9 @@ struct TensorEntry {
 /// (our own files are only ever replaced by rename).
 class SafetensorsFile {
  public:
-  /// Throws IoError when the file can't be read; Error, naming the file and the cure, when it is a pickle, or its header is
-  /// longer than 64 MiB or than the file, or is not JSON of the known shape, or a tensor has an unknown dtype, overlaps,
-  /// leaves a gap, or does not have the bytes of its shape.
+  /// Throws IoError when the file can't be read; Error, naming the file and the cure, when it is a pickle, or its
+  /// header is longer than 64 MiB or than the file, or is not JSON of the known shape, or a tensor has an unknown
+  /// dtype, overlaps, leaves a gap, or does not have the bytes of its shape.
   explicit SafetensorsFile(std::filesystem::path path);
   SafetensorsFile(SafetensorsFile&& other) noexcept;
   SafetensorsFile& operator=(SafetensorsFile&& other) noexcept;
@@ -59,8 +59,8 @@ struct TensorToWrite {
   std::span<const std::byte> bytes;
 };
 
-/// Replaces `path` whole and durably. Widest type first, then by name, so that equal content gives equal bytes and every
-/// tensor is aligned. Throws IoError; Bug when names repeat or bytes do not fit the shape.
+/// Replaces `path` whole and durably. Widest type first, then by name, so that equal content gives equal bytes and
+/// every tensor is aligned. Throws IoError; Bug when names repeat or bytes do not fit the shape.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -13,8 +13,8 @@
 namespace guda::jobs {
 namespace {
 
-constexpr double kLeastSpread = 0.1;    // two runs on a quiet machine differ by so much
-constexpr double kNoFlops = 0.2;        // s of jobs that are not counted in FLOPs
+constexpr double kLeastSpread = 0.1;  // two runs on a quiet machine differ by so much
+constexpr double kNoFlops = 0.2;      // s of jobs that are not counted in FLOPs
 
 }  // namespace
 
@@ -24,17 +24,22 @@ Json to_json(const Calibration& calibration) {
     Json models = Json::object();
     for (const auto& [key, model] : device.models) {
       Json classes = Json::object();
-      for (const auto& [name, rate] : model.classes) classes[name] = {{"fixed_seconds", rate.fixed}, {"flops", rate.flops}, {"spread", rate.spread}};
+      for (const auto& [name, rate] : model.classes)
+        classes[name] = {{"fixed_seconds", rate.fixed}, {"flops", rate.flops}, {"spread", rate.spread}};
       models[key] = {{"macs", model.macs}, {"classes", classes}};
     }
-    devices[kind] = {{"measured_at", device.measured_at}, {"workers", device.workers}, {"device_memory", device.device_memory}, {"models", models}};
+    devices[kind] = {{"measured_at", device.measured_at},
+                     {"workers", device.workers},
+                     {"device_memory", device.device_memory},
+                     {"models", models}};
   }
   return {{"schema", 1}, {"devices", devices}};
 }
 
 Calibration calibration_from_json(const Json& json) {
   try {
-    if (json.at("schema") != 1) throw Error("calibration of another version of guda. Cure: guda doctor --calibrate measures again.");
+    if (json.at("schema") != 1)
+      throw Error("calibration of another version of guda. Cure: guda doctor --calibrate measures again.");
     Calibration calibration;
     for (const auto& [kind, d] : json.at("devices").items()) {
       DeviceCalibration& device = calibration[kind];
@@ -45,26 +50,31 @@ Calibration calibration_from_json(const Json& json) {
         ModelCalibration& model = device.models[key];
         m.at("macs").get_to(model.macs);
         for (const auto& [name, r] : m.at("classes").items()) {
-          const Rate rate{r.at("fixed_seconds").get<double>(), r.at("flops").get<double>(), r.at("spread").get<double>()};
-          if (!(rate.fixed >= 0) || !(rate.flops > 0) || !(rate.spread >= 0)) throw Error("a measured rate of '" + name + "' is not positive");
+          const Rate rate{r.at("fixed_seconds").get<double>(), r.at("flops").get<double>(),
+                          r.at("spread").get<double>()};
+          if (!(rate.fixed >= 0) || !(rate.flops > 0) || !(rate.spread >= 0))
+            throw Error("a measured rate of '" + name + "' is not positive");
           model.classes[name] = rate;
         }
       }
     }
     return calibration;
   } catch (const Json::exception& e) {
-    throw Error(std::string("this is no calibration file: ") + e.what() + ". Cure: delete it; guda doctor --calibrate writes a new one.");
+    throw Error(std::string("this is no calibration file: ") + e.what() +
+                ". Cure: delete it; guda doctor --calibrate writes a new one.");
   }
 }
 
 std::string model_key(const Json& model) { return digest_of(model.dump()).hex; }
 
 double assumed_flops(const std::string& device_kind) {
-  // A GPU at about a fifth of what the smaller data-centre cards reach in float32 through tensor cores: small batches keep it there.
+  // A GPU at about a fifth of what the smaller data-centre cards reach in float32 through tensor cores: small batches
+  // keep it there.
   return device_kind.starts_with("cuda") ? 10e12 : kAssumedFlops;
 }
 
-CostPredictor::CostPredictor(const DeviceCalibration* device, const Json& model, const std::string& device_kind) : assumed_rate_(assumed_flops(device_kind)) {
+CostPredictor::CostPredictor(const DeviceCalibration* device, const Json& model, const std::string& device_kind)
+    : assumed_rate_(assumed_flops(device_kind)) {
   const double macs = unet2d_macs(model);
   double nearest = std::numeric_limits<double>::infinity();
   if (device != nullptr) {
@@ -78,14 +88,18 @@ CostPredictor::CostPredictor(const DeviceCalibration* device, const Json& model,
   }
   const std::string size = fmt::format("{:.4g} MMAC per forward", macs / 1e6);
   if (model_ == nullptr) {
-    basis_ = fmt::format("assumed: {:.0f} GFLOP/s per worker, {}; the range is a factor of two. Cure: guda doctor --calibrate --experiment FILE measures {}",
-                         assumed_rate_ / 1e9, size, device_kind);
+    basis_ = fmt::format(
+        "assumed: {:.0f} GFLOP/s per worker, {}; the range is a factor of two. Cure: guda doctor --calibrate "
+        "--experiment FILE measures {}",
+        assumed_rate_ / 1e9, size, device_kind);
     return;
   }
   distance_ = std::max(0.0, nearest);
   basis_ = fmt::format("measured on {} ({}), {}", device_kind, device->measured_at, size);
   if (nearest >= 0) {
-    basis_ += fmt::format("; of another model ({:.4g} MMAC): guda doctor --calibrate --experiment FILE measures this one", model_->macs / 1e6);
+    basis_ +=
+        fmt::format("; of another model ({:.4g} MMAC): guda doctor --calibrate --experiment FILE measures this one",
+                    model_->macs / 1e6);
   }
 }
 

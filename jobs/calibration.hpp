@@ -13,20 +13,20 @@ namespace guda::jobs {
 
 /// One cost class of one model on one device kind.
 struct Rate {
-  double fixed = 0;        ///< s per job that do not depend on its size
-  double flops = 0;        ///< FLOP/s of one worker while all workers of the node are busy
-  double spread = 0;       ///< relative, between workers and repetitions: (largest - smallest) / mean
+  double fixed = 0;   ///< s per job that do not depend on its size
+  double flops = 0;   ///< FLOP/s of one worker while all workers of the node are busy
+  double spread = 0;  ///< relative, between workers and repetitions: (largest - smallest) / mean
 };
 
 struct ModelCalibration {
-  double macs = 0;                       ///< of one forward: finds the nearest model when there is none of our own
-  std::map<std::string, Rate> classes;   ///< by cost_class()
+  double macs = 0;                      ///< of one forward: finds the nearest model when there is none of our own
+  std::map<std::string, Rate> classes;  ///< by cost_class()
 };
 
 struct DeviceCalibration {
-  std::string measured_at;               ///< UTC
-  std::uint32_t workers = 0;             ///< that were busy at once
-  std::uint64_t device_memory = 0;       ///< bytes; 0: not known
+  std::string measured_at;                         ///< UTC
+  std::uint32_t workers = 0;                       ///< that were busy at once
+  std::uint64_t device_memory = 0;                 ///< bytes; 0: not known
   std::map<std::string, ModelCalibration> models;  ///< by model_key()
 };
 
@@ -48,7 +48,8 @@ struct Cost {
 /// Predicts jobs of one experiment on one kind of device.
 class CostPredictor {
  public:
-  /// `device` may be nullptr: nothing is measured, FLOPs are divided by an assumed rate and the range is a factor of two.
+  /// `device` may be nullptr: nothing is measured, FLOPs are divided by an assumed rate and the range is a factor of
+  /// two.
   CostPredictor(const DeviceCalibration* device, const Json& model, const std::string& device_kind);
   [[nodiscard]] Cost of(const JobSpec& job) const;
   /// What the numbers rest on, for people.
@@ -57,7 +58,7 @@ class CostPredictor {
 
  private:
   const ModelCalibration* model_ = nullptr;
-  double assumed_rate_ = 0, distance_ = 0;   // distance: |log2| between our model's MACs and the measured one's
+  double assumed_rate_ = 0, distance_ = 0;  // distance: |log2| between our model's MACs and the measured one's
   std::string basis_;
 };
 

@@ -31,7 +31,8 @@ std::vector<std::string> read_class_names(const fs::path& file) {
     if (!line.empty()) names.push_back(line);
   }
   if (names.empty() || names.size() > kMostClasses) {
-    throw Error(fmt::format("{}: names {} classes; one name a line is wanted, 1 to {}", file.string(), names.size(), kMostClasses));
+    throw Error(fmt::format("{}: names {} classes; one name a line is wanted, 1 to {}", file.string(), names.size(),
+                            kMostClasses));
   }
   return names;
 }
@@ -53,8 +54,10 @@ std::vector<fs::path> data_batches(const fs::path& folder) {
   }
   if (failed) throw IoError(fmt::format("cannot read the folder {}: {}", folder.string(), failed.message()));
   if (found.empty()) {
-    throw Error(fmt::format("{}: holds no data_batch_<number>.bin; dataset.path must be the folder cifar-10-batches-bin of the "
-                            "binary version of CIFAR-10", folder.string()));
+    throw Error(
+        fmt::format("{}: holds no data_batch_<number>.bin; dataset.path must be the folder cifar-10-batches-bin of the "
+                    "binary version of CIFAR-10",
+                    folder.string()));
   }
   std::vector<fs::path> files;
   for (auto& [number, file] : found) files.push_back(std::move(file));
@@ -85,18 +88,24 @@ void append_batch(Dataset& data, const fs::path& file, std::uint32_t side) {
   const std::string bytes = read_file(file);
   const std::size_t records = bytes.size() / kRecord, rest = bytes.size() % kRecord;
   if (rest != 0 || records == 0) {
-    throw Error(fmt::format("{}: {} bytes are {} records of {} bytes and {} bytes more: the file is truncated or no CIFAR-10 batch; "
-                            "fetch it again", file.string(), bytes.size(), records, kRecord, rest));
+    throw Error(fmt::format(
+        "{}: {} bytes are {} records of {} bytes and {} bytes more: the file is truncated or no CIFAR-10 batch; "
+        "fetch it again",
+        file.string(), bytes.size(), records, kRecord, rest));
   }
   if (records > kMostRecords) {
-    throw Error(fmt::format("{}: is over-long, {} records where a batch has at most {}; fetch it again, or split it into several "
-                            "data_batch_<number>.bin", file.string(), records, kMostRecords));
+    throw Error(fmt::format(
+        "{}: is over-long, {} records where a batch has at most {}; fetch it again, or split it into several "
+        "data_batch_<number>.bin",
+        file.string(), records, kMostRecords));
   }
   for (std::size_t i = 0; i < records; ++i) {
     const auto* const record = reinterpret_cast<const std::uint8_t*>(bytes.data()) + i * kRecord;
     if (record[0] >= data.class_names.size()) {
-      throw Error(fmt::format("{}: record {} (from 0): the label {} is out of range, batches.meta.txt names {} classes (0..{}); fetch "
-                              "both files again", file.string(), i, record[0], data.class_names.size(), data.class_names.size() - 1));
+      throw Error(fmt::format(
+          "{}: record {} (from 0): the label {} is out of range, batches.meta.txt names {} classes (0..{}); fetch "
+          "both files again",
+          file.string(), i, record[0], data.class_names.size(), data.class_names.size() - 1));
     }
     data.labels.push_back(record[0]);
     append_pixels(record + 1, side, data.pixels);
@@ -108,7 +117,8 @@ void append_batch(Dataset& data, const fs::path& file, std::uint32_t side) {
 Dataset read_cifar10(const fs::path& folder, std::uint32_t side, std::uint32_t& training_items) {
   if (side == 0) side = kSide;
   if (side > kSide || kSide % side != 0 || side < 4) {
-    throw Error(fmt::format("dataset.side: images of 32 x 32 can't be averaged to {} pixels a side; known are 32, 16, 8 and 4", side));
+    throw Error(fmt::format(
+        "dataset.side: images of 32 x 32 can't be averaged to {} pixels a side; known are 32, 16, 8 and 4", side));
   }
   Dataset data;
   data.shape = {kChannels, side, side};

@@ -29,35 +29,25 @@ This page is made by `guda config-reference` from the schema in `jobs/experiment
 
 template <class T>
 std::string type_of(const Field& field) {
-  if constexpr (std::is_same_v<T, bool>)
-    return "bool";
-  else if constexpr (std::is_integral_v<T>)
-    return "integer";
-  else if constexpr (std::is_floating_point_v<T>)
-    return "number";
-  else if constexpr (std::is_same_v<T, std::filesystem::path>)
-    return "path";
+  if constexpr (std::is_same_v<T, bool>) return "bool";
+  else if constexpr (std::is_integral_v<T>) return "integer";
+  else if constexpr (std::is_floating_point_v<T>) return "number";
+  else if constexpr (std::is_same_v<T, std::filesystem::path>) return "path";
   else if constexpr (std::is_same_v<T, std::string>)
     return field.choices.empty() ? field.name_rule.empty() ? "text" : "name" : "choice";
   else if constexpr (kIsList<T>)
     return Section<typename T::value_type> ? "list" : "list of " + type_of<typename T::value_type>(field) + "s";
-  else
-    return "section";
+  else return "section";
 }
 
 template <class T>
 std::string default_of(const Field& field, const T& value) {
   if (!field.by_default.empty()) return std::string(field.by_default);
-  if constexpr (std::is_same_v<T, bool>)
-    return value ? "`true`" : "`false`";
-  else if constexpr (std::is_arithmetic_v<T>)
-    return fmt::format("`{}`", value);
-  else if constexpr (std::is_same_v<T, std::string>)
-    return fmt::format("`{}`", value);
-  else if constexpr (std::is_same_v<T, std::vector<std::uint64_t>>)
-    return fmt::format("`[{}]`", value.at(0));
-  else
-    return "-";
+  if constexpr (std::is_same_v<T, bool>) return value ? "`true`" : "`false`";
+  else if constexpr (std::is_arithmetic_v<T>) return fmt::format("`{}`", value);
+  else if constexpr (std::is_same_v<T, std::string>) return fmt::format("`{}`", value);
+  else if constexpr (std::is_same_v<T, std::vector<std::uint64_t>>) return fmt::format("`[{}]`", value.at(0));
+  else return "-";
 }
 
 template <class T>
@@ -87,10 +77,8 @@ struct Table {
     if constexpr (Section<T>) {
       section(field, key, member, "");
     } else if constexpr (kIsList<T>) {
-      if constexpr (Section<typename T::value_type>)
-        section(field, key, typename T::value_type{}, "[]");
-      else
-        row(field, member);
+      if constexpr (Section<typename T::value_type>) section(field, key, typename T::value_type{}, "[]");
+      else row(field, member);
     } else if constexpr (std::is_same_v<T, Json>) {
       model(field, key);
     } else {
@@ -125,7 +113,8 @@ struct Table {
 
   void model(const Field& field, const std::string& key) {
     below += fmt::format(
-        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`, CIFAR-10 images 3.\n\n| key | type | default | allowed | "
+        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`, CIFAR-10 images 3.\n\n| key | type | "
+        "default | allowed | "
         "meaning |\n|---|---|---|---|---|\n",
         key, field.meaning);
     for (const UnetKey& unet : kUnetKeys) {

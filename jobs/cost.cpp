@@ -11,7 +11,8 @@ namespace {
 double conv(double in, double out, double kernel, double pixels) { return in * out * kernel * kernel * pixels; }
 
 double resnet(double in, double out, double pixels, double embedding) {
-  return conv(in, out, 3, pixels) + conv(out, out, 3, pixels) + (in == out ? 0 : conv(in, out, 1, pixels)) + embedding * out;
+  return conv(in, out, 3, pixels) + conv(out, out, 3, pixels) + (in == out ? 0 : conv(in, out, 1, pixels)) +
+         embedding * out;
 }
 
 double attention(double channels, double pixels) {
@@ -70,7 +71,9 @@ void walk_unet2d(const Json& config, Visit&& visit) {
   visit.conv(width, config.value("out_channels", 3.0), pixels, Skip::none);
 }
 
-double embedding_width(const Json& config) { return 4 * config.value("block_out_channels", std::vector<double>{224}).front(); }
+double embedding_width(const Json& config) {
+  return 4 * config.value("block_out_channels", std::vector<double>{224}).front();
+}
 
 struct Macs {
   double embedding = 0, total = 0;
@@ -83,12 +86,14 @@ struct Parameters {
   double embedding = 0, total = 0;
   void conv(double in, double out, double, Skip) { total += in * out * 9 + out; }
   void resnet(double in, double out, double, Skip) {
-    total += 2 * in + in * out * 9 + out + embedding * out + out + 2 * out + out * out * 9 + out + (in == out ? 0 : in * out + out);
+    total += 2 * in + in * out * 9 + out + embedding * out + out + 2 * out + out * out * 9 + out +
+             (in == out ? 0 : in * out + out);
   }
   void attention(double channels, double, Skip) { total += 2 * channels + 4 * (channels * channels + channels); }
 };
 
-/// Numbers kept: inputs of every convolution, linear layer, norm and activation (the fused norm + SiLU keeps its input only).
+/// Numbers kept: inputs of every convolution, linear layer, norm and activation (the fused norm + SiLU keeps its input
+/// only).
 struct Kept {
   double backward = 0, skipped = 0, forward = 0;
   std::vector<double> stack;
@@ -132,7 +137,8 @@ double unet2d_parameters(const Json& config) {
   const auto first = config.value("block_out_channels", std::vector<double>{224}).front();
   const Json classes = config.value("num_class_embeds", Json());
   const double table = classes.is_number() ? classes.get<double>() * embedding : 0;
-  return parameters.total + (embedding / 4 * embedding + embedding) + (embedding * embedding + embedding) + table + 2 * first;
+  return parameters.total + (embedding / 4 * embedding + embedding) + (embedding * embedding + embedding) + table +
+         2 * first;
 }
 
 Activations unet2d_activations(const Json& config) {
@@ -149,11 +155,15 @@ double job_memory(const JobSpec& job, const Json& model) {
       [&](const auto& work) -> double {
         using T = std::decay_t<decltype(work)>;
         if constexpr (std::is_same_v<T, TrainSpec>) {
-          return kBytes * (5 * parameters + per_image.backward * work.training.batch);  // weights, gradient, two moments, EMA
+          return kBytes *
+                 (5 * parameters + per_image.backward * work.training.batch);  // weights, gradient, two moments, EMA
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
-          return kBytes * (5 * parameters + per_image.backward * (work.unlearn.retain_batch + work.unlearn.forget_batch));  // EMA's place: teacher
+          return kBytes * (5 * parameters + per_image.backward * (work.unlearn.retain_batch +
+                                                                  work.unlearn.forget_batch));  // EMA's place: teacher
         } else if constexpr (std::is_same_v<T, SampleSpec>) {
-          return work.from.empty() ? 0 : kBytes * (parameters + per_image.forward * std::min(work.set.sampler.batch, work.set.count));
+          return work.from.empty()
+                     ? 0
+                     : kBytes * (parameters + per_image.forward * std::min(work.set.sampler.batch, work.set.count));
         } else if constexpr (std::is_same_v<T, ScoreSpec>) {
           return kBytes * (parameters + per_image.forward * work.batch);
         } else {
@@ -174,7 +184,9 @@ double job_flops(const JobSpec& job) {
   return job.cost * kAssumedFlops;
 }
 
-double forward_seconds(const Json& config, double forwards) { return 2 * unet2d_macs(config) * forwards / kAssumedFlops; }
+double forward_seconds(const Json& config, double forwards) {
+  return 2 * unet2d_macs(config) * forwards / kAssumedFlops;
+}
 
 double training_seconds(const Json& config, double images) { return 3 * forward_seconds(config, images); }
 

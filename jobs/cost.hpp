@@ -1,5 +1,6 @@
 #pragma once
-// Predicted device-seconds of a job: FLOPs of the model times an assumed rate, refitted by the scheduler from finished jobs.
+// Predicted device-seconds of a job: FLOPs of the model times an assumed rate, refitted by the scheduler from finished
+// jobs.
 #include <cstdint>
 #include <string>
 

@@ -37,7 +37,8 @@ std::string read_text(const fs::path& file) {
     if (n == 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(n));
     if (text.size() > kMaxTextBytes) {
-      throw Error(fmt::format("{}: more than {} MiB of text; this is no digits file", file.string(), kMaxTextBytes >> 20));
+      throw Error(
+          fmt::format("{}: more than {} MiB of text; this is no digits file", file.string(), kMaxTextBytes >> 20));
     }
   }
   if (!gzeof(in.get())) throw Error(fmt::format("{}: the gzip data ends early; fetch the file again", file.string()));
@@ -54,8 +55,8 @@ void append_row(Dataset& data, std::string_view row, const std::string& where) {
     const auto [next, error] = std::from_chars(at, end, value);
     const unsigned limit = column + 1 < columns ? kLevels - 1 : kDigitClasses - 1;
     if (error != std::errc{}) {
-      throw Error(fmt::format("{}: column {} of {} is no whole number; a row is 64 pixels 0..16 and a label 0..9", where,
-                              column + 1, columns));
+      throw Error(fmt::format("{}: column {} of {} is no whole number; a row is 64 pixels 0..16 and a label 0..9",
+                              where, column + 1, columns));
     }
     if (value > limit) {
       throw Error(fmt::format("{}: column {} is {}, more than {}; a row is 64 pixels 0..16 and a label 0..9", where,
@@ -93,8 +94,8 @@ Dataset read_digits(const fs::path& file) {
   return data;
 }
 
-/// Of the first `candidates` items `config.train` become training items. Held out is the rest of them or, where the data
-/// set has items of its own for that, those.
+/// Of the first `candidates` items `config.train` become training items. Held out is the rest of them or, where the
+/// data set has items of its own for that, those.
 void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std::uint32_t candidates) {
   const auto items = static_cast<std::uint32_t>(data.labels.size());
   if (config.train == 0 || config.train > candidates) {
@@ -111,7 +112,8 @@ void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std
 
 Digest content_of(const Dataset& data) {
   Json names = data.class_names;
-  std::string bytes = fmt::format("{},{},{}/{}/{}", data.shape[0], data.shape[1], data.shape[2], data.levels, names.dump());
+  std::string bytes =
+      fmt::format("{},{},{}/{}/{}", data.shape[0], data.shape[1], data.shape[2], data.levels, names.dump());
   const auto append = [&bytes](const auto& values) {
     const std::size_t count = values.size();
     bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
@@ -133,7 +135,8 @@ Dataset load_dataset(const DatasetConfig& config) {
     data = read_digits(file);
     split(data, config, file, static_cast<std::uint32_t>(data.labels.size()));
   } else if (config.kind == "cifar10") {
-    if (config.path.empty()) throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");
+    if (config.path.empty())
+      throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");
     std::uint32_t training_items = 0;
     data = read_cifar10(config.path, config.side, training_items);
     split(data, config, config.path, training_items);

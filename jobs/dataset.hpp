@@ -11,14 +11,14 @@
 namespace guda::jobs {
 
 struct Dataset {
-  std::array<std::uint32_t, 3> shape{};      ///< channels, height, width of one image
-  std::uint32_t levels = 256;                ///< grey levels per channel: byte b means x = 2 b/(levels-1) - 1
-  std::vector<std::uint8_t> pixels;          ///< [item, channel, row, column]
-  std::vector<std::uint32_t> labels;         ///< [item] class index
+  std::array<std::uint32_t, 3> shape{};  ///< channels, height, width of one image
+  std::uint32_t levels = 256;            ///< grey levels per channel: byte b means x = 2 b/(levels-1) - 1
+  std::vector<std::uint8_t> pixels;      ///< [item, channel, row, column]
+  std::vector<std::uint32_t> labels;     ///< [item] class index
   std::vector<std::string> class_names;
-  std::vector<std::uint32_t> train;          ///< item indices in the order of the seeded permutation
+  std::vector<std::uint32_t> train;  ///< item indices in the order of the seeded permutation
   std::vector<std::uint32_t> held_out;
-  Digest content;                            ///< of shape, levels, pixels, labels and split
+  Digest content;  ///< of shape, levels, pixels, labels and split
 
   [[nodiscard]] std::size_t image_size() const { return std::size_t{shape[0]} * shape[1] * shape[2]; }
 };

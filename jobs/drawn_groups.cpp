@@ -19,7 +19,8 @@ using Items = std::vector<std::uint32_t>;
 Items shuffled(Items items, const SeedPath& seed) {
   std::sort(items.begin(), items.end());
   Items result;
-  for (const std::uint32_t i : random_permutation(static_cast<std::uint32_t>(items.size()), seed.value())) result.push_back(items[i]);
+  for (const std::uint32_t i : random_permutation(static_cast<std::uint32_t>(items.size()), seed.value()))
+    result.push_back(items[i]);
   return result;
 }
 
@@ -29,7 +30,8 @@ std::vector<Items> classes_of(const Dataset& dataset, const SeedPath& seed) {
   for (const std::uint32_t item : dataset.train) classes.at(dataset.labels.at(item)).push_back(item);
   for (std::size_t c = 0; c < classes.size(); ++c) {
     if (classes[c].empty()) {
-      throw Error(fmt::format("groups.by: the class '{}' has no training item; raise dataset.train", dataset.class_names[c]));
+      throw Error(
+          fmt::format("groups.by: the class '{}' has no training item; raise dataset.train", dataset.class_names[c]));
     }
     classes[c] = shuffled(std::move(classes[c]), seed / dataset.class_names[c]);
   }
@@ -55,12 +57,14 @@ std::vector<Group> noisy(const GroupsConfig& config, const Dataset& dataset, con
   for (const Items& items : classes) smallest = std::min(smallest, items.size());
   const std::size_t block = rounded(config.noise * static_cast<double>(smallest)) / n;
   if (n < 2 || block == 0 || block * n > smallest) {
-    throw Error(fmt::format("groups.noise: {} of the smallest class ({} items) can't be cut into {} equal blocks; choose at least {:.3f}",
-                            config.noise, smallest, n, static_cast<double>(n) / static_cast<double>(smallest)));
+    throw Error(fmt::format(
+        "groups.noise: {} of the smallest class ({} items) can't be cut into {} equal blocks; choose at least {:.3f}",
+        config.noise, smallest, n, static_cast<double>(n) / static_cast<double>(smallest)));
   }
   std::vector<Group> groups;
   for (std::uint32_t c = 0; c < n; ++c) {
-    groups.push_back({dataset.class_names[c], {classes[c].begin() + static_cast<std::ptrdiff_t>(block * n), classes[c].end()}});
+    groups.push_back(
+        {dataset.class_names[c], {classes[c].begin() + static_cast<std::ptrdiff_t>(block * n), classes[c].end()}});
   }
   for (std::uint32_t b = 0; b < n; ++b) {
     const Items destination = derangement(n, seed / "derangement" / std::to_string(b));
@@ -88,10 +92,11 @@ std::vector<Group> redundant(const GroupsConfig& config, const Dataset& dataset,
   std::vector<Group> groups;
   const std::vector<Items> classes = classes_of(dataset, seed);
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    const auto cut = classes[c].begin() + static_cast<std::ptrdiff_t>(rounded(config.share * static_cast<double>(classes[c].size())));
+    const auto cut = classes[c].begin() +
+                     static_cast<std::ptrdiff_t>(rounded(config.share * static_cast<double>(classes[c].size())));
     if (cut == classes[c].end()) {
-      throw Error(fmt::format("groups.share: {} of the {} items of class '{}' leave no second part; lower it", config.share,
-                              classes[c].size(), dataset.class_names[c]));
+      throw Error(fmt::format("groups.share: {} of the {} items of class '{}' leave no second part; lower it",
+                              config.share, classes[c].size(), dataset.class_names[c]));
     }
     groups.push_back({dataset.class_names[c] + "_a", {classes[c].begin(), cut}});
     groups.push_back({dataset.class_names[c] + "_b", {cut, classes[c].end()}});
@@ -107,7 +112,8 @@ std::vector<Group> unequal(const GroupsConfig& config, const Dataset& dataset, c
     const double place = classes.size() > 1 ? static_cast<double>(c) / static_cast<double>(classes.size() - 1) : 0;
     const std::size_t size = rounded(largest * std::pow(config.ratio, -place));
     if (size == 0) {
-      throw Error(fmt::format("groups.ratio: {} leaves nothing of class '{}'; lower it", config.ratio, dataset.class_names[c]));
+      throw Error(
+          fmt::format("groups.ratio: {} leaves nothing of class '{}'; lower it", config.ratio, dataset.class_names[c]));
     }
     classes[c].resize(std::min(size, classes[c].size()));
     groups.push_back({dataset.class_names[c], std::move(classes[c])});
@@ -123,7 +129,8 @@ std::vector<Group> drawn_groups(const GroupsConfig& config, const Dataset& datas
   if (config.by == "random") return random_subsets(config, dataset, seed);
   if (config.by == "redundant") return redundant(config, dataset, seed);
   if (config.by == "unequal") return unequal(config, dataset, seed);
-  throw Error(fmt::format("groups.by: '{}' is not known; known: class, manifest, noisy, random, redundant, unequal", config.by));
+  throw Error(fmt::format("groups.by: '{}' is not known; known: class, manifest, noisy, random, redundant, unequal",
+                          config.by));
 }
 
 }  // namespace guda::jobs

@@ -6,8 +6,10 @@
 
 namespace guda::jobs {
 
-/// groups.by of these forms, over training items; each is a function of the seed and the data set. Items are in no order.
-///  noisy: the classes, after `noise` of each went to other classes. The leavers of a class are shuffled and cut into as many
+/// groups.by of these forms, over training items; each is a function of the seed and the data set. Items are in no
+/// order.
+///  noisy: the classes, after `noise` of each went to other classes. The leavers of a class are shuffled and cut into
+///  as many
 ///   equal blocks as there are classes; for each block number a random derangement of the classes says where the blocks
 ///   go. Every class gives and gets equally many, nobody keeps its class, sizes stay (methods.md 11.4).
 ///  random: `count` subsets of `fraction` of the training items, drawn independently: they overlap.

@@ -11,11 +11,11 @@
 namespace guda::jobs {
 
 struct DatasetConfig {
-  std::string kind = "digits";     ///< digits | cifar10
-  std::filesystem::path path;      ///< digits: empty = the data set shipped with guda; cifar10: folder of *.bin
-  std::uint32_t train = 1500;      ///< training items taken from the seeded permutation; the rest is held out
-  std::uint64_t split_seed = 0;    ///< seed of that permutation
-  std::uint32_t side = 0;          ///< cifar10: averaged down to so many pixels a side; 0 = 32, as stored
+  std::string kind = "digits";   ///< digits | cifar10
+  std::filesystem::path path;    ///< digits: empty = the data set shipped with guda; cifar10: folder of *.bin
+  std::uint32_t train = 1500;    ///< training items taken from the seeded permutation; the rest is held out
+  std::uint64_t split_seed = 0;  ///< seed of that permutation
+  std::uint32_t side = 0;        ///< cifar10: averaged down to so many pixels a side; 0 = 32, as stored
 };
 
 struct GroupsConfig {
@@ -34,8 +34,8 @@ struct DiffusionConfig {
   std::string schedule = "squaredcos_cap_v2";  ///< linear | scaled_linear | squaredcos_cap_v2
   double beta_start = 1e-4;                    ///< linear and scaled_linear only
   double beta_end = 0.02;
-  std::string prediction = "epsilon";          ///< epsilon | v_prediction | sample
-  std::string tables = "float64";              ///< float64 | float32 (rounded as diffusers' are)
+  std::string prediction = "epsilon";  ///< epsilon | v_prediction | sample
+  std::string tables = "float64";      ///< float64 | float32 (rounded as diffusers' are)
 };
 
 struct OptimizerConfig {  ///< AdamW
@@ -50,31 +50,31 @@ struct TrainingConfig {
   std::uint32_t steps = 600;
   std::uint32_t batch = 64;
   OptimizerConfig optimizer{.lr = 4e-3};
-  std::uint32_t warmup_steps = 50;      ///< linear
-  std::string decay = "cosine";         ///< cosine (half-cosine to 0 at the last step) | constant
-  std::uint32_t horizon = 0;            ///< last step of the decay, if it is not `steps`; 0 = it is
-  double clip = 1.0;                    ///< global gradient norm; 0 = off
-  double ema_max_decay = 0.995;         ///< decay = min(this, (1+n)/(10+n)); 0 = raw weights are used
-  bool stratified_timesteps = true;     ///< one t per stratum of the batch instead of independent draws
+  std::uint32_t warmup_steps = 50;   ///< linear
+  std::string decay = "cosine";      ///< cosine (half-cosine to 0 at the last step) | constant
+  std::uint32_t horizon = 0;         ///< last step of the decay, if it is not `steps`; 0 = it is
+  double clip = 1.0;                 ///< global gradient norm; 0 = off
+  double ema_max_decay = 0.995;      ///< decay = min(this, (1+n)/(10+n)); 0 = raw weights are used
+  bool stratified_timesteps = true;  ///< one t per stratum of the batch instead of independent draws
   bool horizontal_flip = false;
 };
 
 struct SamplerConfig {
-  std::string kind = "ddim";            ///< ddim | ddpm | dpmsolver++
+  std::string kind = "ddim";  ///< ddim | ddpm | dpmsolver++
   std::uint32_t steps = 100;
-  double eta = 1.0;                     ///< ddim only
-  bool clamp = true;                    ///< clamp the predicted x0 to [-1, 1]
-  std::uint32_t grey_levels = 17;       ///< round the sample to this many levels of [-1, 1]; 0 = off
+  double eta = 1.0;                ///< ddim only
+  bool clamp = true;               ///< clamp the predicted x0 to [-1, 1]
+  std::uint32_t grey_levels = 17;  ///< round the sample to this many levels of [-1, 1]; 0 = off
   std::uint32_t batch = 64;
 };
 
 struct QuerySetConfig {
-  std::string name = "generated";       ///< generated | real | ...
-  std::string kind = "generated";       ///< generated (from the full model) | held_out | images
-  std::string role = "reported";        ///< reported | tuning (settings were chosen on it: never a result)
-  std::uint32_t count = 256;            ///< generated: how many; held_out: at most this many
-  std::uint32_t first = 0;              ///< held_out: leaves out so many held-out items
-  SamplerConfig sampler;                ///< generated only
+  std::string name = "generated";             ///< generated | real | ...
+  std::string kind = "generated";             ///< generated (from the full model) | held_out | images
+  std::string role = "reported";              ///< reported | tuning (settings were chosen on it: never a result)
+  std::uint32_t count = 256;                  ///< generated: how many; held_out: at most this many
+  std::uint32_t first = 0;                    ///< held_out: leaves out so many held-out items
+  SamplerConfig sampler;                      ///< generated only
   std::vector<std::filesystem::path> images;  ///< images only
 };
 
@@ -82,57 +82,57 @@ struct ScoringConfig {
   std::uint32_t first_timestep = 10;
   std::uint32_t last_timestep = 990;
   std::uint32_t stride = 20;
-  std::uint32_t draws = 1;              ///< independent noise draws per timestep within each draw set
-  std::uint32_t block = 1024;           ///< queries per Score job
-  std::uint32_t batch = 256;            ///< rows (query, slot) per forward; part of the numerics
+  std::uint32_t draws = 1;     ///< independent noise draws per timestep within each draw set
+  std::uint32_t block = 1024;  ///< queries per Score job
+  std::uint32_t batch = 256;   ///< rows (query, slot) per forward; part of the numerics
 };
 
 struct UnlearnConfig {
-  std::string op = "retrack_exact";     ///< a row of worker/unlearn kOperators
+  std::string op = "retrack_exact";  ///< a row of worker/unlearn kOperators
   std::uint32_t steps = 100;
   std::uint32_t retain_batch = 32;
   std::uint32_t forget_batch = 32;
   OptimizerConfig optimizer{.lr = 1e-3};
   std::uint32_t warmup_steps = 5;
   std::string decay = "cosine";
-  std::uint32_t horizon = 0;            ///< as training's
+  std::uint32_t horizon = 0;  ///< as training's
   double clip = 1.0;
-  double forget_weight = 0.1;           ///< lambda in MSE_retain + lambda MSE_forget
+  double forget_weight = 0.1;               ///< lambda in MSE_retain + lambda MSE_forget
   std::string forget_scaling = "constant";  ///< constant | proportional (lambda * n_k/n_r * groups)
-  double strength = 1.0;                ///< factor of the weights that ifu, siss and fisher derive from n_k/n_r
-  bool horizontal_flip = false;         ///< mirror half of the images; neighbours are sought in both orientations
-  std::uint32_t neighbours = 10;        ///< K of retrack_*; 0 = all retain items
-  double kl_cap = 1.0;                  ///< retrack_clipped: correction norm <= sqrt(2 kl_cap)
-  double minsnr_gamma = 5.0;            ///< retrack_minsnr: weight min(SNR, gamma)/SNR
-  std::string preserve = "standard";    ///< standard (denoising) | distillation (to the full model)
-  double rho = 1.0;                     ///< ifu: quadratic term on forget images
-  double guidance = 7.5;                ///< esd: w in teacher + w (teacher - noise)
-  double gradient_cap = 0.1;            ///< siss: largest forget gradient norm, in norms of the retain gradient; 0 = off
-  double damping = 0.1;                 ///< fisher: added to the diagonal, in units of its mean
-  double guard_temperature = 0;         ///< GUARD weights of forget images; 0 = off, all weigh 1
+  double strength = 1.0;                    ///< factor of the weights that ifu, siss and fisher derive from n_k/n_r
+  bool horizontal_flip = false;             ///< mirror half of the images; neighbours are sought in both orientations
+  std::uint32_t neighbours = 10;            ///< K of retrack_*; 0 = all retain items
+  double kl_cap = 1.0;                      ///< retrack_clipped: correction norm <= sqrt(2 kl_cap)
+  double minsnr_gamma = 5.0;                ///< retrack_minsnr: weight min(SNR, gamma)/SNR
+  std::string preserve = "standard";        ///< standard (denoising) | distillation (to the full model)
+  double rho = 1.0;                         ///< ifu: quadratic term on forget images
+  double guidance = 7.5;                    ///< esd: w in teacher + w (teacher - noise)
+  double gradient_cap = 0.1;     ///< siss: largest forget gradient norm, in norms of the retain gradient; 0 = off
+  double damping = 0.1;          ///< fisher: added to the diagonal, in units of its mean
+  double guard_temperature = 0;  ///< GUARD weights of forget images; 0 = off, all weigh 1
 };
 
 struct MethodConfig {
-  std::string name;                     ///< unique; letters, digits, '_'; names results.h5 data sets
-  std::string method;                   ///< a row of jobs/methods kMethods: logo | guda | random | pixel_cosine | knn
-  std::uint64_t seed = 0;               ///< logo: 0 = the run's streams; others = another retraining; random: its draw
-  UnlearnConfig unlearn;                ///< guda only
-  std::uint32_t k = 5;                  ///< knn only
+  std::string name;        ///< unique; letters, digits, '_'; names results.h5 data sets
+  std::string method;      ///< a row of jobs/methods kMethods: logo | guda | random | pixel_cosine | knn
+  std::uint64_t seed = 0;  ///< logo: 0 = the run's streams; others = another retraining; random: its draw
+  UnlearnConfig unlearn;   ///< guda only
+  std::uint32_t k = 5;     ///< knn only
 };
 
 struct WeightingConfig {
   std::string name = "elbo";
-  std::string kind = "elbo";            ///< elbo | flat | min_snr | custom
-  std::uint32_t t_min = 0;              ///< inclusive
-  std::uint32_t t_max = 4294967295U;    ///< exclusive
-  double gamma = 5.0;                   ///< min_snr: weight min(SNR, gamma)/SNR
+  std::string kind = "elbo";               ///< elbo | flat | min_snr | custom
+  std::uint32_t t_min = 0;                 ///< inclusive
+  std::uint32_t t_max = 4294967295U;       ///< exclusive
+  double gamma = 5.0;                      ///< min_snr: weight min(SNR, gamma)/SNR
   std::vector<std::uint32_t> timesteps{};  ///< custom: ascending; weights between them are interpolated linearly
-  std::vector<double> weights{};        ///< custom: one per timestep; constant beyond both ends
+  std::vector<double> weights{};           ///< custom: one per timestep; constant beyond both ends
 };
 
 struct ComparisonConfig {
-  std::string reference = "logo";       ///< name of the oracle
-  std::string second_reference;         ///< name of another LOGO seed: gives the ceiling; empty = none
+  std::string reference = "logo";           ///< name of the oracle
+  std::string second_reference;             ///< name of another LOGO seed: gives the ceiling; empty = none
   std::vector<WeightingConfig> weightings;  ///< default: elbo, and mid = elbo weights with 10 % <= t < 90 % of T
   std::uint32_t bootstrap = 1000;
   double confidence = 0.95;
@@ -140,13 +140,13 @@ struct ComparisonConfig {
 };
 
 struct ResourcesConfig {
-  std::uint32_t workers = 0;            ///< 0 = one per GPU, or per CPU core divided by threads
-  std::uint32_t threads = 1;            ///< compute threads per worker; part of the numerics
-  std::string device = "cpu";           ///< cpu | cuda
+  std::uint32_t workers = 0;   ///< 0 = one per GPU, or per CPU core divided by threads
+  std::uint32_t threads = 1;   ///< compute threads per worker; part of the numerics
+  std::string device = "cpu";  ///< cpu | cuda
 };
 
 struct RetentionConfig {
-  std::string keep = "weights";         ///< scores | queries+scores | weights | all
+  std::string keep = "weights";  ///< scores | queries+scores | weights | all
 };
 
 struct Experiment {
@@ -154,7 +154,7 @@ struct Experiment {
   std::vector<std::uint64_t> seeds{0};  ///< run seeds: each has its own full model, queries and counterfactuals
   DatasetConfig dataset;
   GroupsConfig groups;
-  Json model = Json::object();          ///< UNet2DModel config with diffusers' keys
+  Json model = Json::object();  ///< UNet2DModel config with diffusers' keys
   DiffusionConfig diffusion;
   TrainingConfig training;
   std::vector<QuerySetConfig> queries;

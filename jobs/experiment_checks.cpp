@@ -50,7 +50,9 @@ class Checks {
   }
 
   /// " (the default)" when the file does not say it.
-  [[nodiscard]] const char* by_default(const Path& path) const { return locate(root_, path).written ? "" : " (the default)"; }
+  [[nodiscard]] const char* by_default(const Path& path) const {
+    return locate(root_, path).written ? "" : " (the default)";
+  }
 
   template <class Entry>
   void unique_names(const std::string& list, const std::vector<Entry>& entries) {
@@ -74,18 +76,19 @@ class Checks {
 
   void data() {
     const auto& path = e_.dataset.path;
-    rule(!path.empty() && !exists(path), {"dataset", "path"},
-         [&] {
-           return fmt::format("there is no {}{}", path.string(),
-                              e_.dataset.kind == "cifar10" ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
-                                                           : "");
-         });
+    rule(!path.empty() && !exists(path), {"dataset", "path"}, [&] {
+      return fmt::format("there is no {}{}", path.string(),
+                         e_.dataset.kind == "cifar10"
+                             ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
+                             : "");
+    });
     const bool digits = e_.dataset.kind == "digits";
     rule(digits && e_.dataset.train >= kDigits && path.empty(), {"dataset", "train"}, [&] {
       return fmt::format("{} of the {} digits leave none to hold out; use 1500", e_.dataset.train, kDigits);
     });
     rule(!digits && path.empty(), {"dataset", "path"},
-         [] { return "wants the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt"; }, {{"dataset", "kind"}});
+         [] { return "wants the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt"; },
+         {{"dataset", "kind"}});
     const std::uint32_t side = e_.dataset.side;
     rule(side != 0 && side != 4 && side != 8 && side != 16 && side != 32, {"dataset", "side"},
          [&] { return fmt::format("{} does not divide the 32 pixels of a side; choose 32, 16, 8 or 4", side); });
@@ -108,18 +111,20 @@ class Checks {
     const std::int64_t wanted = digits ? 1 : 3;
     const auto channels = e_.model.value("in_channels", std::int64_t{3});
     rule(channels != wanted, {"model", "in_channels"}, [&] {
-      return fmt::format("is {}{}, but {} have {} channel{}", channels, by_default({"model", "in_channels"}), what, wanted,
-                         wanted == 1 ? "" : "s");
+      return fmt::format("is {}{}, but {} have {} channel{}", channels, by_default({"model", "in_channels"}), what,
+                         wanted, wanted == 1 ? "" : "s");
     });
     const Json size = e_.model.value("sample_size", Json());
     const bool fits = size.is_null() || size == side || size == Json{side, side};
     rule(!fits, {"model", "sample_size"},
-         [&] { return fmt::format("is {}, but {} are {} x {}", size.dump(), what, side, side); }, {{"dataset", "side"}});
+         [&] { return fmt::format("is {}, but {} are {} x {}", size.dump(), what, side, side); },
+         {{"dataset", "side"}});
     const auto blocks = e_.model.contains("block_out_channels") ? e_.model["block_out_channels"].size() : 4;
     std::size_t most = 1;
     for (std::uint32_t pixels = side; pixels > 1; pixels /= 2) ++most;
     rule(blocks > most, {"model", "block_out_channels"}, [&] {
-      return fmt::format("has {} entries, but {} x {} images can be halved {} times: at most {}", blocks, side, side, most - 1, most);
+      return fmt::format("has {} entries, but {} x {} images can be halved {} times: at most {}", blocks, side, side,
+                         most - 1, most);
     });
   }
 
@@ -148,7 +153,10 @@ class Checks {
     section.push_back("horizon");
     steps_path.push_back("steps");
     rule(value != 0 && value < steps, section,
-         [&] { return fmt::format("{} is before the last of {} steps; leave it out, or choose {} or more", value, steps, steps); },
+         [&] {
+           return fmt::format("{} is before the last of {} steps; leave it out, or choose {} or more", value, steps,
+                              steps);
+         },
          {steps_path});
   }
 
@@ -177,16 +185,21 @@ class Checks {
                                 by_default(at({"sampler", "steps"})), e_.diffusion.timesteps);
            },
            {{"diffusion", "timesteps"}});
-      rule(q.kind == "generated" && q.sampler.kind == "dpmsolver++" && q.sampler.steps == e_.diffusion.timesteps, at({"sampler", "steps"}),
-           [&] { return fmt::format("DPM-Solver++ takes fewer steps than diffusion.timesteps, {}", e_.diffusion.timesteps); },
+      rule(q.kind == "generated" && q.sampler.kind == "dpmsolver++" && q.sampler.steps == e_.diffusion.timesteps,
+           at({"sampler", "steps"}),
+           [&] {
+             return fmt::format("DPM-Solver++ takes fewer steps than diffusion.timesteps, {}", e_.diffusion.timesteps);
+           },
            {{"diffusion", "timesteps"}});
       for (std::size_t k = 0; q.kind == "held_out" && k < i; ++k) {
         const auto& other = e_.queries[k];
-        const bool apart = std::uint64_t{q.first} + q.count <= other.first || std::uint64_t{other.first} + other.count <= q.first;
+        const bool apart =
+            std::uint64_t{q.first} + q.count <= other.first || std::uint64_t{other.first} + other.count <= q.first;
         rule(other.kind == "held_out" && other.role != q.role && !apart, at({"first"}), [&] {
-          return fmt::format("held-out items {}..{} overlap those of '{}', {}..{}, but one set is for tuning: choose disjoint ranges",
-                             q.first, std::uint64_t{q.first} + q.count - 1, other.name, other.first,
-                             std::uint64_t{other.first} + other.count - 1);
+          return fmt::format(
+              "held-out items {}..{} overlap those of '{}', {}..{}, but one set is for tuning: choose disjoint ranges",
+              q.first, std::uint64_t{q.first} + q.count - 1, other.name, other.first,
+              std::uint64_t{other.first} + other.count - 1);
         });
       }
       rule(q.kind == "images" && q.images.empty(), at({"images"}),
@@ -326,14 +339,17 @@ class Checks {
     const auto at = [&](const char* key) { return Path{here[0], here[1], here[2], key}; };
     rule(w.timesteps.empty(), at("timesteps"), [] { return "wants at least one timestep, because the kind is custom"; },
          {at("kind")});
-    rule(w.weights.size() != w.timesteps.size(), at("weights"), [&] {
-      return fmt::format("has {} numbers for {} timesteps; give one for each", w.weights.size(), w.timesteps.size());
-    }, {at("timesteps")});
+    rule(w.weights.size() != w.timesteps.size(), at("weights"),
+         [&] {
+           return fmt::format("has {} numbers for {} timesteps; give one for each", w.weights.size(),
+                              w.timesteps.size());
+         },
+         {at("timesteps")});
     const auto falls = std::adjacent_find(w.timesteps.begin(), w.timesteps.end(), std::greater_equal<>());
     rule(falls != w.timesteps.end(), at("timesteps"),
          [&] { return fmt::format("must ascend, but {} is followed by {}", *falls, *std::next(falls)); });
-    rule(!w.weights.empty() && std::all_of(w.weights.begin(), w.weights.end(), [](double x) { return x == 0; }), at("weights"),
-         [] { return "are all 0; one must not be"; });
+    rule(!w.weights.empty() && std::all_of(w.weights.begin(), w.weights.end(), [](double x) { return x == 0; }),
+         at("weights"), [] { return "are all 0; one must not be"; });
   }
 
   [[nodiscard]] bool scores_within(const WeightingConfig& w) const {

@@ -35,10 +35,8 @@ void diff_maps(const std::string& at, const Map& before, const Map& after, std::
   const auto shown = [](const Json& value) { return value.is_structured() ? std::string() : " " + value.dump(); };
   for (const auto& [key, value] : before) {
     const auto found = after.find(key);
-    if (found == after.end())
-      lines.push_back(fmt::format("{}: removed{}", path(key), shown(value)));
-    else
-      diff(path(key), value, found->second, lines);
+    if (found == after.end()) lines.push_back(fmt::format("{}: removed{}", path(key), shown(value)));
+    else diff(path(key), value, found->second, lines);
   }
   for (const auto& [key, value] : after) {
     if (!before.contains(key)) lines.push_back(fmt::format("{}: added{}", path(key), shown(value)));
@@ -54,8 +52,7 @@ void diff(const std::string& at, const Json& before, const Json& after, std::vec
     if (old_names == new_names)
       lines.push_back(
           fmt::format("{}: order {} -> {}", at, Json(names_of(before)).dump(), Json(names_of(after)).dump()));
-    else
-      diff_maps(at, old_names, new_names, lines);
+    else diff_maps(at, old_names, new_names, lines);
   } else {
     lines.push_back(fmt::format("{}: {} -> {}", at, before.dump(), after.dump()));
   }

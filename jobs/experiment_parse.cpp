@@ -145,10 +145,8 @@ void parse_path(const Node& node, const std::string& at, fs::path& value, const 
 template <class T>
 void parse_number(const Field& field, const Node& node, const std::string& at, T& value, const Context& context) {
   const auto read = [&] {
-    if constexpr (std::is_floating_point_v<T>)
-      return config::read_double(node);
-    else
-      return config::read_unsigned(node);
+    if constexpr (std::is_floating_point_v<T>) return config::read_double(node);
+    else return config::read_unsigned(node);
   }();
   if (!read) return context.issues.add(node.at, at, read.wrong);
   const auto number = static_cast<double>(read.value);
@@ -196,10 +194,8 @@ void parse(const Field& field, const Node& node, const std::string& at, T& value
     value = read_unet_config(node, at, context.issues);
   } else if constexpr (std::is_same_v<T, bool>) {
     const auto read = config::read_bool(node);
-    if (read)
-      value = read.value;
-    else
-      context.issues.add(node.at, at, read.wrong);
+    if (read) value = read.value;
+    else context.issues.add(node.at, at, read.wrong);
   } else if constexpr (std::is_arithmetic_v<T>) {
     parse_number(field, node, at, value, context);
   } else if constexpr (std::is_same_v<T, std::string>) {

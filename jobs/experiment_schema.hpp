@@ -59,12 +59,13 @@ void describe(Visit& visit, ConfigOf<DatasetConfig> auto& c) {
               .meaning = "where it is; cifar10: the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt",
               .by_default = "digits: the data set shipped with guda"},
         c.path);
-  visit(Field{.key = "train",
-              .meaning = "training items, taken from a seeded permutation; the rest is held out (cifar10: only the test "
-                         "batch is, where there is one)",
-              .min = 2,
-              .unit = "items"},
-        c.train);
+  visit(
+      Field{.key = "train",
+            .meaning = "training items, taken from a seeded permutation; the rest is held out (cifar10: only the test "
+                       "batch is, where there is one)",
+            .min = 2,
+            .unit = "items"},
+      c.train);
   visit(Field{.key = "split_seed", .meaning = "seed of that permutation"}, c.split_seed);
   visit(Field{.key = "side",
               .meaning = "images are averaged down to so many pixels a side: 16, 8 or 4; 0 = 32 as stored",
@@ -78,9 +79,10 @@ void describe(Visit& visit, ConfigOf<DatasetConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
   visit(Field{.key = "by",
-              .meaning = "what makes a group: the items of one class; the lists of a manifest; classes after a share of each "
-                         "changed places (noisy); random subsets; the two parts of a class split at random (redundant); "
-                         "random parts of classes, each smaller than the one before (unequal)",
+              .meaning =
+                  "what makes a group: the items of one class; the lists of a manifest; classes after a share of each "
+                  "changed places (noisy); random subsets; the two parts of a class split at random (redundant); "
+                  "random parts of classes, each smaller than the one before (unequal)",
               .choices = "class|manifest|noisy|random|redundant|unequal"},
         c.by);
   visit(Field{.key = "manifest",
@@ -96,7 +98,8 @@ void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
               .only_values = "noisy|random|redundant|unequal"},
         c.seed);
   visit(Field{.key = "noise",
-              .meaning = "share of each class that goes to other classes, in equal blocks by random derangements; group sizes stay",
+              .meaning = "share of each class that goes to other classes, in equal blocks by random derangements; "
+                         "group sizes stay",
               .max = 1,
               .open = true,
               .only_key = "by",
@@ -125,15 +128,16 @@ void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
               .only_key = "by",
               .only_values = "redundant"},
         c.share);
-  visit(Field{.key = "ratio",
-              .meaning = "items of the largest group per item of the smallest; sizes in between are geometric, the first "
-                         "class is whole, what is left of the others belongs to no group",
-              .min = 1,
-              .max = 1e6,
-              .open = true,
-              .only_key = "by",
-              .only_values = "unequal"},
-        c.ratio);
+  visit(
+      Field{.key = "ratio",
+            .meaning = "items of the largest group per item of the smallest; sizes in between are geometric, the first "
+                       "class is whole, what is left of the others belongs to no group",
+            .min = 1,
+            .max = 1e6,
+            .open = true,
+            .only_key = "by",
+            .only_values = "unequal"},
+      c.ratio);
 }
 
 template <class Visit>
@@ -160,10 +164,11 @@ void describe(Visit& visit, ConfigOf<DiffusionConfig> auto& c) {
         c.beta_end);
   visit(Field{.key = "prediction", .meaning = "what the model predicts", .choices = "epsilon|v_prediction|sample"},
         c.prediction);
-  visit(Field{.key = "tables",
-              .meaning = "arithmetic of the schedule's tables; float32 = rounded at every step, as diffusers keeps them",
-              .choices = "float64|float32"},
-        c.tables);
+  visit(
+      Field{.key = "tables",
+            .meaning = "arithmetic of the schedule's tables; float32 = rounded at every step, as diffusers keeps them",
+            .choices = "float64|float32"},
+      c.tables);
 }
 
 template <class Visit>
@@ -322,15 +327,17 @@ template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
   constexpr std::string_view kForgetting =
       "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss|fisher";
-  constexpr std::string_view kInLoop = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss";
+  constexpr std::string_view kInLoop =
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss";
   constexpr std::string_view kByGradient =
       "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|siss";
   constexpr std::string_view kWeighted = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|erasediff";
   constexpr std::string_view kWithNeighbours = "retrack_exact|retrack_clipped|retrack_minsnr";
   visit(Field{.key = "op",
               .meaning = "unlearning operator (docs/methods.md)",
-              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|"
-                         "siss|fisher"},
+              .choices =
+                  "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|"
+                  "siss|fisher"},
         c.op);
   visit(Field{.key = "steps",
               .meaning = "optimizer steps per group; fisher: batches that its averages run over",
@@ -401,8 +408,9 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .only_values = "ifu|siss|fisher"},
         c.strength);
   visit(Field{.key = "horizontal_flip",
-              .meaning = "mirror half of the images at random; neighbours are then sought in both orientations, and a forget "
-                         "image is mirrored together with its neighbours"},
+              .meaning =
+                  "mirror half of the images at random; neighbours are then sought in both orientations, and a forget "
+                  "image is mirrored together with its neighbours"},
         c.horizontal_flip);
   visit(Field{.key = "neighbours",
               .meaning = "retained images K that a forget image is redirected to; 0 = all",
@@ -430,7 +438,8 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .meaning = "retained images are fitted by denoising, or to the full model's predictions",
               .choices = "standard|distillation",
               .only_key = "op",
-              .only_values = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|erasediff"},
+              .only_values =
+                  "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|erasediff"},
         c.preserve);
   visit(Field{.key = "rho",
               .meaning = "weight of the quadratic term on forget images; 0 = unbounded below",
@@ -457,12 +466,15 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .only_key = "op",
               .only_values = "fisher"},
         c.damping);
-  visit(Field{.key = "guard_temperature",
-              .meaning = "GUARD: forget images weigh softmax(-alignment with the retain gradient / this), mean 1; 0 = all weigh 1",
-              .max = 1e6,
-              .only_key = "op",
-              .only_values = kInLoop},
-        c.guard_temperature);
+  visit(
+      Field{
+          .key = "guard_temperature",
+          .meaning =
+              "GUARD: forget images weigh softmax(-alignment with the retain gradient / this), mean 1; 0 = all weigh 1",
+          .max = 1e6,
+          .only_key = "op",
+          .only_values = kInLoop},
+      c.guard_temperature);
 }
 
 template <class Visit>
@@ -508,10 +520,12 @@ void describe(Visit& visit, ConfigOf<WeightingConfig> auto& c) {
               .name_length = 64,
               .by_default = "the kind"},
         c.name);
-  visit(Field{.key = "kind",
-              .meaning = "weight of a timestep: that of the ELBO; 1, as the simple loss; min(SNR, gamma)/SNR; or given numbers",
-              .choices = "elbo|flat|min_snr|custom"},
-        c.kind);
+  visit(
+      Field{.key = "kind",
+            .meaning =
+                "weight of a timestep: that of the ELBO; 1, as the simple loss; min(SNR, gamma)/SNR; or given numbers",
+            .choices = "elbo|flat|min_snr|custom"},
+      c.kind);
   visit(Field{.key = "t_min", .meaning = "timesteps below this one weigh nothing", .unit = "timestep"}, c.t_min);
   visit(Field{.key = "t_max",
               .meaning = "this timestep and those above weigh nothing",
@@ -621,12 +635,15 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
   visit(Field{.key = "comparison", .meaning = "how agreement with the oracle is measured"}, c.comparison);
   visit(Field{.key = "resources", .meaning = "where it runs"}, c.resources);
   visit(Field{.key = "retention", .meaning = "what is kept"}, c.retention);
-  visit(Field{.key = "reuse",
-              .meaning = "run directories whose models and query sets of equal digest are taken, verified, instead of made again",
-              .example = "[runs/digits]",
-              .by_default = "none",
-              .younger = true},
-        c.reuse);
+  visit(
+      Field{
+          .key = "reuse",
+          .meaning =
+              "run directories whose models and query sets of equal digest are taken, verified, instead of made again",
+          .example = "[runs/digits]",
+          .by_default = "none",
+          .younger = true},
+      c.reuse);
 }
 
 }  // namespace guda::jobs

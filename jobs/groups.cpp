@@ -20,11 +20,10 @@ constexpr std::size_t kMaxNameLength = 64;
 using OrderedJson = nlohmann::ordered_json;  // keeps the order in which the file lists the groups
 
 bool is_name(std::string_view name) {
-  const auto letter = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-  };
+  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= kMaxNameLength && letter(name.front()) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || c == '_' || c == '.' || c == ' ' || c == '-'; });
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return letter(c) || c == '_' || c == '.' || c == ' ' || c == '-'; });
 }
 
 /// A group as written down, with the place to name in an error about it.
@@ -35,8 +34,10 @@ struct Draft {
 
 void check_name(std::string_view name, const std::string& where) {
   if (is_name(name)) return;
-  throw Error(fmt::format("{}: '{}' is no group name; a name has 1 to {} letters, digits, '_', '.', ' ' or '-' and begins "
-                          "with a letter or digit", where, name, kMaxNameLength));
+  throw Error(
+      fmt::format("{}: '{}' is no group name; a name has 1 to {} letters, digits, '_', '.', ' ' or '-' and begins "
+                  "with a letter or digit",
+                  where, name, kMaxNameLength));
 }
 
 void check_item(std::uint64_t item, const Dataset& dataset, const std::string& where) {
@@ -85,7 +86,8 @@ std::vector<Draft> from_json(const std::string& text, const std::string& file, c
   std::set<std::string> seen;
   const auto refuse_twins = [&](int depth, OrderedJson::parse_event_t event, OrderedJson& value) {
     if (event == OrderedJson::parse_event_t::key && depth == 1 && !seen.insert(value.get<std::string>()).second) {
-      throw Error(fmt::format("{}: the group '{}' is listed twice; merge the two lists", file, value.get<std::string>()));
+      throw Error(
+          fmt::format("{}: the group '{}' is listed twice; merge the two lists", file, value.get<std::string>()));
     }
     return true;
   };
@@ -104,7 +106,8 @@ std::vector<Draft> from_json(const std::string& text, const std::string& file, c
     Draft group{name, where, {}};
     for (const auto& item : items) {
       if (!item.is_number_unsigned()) {
-        throw Error(fmt::format("{}: {} is no item; items are row numbers 0..{}", where, item.dump(), dataset.labels.size() - 1));
+        throw Error(fmt::format("{}: {} is no item; items are row numbers 0..{}", where, item.dump(),
+                                dataset.labels.size() - 1));
       }
       check_item(item.get<std::uint64_t>(), dataset, where);
       group.items.push_back(item.get<std::uint32_t>());
@@ -121,7 +124,8 @@ Group restrict_to_training(Draft draft, const std::vector<char>& is_train, std::
   std::sort(items.begin(), items.end());
   items.erase(std::unique(items.begin(), items.end()), items.end());
   if (items.empty()) {
-    throw Error(fmt::format("{}: the group '{}' has no training item; drop it, or raise dataset.train", draft.where, draft.name));
+    throw Error(fmt::format("{}: the group '{}' has no training item; drop it, or raise dataset.train", draft.where,
+                            draft.name));
   }
   if (items.size() == train_size) {
     throw Error(fmt::format("{}: the group '{}' is the whole training set, nothing would be left to train on; split it",
@@ -148,7 +152,8 @@ std::vector<Group> make_groups(const GroupsConfig& config, const Dataset& datase
     drafts = extension == ".csv" ? from_csv(text, origin, dataset) : from_json(text, origin, dataset);
   } else {
     origin = "groups.by: " + config.by;
-    for (Group& group : drawn_groups(config, dataset)) drafts.push_back({std::move(group.name), origin, std::move(group.items)});
+    for (Group& group : drawn_groups(config, dataset))
+      drafts.push_back({std::move(group.name), origin, std::move(group.items)});
   }
   std::vector<char> is_train(dataset.labels.size(), 0);
   for (const std::uint32_t item : dataset.train) is_train[item] = 1;

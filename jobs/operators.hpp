@@ -14,19 +14,27 @@ struct OperatorInfo {
 };
 
 inline constexpr std::array kOperatorInfos{
-    OperatorInfo{"retrack_exact", "redirect to the retain posterior over K neighbours, correct softmax, no clip", "paper formula"},
-    OperatorInfo{"retrack_clipped", "the same with each correction's norm clipped at sqrt(2 kl_cap)", "our reconstruction"},
+    OperatorInfo{"retrack_exact", "redirect to the retain posterior over K neighbours, correct softmax, no clip",
+                 "paper formula"},
+    OperatorInfo{"retrack_clipped", "the same with each correction's norm clipped at sqrt(2 kl_cap)",
+                 "our reconstruction"},
     OperatorInfo{"retrack_minsnr", "retrack_exact with per-sample weight min(SNR, gamma)/SNR", "our reconstruction"},
-    OperatorInfo{"retrack_released", "as released: the target underflows to zero, so predicted noise is shrunk on forget images",
+    OperatorInfo{"retrack_released",
+                 "as released: the target underflows to zero, so predicted noise is shrunk on forget images",
                  "released-code parity"},
     OperatorInfo{"finetune_retain", "ordinary training on the retain set only", "control"},
-    OperatorInfo{"ifu", "function-space influence: expected gradient of retained training, group-size weighted", "our reconstruction"},
-    OperatorInfo{"esd", "guide away from the group: noise target teacher + w (teacher - noise), without a conditional model",
+    OperatorInfo{"ifu", "function-space influence: expected gradient of retained training, group-size weighted",
                  "our reconstruction"},
-    OperatorInfo{"erasediff", "EraseDiff-noise: the forget images' noise target is fresh, independent noise", "released-code parity"},
-    OperatorInfo{"siss", "SISS without importance sampling, as intended: ascent on the forget images, its gradient capped",
+    OperatorInfo{"esd",
+                 "guide away from the group: noise target teacher + w (teacher - noise), without a conditional model",
+                 "our reconstruction"},
+    OperatorInfo{"erasediff", "EraseDiff-noise: the forget images' noise target is fresh, independent noise",
+                 "released-code parity"},
+    OperatorInfo{"siss",
+                 "SISS without importance sampling, as intended: ascent on the forget images, its gradient capped",
                  "paper formula"},
-    OperatorInfo{"fisher", "one Newton step with the diagonal Fisher matrix of the retained images", "our reconstruction"},
+    OperatorInfo{"fisher", "one Newton step with the diagonal Fisher matrix of the retained images",
+                 "our reconstruction"},
 };
 
 [[nodiscard]] constexpr std::span<const OperatorInfo> operators() { return kOperatorInfos; }

@@ -12,10 +12,10 @@
 namespace guda::jobs {
 
 struct Query {
-  std::string name;          ///< "generated/s0/0007": its query_id() keys all noise
-  std::string set;           ///< name of the query set
-  std::uint64_t seed = 0;    ///< run seed whose models score it
-  std::string true_group;    ///< group of a real query when known, else empty
+  std::string name;               ///< "generated/s0/0007": its query_id() keys all noise
+  std::string set;                ///< name of the query set
+  std::uint64_t seed = 0;         ///< run seed whose models score it
+  std::string true_group;         ///< group of a real query when known, else empty
   std::string role = "reported";  ///< reported | tuning, of its set
 };
 
@@ -34,16 +34,16 @@ inline constexpr std::uint32_t kPreviewCount = 8;
 
 struct Plan {
   Experiment experiment;
-  Digest dataset;                              ///< content digest of the data set
-  std::vector<std::string> groups;             ///< names, in group order
-  std::vector<Digest> group_removals;          ///< removal set of each group
+  Digest dataset;                      ///< content digest of the data set
+  std::vector<std::string> groups;     ///< names, in group order
+  std::vector<Digest> group_removals;  ///< removal set of each group
   std::map<Digest, RemovalSet> removal_sets;
-  std::vector<Query> queries;                  ///< the query axis
+  std::vector<Query> queries;  ///< the query axis
   std::vector<QueryBlock> blocks;
-  std::vector<Slot> slots;                     ///< the slot axis: draw set 0 first, then 1; ascending t within a draw
+  std::vector<Slot> slots;  ///< the slot axis: draw set 0 first, then 1; ascending t within a draw
   Numerics numerics;
-  std::vector<JobSpec> jobs;                   ///< inputs precede users
-  Digest digest;                               ///< of all of the above that shapes the results
+  std::vector<JobSpec> jobs;  ///< inputs precede users
+  Digest digest;              ///< of all of the above that shapes the results
 };
 
 [[nodiscard]] Json to_json(const Plan& plan);

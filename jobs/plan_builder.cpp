@@ -16,7 +16,9 @@ namespace {
 /// Bumped by hand when a kind of job starts to compute something else; part of every digest (architecture 4.4).
 constexpr std::uint32_t kSemantics[] = {/*train*/ 1, /*unlearn*/ 1, /*sample*/ 1, /*score*/ 1, /*attribute*/ 1};
 
-std::string removal_label(const Plan& plan, int group) { return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)]; }
+std::string removal_label(const Plan& plan, int group) {
+  return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
+}
 
 std::vector<Slot> make_slots(const ScoringConfig& scoring, const DiffusionConfig& diffusion) {
   const NoiseSchedule schedule(diffusion);
@@ -35,15 +37,17 @@ std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint3
 }
 
 /// Whether the groups bear the names of classes.
-bool named_by_class(const GroupsConfig& groups) { return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal"; }
+bool named_by_class(const GroupsConfig& groups) {
+  return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal";
+}
 
 std::uint32_t query_count(const QuerySetConfig& set, const Dataset& dataset) {
   if (set.kind == "images") return static_cast<std::uint32_t>(set.images.size());
   if (set.kind == "held_out") {
     const auto held_out = static_cast<std::uint32_t>(dataset.held_out.size());
     if (set.first >= held_out) {
-      throw Error(fmt::format("queries.{}.first: {} passes over all {} held-out items; lower it or dataset.train", set.name, set.first,
-                              held_out));
+      throw Error(fmt::format("queries.{}.first: {} passes over all {} held-out items; lower it or dataset.train",
+                              set.name, set.first, held_out));
     }
     return std::min(set.count, held_out - set.first);
   }
@@ -56,7 +60,8 @@ Digest removal_digest(const std::vector<std::uint32_t>& items) {
   return digest_of(std::string_view(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(items[0])));
 }
 
-PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics) : dataset_(dataset) {
+PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics)
+    : dataset_(dataset) {
   plan_.experiment = experiment;
   plan_.dataset = dataset.content;
   plan_.numerics = numerics;
@@ -85,11 +90,13 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
   plan_.slots = make_slots(experiment.scoring, experiment.diffusion);
 }
 
-Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements,
-                        bool reads_dataset) {
+Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs, double cost,
+                        std::vector<Placement> placements, bool reads_dataset) {
   Json identity = to_json(work);
   identity["semantics"] = kSemantics[work.index()];
-  identity["numerics"] = {{"device", plan_.numerics.device}, {"isa", plan_.numerics.isa}, {"dtype", plan_.numerics.dtype},
+  identity["numerics"] = {{"device", plan_.numerics.device},
+                          {"isa", plan_.numerics.isa},
+                          {"dtype", plan_.numerics.dtype},
                           {"threads", plan_.numerics.threads}};
   if (reads_dataset) identity["dataset"] = plan_.dataset.hex;
   const Digest digest = digest_of(identity.dump());
@@ -106,20 +113,24 @@ Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs
 Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
   const Experiment& e = plan_.experiment;
   const std::uint64_t seed = (SeedPath(run_seed) / "train" / std::to_string(stream)).value();
-  TrainSpec spec{e.model, e.diffusion, e.training, seed, group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)]};
+  TrainSpec spec{e.model, e.diffusion, e.training, seed,
+                 group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)]};
   const double cost = training_seconds(e.model, double(e.training.steps) * e.training.batch);
-  std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed, stream ? fmt::format("/{}", stream) : "");
+  std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed,
+                                  stream ? fmt::format("/{}", stream) : "");
   return add(std::move(spec), std::move(label), {}, cost, {}, true);
 }
 
 Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group) {
   const Experiment& e = plan_.experiment;
   const UnlearnConfig& u = method.unlearn;
-  UnlearnSpec spec{from, e.diffusion, u, (SeedPath(run_seed) / "unlearn").value(), plan_.group_removals.at(static_cast<std::size_t>(group))};
+  UnlearnSpec spec{from, e.diffusion, u, (SeedPath(run_seed) / "unlearn").value(),
+                   plan_.group_removals.at(static_cast<std::size_t>(group))};
   const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
   const bool taught = u.op == "ifu" || u.op == "esd" || u.preserve == "distillation";
   const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0);
-  return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed), {from}, cost, {}, true);
+  return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed),
+             {from}, cost, {}, true);
 }
 
 Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
@@ -137,11 +148,14 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
   for (const Query& query : plan_.queries) {
     if (query.set == config.name && query.seed == run_seed) spec.names.push_back(query.name);
   }
-  const double cost = config.kind == "generated" ? forward_seconds(e.model, double(config.count) * config.sampler.steps) : 0.1;
-  return add(std::move(spec), fmt::format("sample {} (seed {})", config.name, run_seed), std::move(inputs), cost, {}, true);
+  const double cost =
+      config.kind == "generated" ? forward_seconds(e.model, double(config.count) * config.sampler.steps) : 0.1;
+  return add(std::move(spec), fmt::format("sample {} (seed {})", config.name, run_seed), std::move(inputs), cost, {},
+             true);
 }
 
-void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set) {
+void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group,
+                        std::uint32_t draw_set) {
   const Experiment& e = plan_.experiment;
   const auto slots_per_set = static_cast<std::uint32_t>(plan_.slots.size() / 2);
   const std::uint32_t first_slot = draw_set * slots_per_set;
@@ -166,8 +180,9 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
       spec.noise_seed = (SeedPath(run_seed) / "score").value();
       const double cost = forward_seconds(e.model, double(block.count) * slots_per_set);
       const Placement placement{rows, static_cast<std::uint32_t>(std::max(group, 0)), block.first, b, first_slot};
-      std::string label = fmt::format("score {}{} on {} (seed {}, draws {})", rows,
-                                      group < 0 ? "" : " " + removal_label(plan_, group), e.queries[set].name, run_seed, draw_set);
+      std::string label =
+          fmt::format("score {}{} on {} (seed {}, draws {})", rows, group < 0 ? "" : " " + removal_label(plan_, group),
+                      e.queries[set].name, run_seed, draw_set);
       const std::vector<Digest> inputs{weights, spec.queries};
       add(std::move(spec), std::move(label), inputs, cost, {placement}, false);
     }
@@ -176,7 +191,8 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
 
 void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label) {
   const Experiment& e = plan_.experiment;
-  const auto generated = std::find_if(e.queries.begin(), e.queries.end(), [](const QuerySetConfig& q) { return q.kind == "generated"; });
+  const auto generated =
+      std::find_if(e.queries.begin(), e.queries.end(), [](const QuerySetConfig& q) { return q.kind == "generated"; });
   if (generated == e.queries.end()) return;  // nothing says how to sample
   SampleSpec spec;
   spec.from = weights;
@@ -194,7 +210,8 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
 void PlanBuilder::attribute(std::uint64_t run_seed, const MethodConfig& method) {
   const Experiment& e = plan_.experiment;
   for (std::size_t set = 0; set < e.queries.size(); ++set) {
-    AttributeSpec spec{method.method, method.k, (SeedPath(run_seed) / "attribute" / std::to_string(method.seed)).value(),
+    AttributeSpec spec{method.method, method.k,
+                       (SeedPath(run_seed) / "attribute" / std::to_string(method.seed)).value(),
                        query_set(run_seed, set), plan_.group_removals};
     if (spec.method != "random") spec.seed = 0;
     if (spec.method != "knn") spec.k = 0;
@@ -210,8 +227,8 @@ void PlanBuilder::attribute(std::uint64_t run_seed, const MethodConfig& method) 
       placements.push_back({method.name, 0, plan_.blocks[b].first, b, plan_.blocks[b].first - first});
     }
     const std::vector<Digest> inputs{spec.queries};
-    add(std::move(spec), fmt::format("attribute {} on {} (seed {})", method.name, e.queries[set].name, run_seed), inputs, 0.2,
-        std::move(placements), true);
+    add(std::move(spec), fmt::format("attribute {} on {} (seed {})", method.name, e.queries[set].name, run_seed),
+        inputs, 0.2, std::move(placements), true);
   }
 }
 

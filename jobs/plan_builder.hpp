@@ -39,7 +39,8 @@ class PlanBuilder {
   [[nodiscard]] Plan finish() &&;
 
  private:
-  Digest add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements, bool reads_dataset);
+  Digest add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements,
+             bool reads_dataset);
 
   Plan plan_;
   const Dataset& dataset_;

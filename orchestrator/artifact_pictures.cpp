@@ -18,10 +18,14 @@ std::vector<report::Picture> pictures_of(const std::vector<std::filesystem::path
     std::vector<report::Picture> pictures;
     const std::size_t size = array.shape[1] * array.shape[2] * array.shape[3];
     for (std::size_t i = 0; i < array.shape[0]; ++i) {
-      report::Picture p{static_cast<std::uint32_t>(array.shape[1]), static_cast<std::uint32_t>(array.shape[2]),
-                        static_cast<std::uint32_t>(array.shape[3]), 256, {}};
+      report::Picture p{static_cast<std::uint32_t>(array.shape[1]),
+                        static_cast<std::uint32_t>(array.shape[2]),
+                        static_cast<std::uint32_t>(array.shape[3]),
+                        256,
+                        {}};
       for (std::size_t k = 0; k < size; ++k) {
-        p.pixels.push_back(static_cast<std::uint8_t>(std::lround(std::clamp((values[i * size + k] + 1) / 2, 0.0F, 1.0F) * 255)));
+        p.pixels.push_back(
+            static_cast<std::uint8_t>(std::lround(std::clamp((values[i * size + k] + 1) / 2, 0.0F, 1.0F) * 255)));
       }
       pictures.push_back(std::move(p));
     }

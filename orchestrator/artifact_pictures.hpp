@@ -9,6 +9,7 @@
 namespace guda::orchestrator {
 
 /// In the order of the set, 256 levels; empty when no folder holds the artifact.
-[[nodiscard]] std::vector<report::Picture> pictures_of(const std::vector<std::filesystem::path>& folders, const Digest& artifact);
+[[nodiscard]] std::vector<report::Picture> pictures_of(const std::vector<std::filesystem::path>& folders,
+                                                       const Digest& artifact);
 
 }  // namespace guda::orchestrator

@@ -28,7 +28,8 @@ const jobs::MethodConfig& chosen_method(const jobs::Experiment& e, const std::st
     const bool first_guda = name.empty() && m.method == "guda" && (chosen == nullptr || chosen->method != "guda");
     if (m.name == name || first_guda || (name.empty() && chosen == nullptr)) chosen = &m;
   }
-  if (chosen == nullptr) throw Error("the run has no method '" + name + "' with counterfactual models (it has: " + usable + ")");
+  if (chosen == nullptr)
+    throw Error("the run has no method '" + name + "' with counterfactual models (it has: " + usable + ")");
   return *chosen;
 }
 
@@ -54,7 +55,8 @@ void check_images(const std::vector<fs::path>& images, const jobs::Dataset& data
 }
 
 /// Paired difference of the two best groups in standard errors of its noise draws.
-bool is_undecided(const ResultsTable& table, const jobs::Plan& plan, const std::string& method, std::size_t query, std::size_t a, std::size_t b) {
+bool is_undecided(const ResultsTable& table, const jobs::Plan& plan, const std::string& method, std::size_t query,
+                  std::size_t a, std::size_t b) {
   const std::size_t slots = plan.slots.size(), first = slots / 2;
   const auto& losses = table.losses.at(method);
   std::map<std::uint32_t, std::vector<double>> by_timestep;
@@ -87,7 +89,8 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
     names.push_back(stored_name(image));
     identity += " " + names.back();
   }
-  PreparedAttribution prepared{RunLayout{parent.folder / "attributions" / digest_of(identity).hex.substr(0, 12)}, {}, method.name, 0};
+  PreparedAttribution prepared{
+      RunLayout{parent.folder / "attributions" / digest_of(identity).hex.substr(0, 12)}, {}, method.name, 0};
   make_run_folders(prepared.run);
   const fs::path store = prepared.run.folder / "images";
   fs::create_directories(store);
@@ -112,10 +115,12 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   Json reuse = Json::array();
   for (const auto& folder : artifact_folders(parent)) reuse.push_back(fs::absolute(folder).lexically_normal().string());
   replace_file(prepared.run.folder / "reuse.json", reuse.dump(1), true);
-  const auto settled = settled_jobs(prepared.planned.plan, commits_of(read_journal(prepared.run.journal())), artifact_folders(prepared.run));
+  const auto settled = settled_jobs(prepared.planned.plan, commits_of(read_journal(prepared.run.journal())),
+                                    artifact_folders(prepared.run));
   for (std::size_t i = 0; i < settled.size(); ++i) {
     const auto& work = prepared.planned.plan.jobs[i].work;
-    const bool makes_model = std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work);
+    const bool makes_model =
+        std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work);
     prepared.models_to_remake += makes_model && !settled[i] ? 1 : 0;
   }
   return prepared;
@@ -136,12 +141,16 @@ std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepar
   const GroupScores scores = group_scores(table, plan, prepared.method, {"elbo", "elbo"}, jobs::kMethodDraws);
   std::vector<ImageAttribution> result;
   for (std::size_t q = 0; q < plan.queries.size(); ++q) {
-    if (!scores.evaluated(q)) throw Error(request.images[q].string() + " was not scored (see the log in " + prepared.run.logs().string() + ")");
+    if (!scores.evaluated(q))
+      throw Error(request.images[q].string() + " was not scored (see the log in " + prepared.run.logs().string() + ")");
     std::vector<std::size_t> order(plan.groups.size());
     std::iota(order.begin(), order.end(), 0U);
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores.row(q)[a] > scores.row(q)[b]; });
-    ImageAttribution image{request.images[q], {}, order.size() > 1 && is_undecided(table, plan, prepared.method, q, order[0], order[1])};
-    for (const std::size_t g : order) image.groups.push_back({plan.groups[g], scores.row(q)[g], scores.error[q * plan.groups.size() + g]});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return scores.row(q)[a] > scores.row(q)[b]; });
+    ImageAttribution image{
+        request.images[q], {}, order.size() > 1 && is_undecided(table, plan, prepared.method, q, order[0], order[1])};
+    for (const std::size_t g : order)
+      image.groups.push_back({plan.groups[g], scores.row(q)[g], scores.error[q * plan.groups.size() + g]});
     result.push_back(std::move(image));
   }
   return result;

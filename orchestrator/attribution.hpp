@@ -13,12 +13,12 @@ namespace guda::orchestrator {
 
 struct AttributionRequest {
   std::vector<std::filesystem::path> images;
-  std::string method;             ///< empty: the run's first guda method, else its reference
-  std::uint32_t draws = 4;        ///< noise draws per timestep
+  std::string method;       ///< empty: the run's first guda method, else its reference
+  std::uint32_t draws = 4;  ///< noise draws per timestep
 };
 
 struct PreparedAttribution {
-  RunLayout run;                  ///< of the extension
+  RunLayout run;  ///< of the extension
   PlannedExperiment planned;
   std::string method;
   std::size_t models_to_remake = 0;  ///< counterfactuals that retention dropped and that are made again
@@ -44,6 +44,7 @@ struct ImageAttribution {
 };
 
 /// Scores of a finished extension, in the order of the images. The error of the difference is that of paired draws.
-[[nodiscard]] std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepared, const AttributionRequest& request);
+[[nodiscard]] std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepared,
+                                                             const AttributionRequest& request);
 
 }  // namespace guda::orchestrator

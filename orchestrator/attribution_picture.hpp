@@ -8,6 +8,7 @@
 namespace guda::orchestrator {
 
 /// PNG bytes: each image beside its top groups with standard errors.
-[[nodiscard]] std::vector<std::uint8_t> draw_attribution(const PreparedAttribution& prepared, const std::vector<ImageAttribution>& images);
+[[nodiscard]] std::vector<std::uint8_t> draw_attribution(const PreparedAttribution& prepared,
+                                                         const std::vector<ImageAttribution>& images);
 
 }  // namespace guda::orchestrator

@@ -17,8 +17,10 @@ Achieved achieved(const RunLayout& run) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(run.artifacts(), ignored)) {
     if (!entry.path().filename().string().ends_with(".checkpoints")) continue;
-    struct stat info {};
-    if (::stat(entry.path().c_str(), &info) == 0) a.newest_checkpoint = std::max(a.newest_checkpoint, double(info.st_mtim.tv_sec) + 1e-9 * double(info.st_mtim.tv_nsec));
+    struct stat info{};
+    if (::stat(entry.path().c_str(), &info) == 0)
+      a.newest_checkpoint =
+          std::max(a.newest_checkpoint, double(info.st_mtim.tv_sec) + 1e-9 * double(info.st_mtim.tv_nsec));
   }
   return a;
 }
@@ -41,8 +43,14 @@ BatchLives read_batch(const fs::path& file) {
 }
 
 void write_batch(const fs::path& file, const BatchLives& lives) {
-  replace_file(file, Json{{"job", lives.job}, {"lives", lives.lives}, {"barren", lives.barren}, {"commits", lives.before.commits},
-                          {"newest_checkpoint", lives.before.newest_checkpoint}}.dump(1), true);
+  replace_file(file,
+               Json{{"job", lives.job},
+                    {"lives", lives.lives},
+                    {"barren", lives.barren},
+                    {"commits", lives.before.commits},
+                    {"newest_checkpoint", lives.before.newest_checkpoint}}
+                   .dump(1),
+               true);
 }
 
 Verdict after_life(BatchLives& lives, const Achieved& now, const LifeLimits& limits) {
@@ -51,9 +59,12 @@ Verdict after_life(BatchLives& lives, const Achieved& now, const LifeLimits& lim
   const std::uint64_t jobs = now.commits - std::min(now.commits, lives.before.commits);
   lives.barren = progress ? 0 : lives.barren + 1;
   lives.before = now;
-  if (lives.lives >= limits.lives) return {false, fmt::format("this was life {} of at most {} (--max-lives)", lives.lives, limits.lives)};
-  if (lives.barren >= limits.barren) return {false, fmt::format("{} lives in a row without progress (--barren-lives)", lives.barren)};
-  if (!progress) return {true, fmt::format("no progress in this life ({} of {} in a row)", lives.barren, limits.barren)};
+  if (lives.lives >= limits.lives)
+    return {false, fmt::format("this was life {} of at most {} (--max-lives)", lives.lives, limits.lives)};
+  if (lives.barren >= limits.barren)
+    return {false, fmt::format("{} lives in a row without progress (--barren-lives)", lives.barren)};
+  if (!progress)
+    return {true, fmt::format("no progress in this life ({} of {} in a row)", lives.barren, limits.barren)};
   if (jobs > 0) return {true, fmt::format("{} job{} done in this life", jobs, jobs == 1 ? "" : "s")};
   return {true, "checkpoints were written in this life"};
 }

@@ -1,6 +1,6 @@
 #pragma once
-// A set of small numbers that knows its order: a bitmap with a summary of 64 bits a level, so that a million members need
-// four words to look at whatever is asked. What the ready queue stands on.
+// A set of small numbers that knows its order: a bitmap with a summary of 64 bits a level, so that a million members
+// need four words to look at whatever is asked. What the ready queue stands on.
 #include <bit>
 #include <cstddef>
 #include <cstdint>

@@ -83,7 +83,8 @@ class Calibrator {
     for (const std::uint32_t job : small) {
       static_cast<void>(seconds_of(job));  // libraries choose kernels and memory grows on the first one
       const auto seconds = seconds_of(job);
-      factors.push_back(std::clamp(request_.seconds / std::max(1e-3, *std::max_element(seconds.begin(), seconds.end())), 2.0, 2000.0));
+      factors.push_back(std::clamp(request_.seconds / std::max(1e-3, *std::max_element(seconds.begin(), seconds.end())),
+                                   2.0, 2000.0));
     }
     std::vector<std::uint32_t> large;
     for (std::size_t i = 0; i < small.size(); ++i) {
@@ -113,7 +114,8 @@ class Calibrator {
       mean.spread = (fastest - slowest) / mean.flops;
       const std::string name = jobs::cost_class(job.work);
       result.classes[name] = mean;
-      if (request_.note) request_.note(fmt::format("{:<28} {:8.2f} GFLOP/s, {:.3f} s a job", name, mean.flops / 1e9, mean.fixed));
+      if (request_.note)
+        request_.note(fmt::format("{:<28} {:8.2f} GFLOP/s, {:.3f} s a job", name, mean.flops / 1e9, mean.fixed));
     }
     return result;
   }
@@ -156,7 +158,8 @@ class Calibrator {
       while (true) {
         const auto message = next(bench);
         if (!message) continue;
-        if (const auto* failed = std::get_if<message::Failed>(&*message)) throw Error("a measuring job failed: " + failed->text);
+        if (const auto* failed = std::get_if<message::Failed>(&*message))
+          throw Error("a measuring job failed: " + failed->text);
         if (const auto* done = std::get_if<message::Done>(&*message); done != nullptr && done->lease == lease) {
           seconds.push_back(done->seconds);
           break;
@@ -169,7 +172,9 @@ class Calibrator {
   std::optional<Message> next(Bench& bench) {
     if (auto message = bench.worker->receive()) return message;
     if (const auto exit = bench.worker->exit_text()) throw Error("guda-worker " + *exit + ": " + last_words(bench));
-    if (steady() > give_up_) throw Error(fmt::format("no measurement within {:.0f} s. Cure: a smaller model, or --seconds", request_.patience));
+    if (steady() > give_up_)
+      throw Error(
+          fmt::format("no measurement within {:.0f} s. Cure: a smaller model, or --seconds", request_.patience));
     pollfd entry{bench.worker->fd(), POLLIN, 0};
     ::poll(&entry, 1, 100);
     return std::nullopt;
@@ -183,7 +188,7 @@ class Calibrator {
   const CalibrationRequest& request_;
   const double give_up_;
   std::vector<Bench> benches_;
-  std::vector<std::string> digests_;   // of the plan's jobs
+  std::vector<std::string> digests_;  // of the plan's jobs
   std::uint32_t attempt_ = 0;
 };
 

@@ -29,7 +29,8 @@ fs::path calibration_path() {
   if (const char* file = std::getenv("GUDA_CALIBRATION"); file != nullptr && *file != '\0') return file;
   const char* config = std::getenv("XDG_CONFIG_HOME");
   const char* home = std::getenv("HOME");
-  const fs::path base = config != nullptr && *config != '\0' ? fs::path(config) : fs::path(home != nullptr ? home : ".") / ".config";
+  const fs::path base =
+      config != nullptr && *config != '\0' ? fs::path(config) : fs::path(home != nullptr ? home : ".") / ".config";
   return base / "guda" / "calibration.json";
 }
 
@@ -38,7 +39,8 @@ jobs::Calibration load_calibration(const fs::path& file) {
   try {
     return jobs::calibration_from_json(Json::parse(read_file(file)));
   } catch (const Json::exception& e) {
-    throw Error(file.string() + " is damaged: " + e.what() + ". Cure: delete it; guda doctor --calibrate writes a new one.");
+    throw Error(file.string() + " is damaged: " + e.what() +
+                ". Cure: delete it; guda doctor --calibrate writes a new one.");
   } catch (const Error& e) {
     throw Error(file.string() + ": " + e.what());
   }

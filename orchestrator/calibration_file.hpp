@@ -17,9 +17,11 @@ namespace guda::orchestrator {
 [[nodiscard]] jobs::Calibration load_calibration(const std::filesystem::path& file);
 
 /// Adds or replaces the model's measurements of one device kind, by rename.
-void store_calibration(const std::filesystem::path& file, const std::string& device_kind, const jobs::DeviceCalibration& measured);
+void store_calibration(const std::filesystem::path& file, const std::string& device_kind,
+                       const jobs::DeviceCalibration& measured);
 
-/// "cpu avx2 AMD EPYC 7763 x1" (processor, threads per worker) or "cuda NVIDIA A100-SXM4-80GB". Numbers of one kind do not serve another.
+/// "cpu avx2 AMD EPYC 7763 x1" (processor, threads per worker) or "cuda NVIDIA A100-SXM4-80GB". Numbers of one kind do
+/// not serve another.
 [[nodiscard]] std::string device_kind(const jobs::Numerics& numerics, const std::vector<cluster::Gpu>& gpus);
 
 }  // namespace guda::orchestrator

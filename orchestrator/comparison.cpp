@@ -152,10 +152,10 @@ std::vector<std::optional<Interval>> true_group_top1(const std::vector<Tables>& 
   return shares;
 }
 
-/// Agreement within the queries of each class: the true group where a query has one, else the group that the reference puts
-/// first.
-std::map<std::string, ClassAgreement> by_class(const Contestant& contestant, const Reference& reference, const ResultsTable& table,
-                                               const std::vector<std::size_t>& queries) {
+/// Agreement within the queries of each class: the true group where a query has one, else the group that the reference
+/// puts first.
+std::map<std::string, ClassAgreement> by_class(const Contestant& contestant, const Reference& reference,
+                                               const ResultsTable& table, const std::vector<std::size_t>& queries) {
   std::map<std::string, ClassAgreement> classes;
   const GroupScores& oracle = *reference.gold.front();
   for (const std::size_t q : queries) {

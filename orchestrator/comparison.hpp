@@ -55,8 +55,8 @@ enum class ReferenceKind {
 struct View {
   std::string query_set, weighting;
   std::string role = "reported";  ///< of the query set; tuning: settings were chosen on it
-  std::string draws;      ///< "independent": the oracle on its own draw set; "same": on that of the methods
-  std::string reference;  ///< "logo", "logo_b", "logo+logo_b" (each), "mean(logo, logo_b)"
+  std::string draws;              ///< "independent": the oracle on its own draw set; "same": on that of the methods
+  std::string reference;          ///< "logo", "logo_b", "logo+logo_b" (each), "mean(logo, logo_b)"
   ReferenceKind kind = ReferenceKind::single;
   std::size_t queries = 0;   ///< evaluated for everything shown
   std::size_t left_out = 0;  ///< queries of the set that are not (yet) evaluated for everything shown

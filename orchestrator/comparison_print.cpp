@@ -28,7 +28,8 @@ Json json_of(const MethodAgreement& method) {
     metrics[name]["p_vs_best"] = entry.p_vs_best;
   }
   Json classes = Json::object();
-  for (const auto& [name, entry] : method.by_class) classes[name] = {{"queries", entry.queries}, {"metrics", entry.metrics}};
+  for (const auto& [name, entry] : method.by_class)
+    classes[name] = {{"queries", entry.queries}, {"metrics", entry.metrics}};
   return {{"device_seconds", method.facts.device_seconds},
           {"fidelity", method.facts.fidelity},
           {"metrics", std::move(metrics)},
@@ -143,8 +144,8 @@ std::vector<Row> rows_of(const View& view) {
 
 std::string table_of(const View& view, const Comparison& comparison, std::size_t width) {
   std::string text = fmt::format("{} queries{}, {} weights, {} draws, {}\n{} queries x {} groups", view.query_set,
-                                 view.role == "tuning" ? " (for tuning: no result)" : "", view.weighting, view.draws, against(view),
-                                 view.queries, view.groups);
+                                 view.role == "tuning" ? " (for tuning: no result)" : "", view.weighting, view.draws,
+                                 against(view), view.queries, view.groups);
   if (view.left_out > 0) text += fmt::format("; {} left out: not fully evaluated", view.left_out);
   for (std::size_t i = 0; i < view.missing.size(); ++i)
     text += (i == 0 ? "; without results: " : ", ") + view.missing[i];

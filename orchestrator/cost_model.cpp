@@ -6,8 +6,9 @@
 namespace guda::orchestrator {
 namespace {
 
-constexpr double kNormal90 = 1.2816;      // standard normal quantile of 0.9
-constexpr double kPriorSpread = 0.5;      // of ln ratio: a plan that nothing was measured of is right within a factor of two, mostly
+constexpr double kNormal90 = 1.2816;  // standard normal quantile of 0.9
+constexpr double kPriorSpread =
+    0.5;  // of ln ratio: a plan that nothing was measured of is right within a factor of two, mostly
 constexpr double kPriorWeight = 1;        // in observations
 constexpr double kSmallestSpread = 0.02;  // machines are never steadier than this
 

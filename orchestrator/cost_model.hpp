@@ -13,7 +13,7 @@ struct CostRange {
 
 /// Work that is left of one job kind.
 struct WorkLeft {
-  double predicted = 0;     ///< device-seconds as planned
+  double predicted = 0;  ///< device-seconds as planned
   std::size_t jobs = 0;
 };
 

@@ -64,7 +64,8 @@ void DeviceBlame::failed(Index device, std::size_t job, const std::set<std::stri
   }
 }
 
-std::vector<DeviceBlame::Fence> DeviceBlame::succeeded(Index device, std::size_t job, const std::set<std::string>& failed_on) {
+std::vector<DeviceBlame::Fence> DeviceBlame::succeeded(Index device, std::size_t job,
+                                                       const std::set<std::string>& failed_on) {
   std::vector<Fence> fences;
   if (!devices_[device].open.empty() || devices_[device].proved > 0) change({device}, [&] { forget(device); });
   for (const std::string& name : failed_on) {
@@ -82,8 +83,10 @@ std::vector<DeviceBlame::Fence> DeviceBlame::succeeded(Index device, std::size_t
     fences.push_back({devices_[index].name, "", "two jobs in a row failed there and succeeded elsewhere"});
 
     Node& node = nodes_.at(devices_[index].node);
-    const auto count = static_cast<std::size_t>(std::count_if(node.devices.begin(), node.devices.end(), [&](Index d) { return devices_[d].fenced; }));
-    const auto here = static_cast<std::size_t>(std::count_if(node.devices.begin(), node.devices.end(), [&](Index d) { return usable(d); }));
+    const auto count = static_cast<std::size_t>(
+        std::count_if(node.devices.begin(), node.devices.end(), [&](Index d) { return devices_[d].fenced; }));
+    const auto here = static_cast<std::size_t>(
+        std::count_if(node.devices.begin(), node.devices.end(), [&](Index d) { return usable(d); }));
     if (count < kFencedDevices || usable_ == here) continue;
     fence_node(devices_[index].node, true);
     fences.push_back({"", devices_[index].node, std::to_string(count) + " of its devices are fenced"});

@@ -1,10 +1,11 @@
 #pragma once
-// Is it the job or the device? A device is fenced after two failures in a row of jobs that then succeed elsewhere, a node
-// after two fenced devices. Pure.
+// Is it the job or the device? A device is fenced after two failures in a row of jobs that then succeed elsewhere, a
+// node after two fenced devices. Pure.
 //
-// Until it is known, a device that has failed twice in a row without a success between is *held back*: it gets nothing as
-// long as another device may work, so that a broken device does not fail the whole queue once. It comes back when one of
-// the jobs fails elsewhere as well (then the job is the likelier culprit), when no other device is left, or by a person.
+// Until it is known, a device that has failed twice in a row without a success between is *held back*: it gets nothing
+// as long as another device may work, so that a broken device does not fail the whole queue once. It comes back when
+// one of the jobs fails elsewhere as well (then the job is the likelier culprit), when no other device is left, or by a
+// person.
 #include <cstdint>
 #include <map>
 #include <set>
@@ -30,16 +31,21 @@ class DeviceBlame {
 
   /// A job failed on a device in a way that may be the device's fault. `failed_on`: all devices it failed on.
   void failed(Index device, std::size_t job, const std::set<std::string>& failed_on);
-  /// A job succeeded on a device after failing on others. Returns what is fenced because of it: never the last usable device.
+  /// A job succeeded on a device after failing on others. Returns what is fenced because of it: never the last usable
+  /// device.
   [[nodiscard]] std::vector<Fence> succeeded(Index device, std::size_t job, const std::set<std::string>& failed_on);
 
   void restore_fence(const std::string& device, const std::string& node);
   /// Trusts a device or a node and all its devices again; false when nothing of this name was fenced.
   bool unfence(const std::string& name);
 
-  [[nodiscard]] bool fenced(Index device) const { return devices_[device].fenced || nodes_.at(devices_[device].node).fenced; }
+  [[nodiscard]] bool fenced(Index device) const {
+    return devices_[device].fenced || nodes_.at(devices_[device].node).fenced;
+  }
   /// May get a job now.
-  [[nodiscard]] bool may_work(Index device) const { return !fenced(device) && (trusted_ == 0 || !devices_[device].held); }
+  [[nodiscard]] bool may_work(Index device) const {
+    return !fenced(device) && (trusted_ == 0 || !devices_[device].held);
+  }
   /// Live devices that are not fenced.
   [[nodiscard]] std::size_t usable() const { return usable_; }
   /// Live devices that may get a job now and are not among `failed_on`.
@@ -55,12 +61,12 @@ class DeviceBlame {
  private:
   struct Device {
     std::string name, node;
-    std::uint32_t live = 0;             // workers
+    std::uint32_t live = 0;  // workers
     bool fenced = false;
     bool held = false;
-    std::set<std::size_t> open;         // jobs that failed here since its last success and have not ended elsewhere
-    std::set<std::size_t> disputes;     // of those: failed elsewhere too
-    std::uint32_t proved = 0;           // jobs that failed here since its last success and then succeeded elsewhere
+    std::set<std::size_t> open;      // jobs that failed here since its last success and have not ended elsewhere
+    std::set<std::size_t> disputes;  // of those: failed elsewhere too
+    std::uint32_t proved = 0;        // jobs that failed here since its last success and then succeeded elsewhere
   };
   struct Node {
     bool fenced = false;

@@ -23,19 +23,24 @@ void add(jobs::Cost& sum, const jobs::Cost& c) {
 }
 
 double artifact_bytes(const jobs::JobSpec& job, double parameters, double pixels) {
-  if (std::holds_alternative<jobs::TrainSpec>(job.work) || std::holds_alternative<jobs::UnlearnSpec>(job.work)) return kFloat * parameters + 16'384;
-  if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work)) return double(sample->names.size()) * (kFloat * pixels + 1'024);
+  if (std::holds_alternative<jobs::TrainSpec>(job.work) || std::holds_alternative<jobs::UnlearnSpec>(job.work))
+    return kFloat * parameters + 16'384;
+  if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work))
+    return double(sample->names.size()) * (kFloat * pixels + 1'024);
   return 0;
 }
 
 double row_bytes(const jobs::JobSpec& job, const jobs::Plan& plan) {
-  if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) return kFloat * double(score->count) * double(score->slots.size()) + 56;
-  if (std::holds_alternative<jobs::AttributeSpec>(job.work)) return kDouble * double(plan.queries.size()) * double(plan.groups.size()) + 56;
+  if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work))
+    return kFloat * double(score->count) * double(score->slots.size()) + 56;
+  if (std::holds_alternative<jobs::AttributeSpec>(job.work))
+    return kDouble * double(plan.queries.size()) * double(plan.groups.size()) + 56;
   return 0;
 }
 
 double results_bytes(const jobs::Plan& plan) {
-  const double queries = double(plan.queries.size()), groups = double(plan.groups.size()), slots = double(plan.slots.size());
+  const double queries = double(plan.queries.size()), groups = double(plan.groups.size()),
+               slots = double(plan.slots.size());
   double bytes = kFloat * queries * slots + 1e5;
   for (const jobs::MethodConfig& method : plan.experiment.methods) {
     bytes += 2 * kDouble * queries * groups;
@@ -46,7 +51,9 @@ double results_bytes(const jobs::Plan& plan) {
 
 double pixels_of(const Json& model) {
   const Json size = model.value("sample_size", Json(32));
-  const double side = size.is_array() ? std::sqrt(size.at(0).get<double>() * size.at(1).get<double>()) : size.is_number() ? size.get<double>() : 32;
+  const double side = size.is_array()    ? std::sqrt(size.at(0).get<double>() * size.at(1).get<double>())
+                      : size.is_number() ? size.get<double>()
+                                         : 32;
   return side * side * model.value("in_channels", 3.0);
 }
 
@@ -58,7 +65,8 @@ bool has_checkpoints(const jobs::Work& work) noexcept {
   return std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work);
 }
 
-Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, const jobs::CostPredictor& costs, const EstimateOptions& options) {
+Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, const jobs::CostPredictor& costs,
+                  const EstimateOptions& options) {
   Estimate e;
   e.basis = costs.basis();
   const Json& model = plan.experiment.model;
@@ -80,7 +88,8 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     ++kind.jobs;
     kind.memory = std::max(kind.memory, jobs::job_memory(job, model));
     e.memory = std::max(e.memory, kind.memory);
-    if (const auto owner = owners.find(job.digest); owner != owners.end() && e.methods.contains(owner->second)) add(e.methods[owner->second], cost);
+    if (const auto owner = owners.find(job.digest); owner != owners.end() && e.methods.contains(owner->second))
+      add(e.methods[owner->second], cost);
     const double bytes = artifact_bytes(job, e.parameters, pixels);
     e.disk_peak += bytes;
     if (artifact_kept(job, plan.experiment.retention.keep)) e.disk_kept += bytes;
@@ -115,7 +124,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     e.fits = false;
     return e;
   }
-  const auto wall = [&](double jobs::Cost::*quantile) {
+  const auto wall = [&](double jobs::Cost::* quantile) {
     for (std::size_t i = 0; i < nodes.size(); ++i) nodes[i].cost = predicted[i].*quantile;
     return run_virtually(nodes, settled, v, checkpoints);
   };
@@ -130,14 +139,28 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
 Json to_json(const Estimate& e) {
   Json kinds = Json::object(), methods = Json::object();
   for (const auto& [name, kind] : e.kinds) {
-    kinds[name] = {{"jobs", kind.jobs}, {"done", kind.done}, {"device_seconds", kind.seconds.p50}, {"device_seconds_p10", kind.seconds.p10},
-                   {"device_seconds_p90", kind.seconds.p90}, {"longest_job_seconds", kind.longest}, {"memory_bytes", kind.memory}};
+    kinds[name] = {{"jobs", kind.jobs},
+                   {"done", kind.done},
+                   {"device_seconds", kind.seconds.p50},
+                   {"device_seconds_p10", kind.seconds.p10},
+                   {"device_seconds_p90", kind.seconds.p90},
+                   {"longest_job_seconds", kind.longest},
+                   {"memory_bytes", kind.memory}};
   }
   for (const auto& [name, cost] : e.methods) methods[name] = to_json(cost);
-  return {{"kinds", kinds}, {"methods", methods}, {"device_seconds", e.device_seconds.p50}, {"device_seconds_range", to_json(e.device_seconds)},
-          {"wall_seconds", e.wall_seconds.p50}, {"wall_seconds_range", to_json(e.wall_seconds)}, {"utilisation", e.utilisation},
-          {"lives", e.lives}, {"fits", e.fits}, {"longest_job_without_checkpoints", {{"seconds_p90", e.longest_uncut}, {"label", e.longest_uncut_label}}},
-          {"disk_bytes", {{"peak", e.disk_peak}, {"kept", e.disk_kept}}}, {"memory_bytes", e.memory}, {"parameters", e.parameters},
+  return {{"kinds", kinds},
+          {"methods", methods},
+          {"device_seconds", e.device_seconds.p50},
+          {"device_seconds_range", to_json(e.device_seconds)},
+          {"wall_seconds", e.wall_seconds.p50},
+          {"wall_seconds_range", to_json(e.wall_seconds)},
+          {"utilisation", e.utilisation},
+          {"lives", e.lives},
+          {"fits", e.fits},
+          {"longest_job_without_checkpoints", {{"seconds_p90", e.longest_uncut}, {"label", e.longest_uncut_label}}},
+          {"disk_bytes", {{"peak", e.disk_peak}, {"kept", e.disk_kept}}},
+          {"memory_bytes", e.memory},
+          {"parameters", e.parameters},
           {"basis", e.basis}};
 }
 

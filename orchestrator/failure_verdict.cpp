@@ -14,15 +14,19 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
   };
   switch (error) {
     case ErrorClass::divergence:
-    case ErrorClass::bad_input: return Verdict::quarantine;
-    case ErrorClass::io: return job.io_failures >= config.io_limit ? Verdict::quarantine : Verdict::back_off;
-    // Once more: a neighbour may have had the memory, or our bug may be a race. Less memory would be other arithmetic for
-    // the whole sweep, which is a person's decision.
+    case ErrorClass::bad_input:
+      return Verdict::quarantine;
+    case ErrorClass::io:
+      return job.io_failures >= config.io_limit ? Verdict::quarantine : Verdict::back_off;
+    // Once more: a neighbour may have had the memory, or our bug may be a race. Less memory would be other arithmetic
+    // for the whole sweep, which is a person's decision.
     case ErrorClass::out_of_memory:
-    case ErrorClass::bug: return exhausted(2) ? Verdict::quarantine : Verdict::again;
+    case ErrorClass::bug:
+      return exhausted(2) ? Verdict::quarantine : Verdict::again;
     case ErrorClass::none:
     case ErrorClass::crash:
-    case ErrorClass::device: return exhausted(config.crash_limit) ? Verdict::quarantine : Verdict::again;
+    case ErrorClass::device:
+      return exhausted(config.crash_limit) ? Verdict::quarantine : Verdict::again;
   }
   return Verdict::quarantine;
 }
@@ -30,15 +34,23 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
 std::string cure_of(ErrorClass error) {
   switch (error) {
     case ErrorClass::out_of_memory:
-      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs) or the batch sizes of training and "
-             "unlearning: that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when jobs are finished";
-    case ErrorClass::divergence: return "lower the learning rate of the method (training.optimizer.lr, methods.*.unlearn) or clip its gradients";
-    case ErrorClass::bad_input: return "repair what the message names";
-    case ErrorClass::io: return "free space or repair the file system";
-    case ErrorClass::bug: return "this is a bug of guda: report it with the log of its rank";
-    case ErrorClass::device: return "have the devices checked that it failed on";
+      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs) or the batch "
+             "sizes of training and "
+             "unlearning: that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when jobs "
+             "are finished";
+    case ErrorClass::divergence:
+      return "lower the learning rate of the method (training.optimizer.lr, methods.*.unlearn) or clip its gradients";
+    case ErrorClass::bad_input:
+      return "repair what the message names";
+    case ErrorClass::io:
+      return "free space or repair the file system";
+    case ErrorClass::bug:
+      return "this is a bug of guda: report it with the log of its rank";
+    case ErrorClass::device:
+      return "have the devices checked that it failed on";
     case ErrorClass::none:
-    case ErrorClass::crash: return "its worker's log (logs/rank-*.log) says more";
+    case ErrorClass::crash:
+      return "its worker's log (logs/rank-*.log) says more";
   }
   return "";
 }

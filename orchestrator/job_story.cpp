@@ -181,10 +181,8 @@ std::vector<std::string> job_states(const jobs::Plan& plan, const RunFacts& fact
     states[i] = running[i] ? "running" : "ready";
     for (const Digest& input : job.inputs) {
       const std::string& state = states[index.at(input)];
-      if (state == "quarantined" || state == "blocked")
-        states[i] = "blocked";
-      else if (state != "done" && states[i] != "blocked")
-        states[i] = "waiting";
+      if (state == "quarantined" || state == "blocked") states[i] = "blocked";
+      else if (state != "done" && states[i] != "blocked") states[i] = "waiting";
     }
   }
   return states;

@@ -17,10 +17,10 @@ namespace {
 
 constexpr std::uint64_t kFileMagic = 0x4c4e524a41445547;  // "GUDAJRNL"
 constexpr std::uint32_t kVersion = 1;
-constexpr std::uint32_t kRecordMagic = 0x4345524a;        // "JREC"
-constexpr std::uint32_t kMaxBody = 64 * 1024;             // a corrupt length never makes us allocate more
-constexpr std::size_t kEntriesPerRepair = 400;            // of about 100 bytes: far below kMaxBody
-constexpr std::size_t kMaxMissing = 1000;                 // a stray 999999999.bin is no life
+constexpr std::uint32_t kRecordMagic = 0x4345524a;  // "JREC"
+constexpr std::uint32_t kMaxBody = 64 * 1024;       // a corrupt length never makes us allocate more
+constexpr std::size_t kEntriesPerRepair = 400;      // of about 100 bytes: far below kMaxBody
+constexpr std::size_t kMaxMissing = 1000;           // a stray 999999999.bin is no life
 
 struct FileHeader {
   std::uint64_t magic = kFileMagic;
@@ -31,10 +31,10 @@ static_assert(sizeof(FileHeader) == 16);
 
 struct RecordHeader {
   std::uint32_t magic = kRecordMagic;
-  std::uint32_t length = 0;    // of the body
+  std::uint32_t length = 0;  // of the body
   std::uint64_t sequence = 0;
   RecordType type{};
-  std::uint32_t crc = 0;       // of this header with crc = 0, then the body
+  std::uint32_t crc = 0;  // of this header with crc = 0, then the body
 };
 static_assert(sizeof(RecordHeader) == 24);
 
@@ -50,7 +50,8 @@ std::optional<JournalRecord> record_at(std::string_view bytes, std::size_t at, s
   RecordHeader header;
   if (at > bytes.size() || bytes.size() - at < sizeof header) return std::nullopt;
   std::memcpy(&header, bytes.data() + at, sizeof header);
-  if (header.magic != kRecordMagic || header.length > kMaxBody || bytes.size() - at - sizeof header < header.length) return std::nullopt;
+  if (header.magic != kRecordMagic || header.length > kMaxBody || bytes.size() - at - sizeof header < header.length)
+    return std::nullopt;
   const std::string_view body = bytes.substr(at + sizeof header, header.length);
   if (record_crc(header, body) != header.crc) return std::nullopt;
   Json json = Json::parse(body, nullptr, false);
@@ -69,7 +70,8 @@ std::size_t next_record(std::string_view bytes, std::size_t at, std::uint32_t ep
   return std::string_view::npos;
 }
 
-void check_header(std::string_view bytes, const std::filesystem::path& file, std::uint32_t epoch, JournalContent& content) {
+void check_header(std::string_view bytes, const std::filesystem::path& file, std::uint32_t epoch,
+                  JournalContent& content) {
   FileHeader header;
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.magic != kFileMagic) {
@@ -77,8 +79,8 @@ void check_header(std::string_view bytes, const std::filesystem::path& file, std
   } else if (header.version != kVersion) {
     // Another version has another record magic, too: valid records of ours behind it mean that the number is damaged.
     if (next_record(bytes, sizeof header, epoch) == std::string_view::npos) {
-      throw Error(fmt::format("{}: journal version {} (this guda reads {}). Cure: use the guda that wrote it.", file.string(), header.version,
-                              kVersion));
+      throw Error(fmt::format("{}: journal version {} (this guda reads {}). Cure: use the guda that wrote it.",
+                              file.string(), header.version, kVersion));
     }
     content.damage.push_back({file, 8, "damaged version number", false, false});
   } else if (header.epoch != epoch) {
@@ -86,10 +88,11 @@ void check_header(std::string_view bytes, const std::filesystem::path& file, std
   }
 }
 
-/// Whether the fields that anybody reads have the types that they must have. A record with a valid CRC says otherwise only
-/// when another program wrote it.
+/// Whether the fields that anybody reads have the types that they must have. A record with a valid CRC says otherwise
+/// only when another program wrote it.
 bool has_right_types(const Json& body) {
-  for (const char* name : {"job", "label", "worker", "device", "node", "error", "text", "cure", "why", "verdict", "detail", "by", "kind", "chaos"}) {
+  for (const char* name : {"job", "label", "worker", "device", "node", "error", "text", "cure", "why", "verdict",
+                           "detail", "by", "kind", "chaos"}) {
     if (body.contains(name) && !body[name].is_string()) return false;
   }
   for (const char* name : {"attempt", "epoch"}) {
@@ -183,10 +186,12 @@ void find_holes(JournalContent& content, const std::filesystem::path& folder) {
       content.holes.push_back({expected, record.sequence - 1, file, false});
       // Bytes torn off in front of a hole were a record that somebody had read: damage, not the trace of a kill.
       for (JournalDamage& d : content.damage) {
-        if (d.torn_tail && d.what == "torn tail" && d.file == journal_file(folder, record.epoch - 1)) d.torn_tail = false;
+        if (d.torn_tail && d.what == "torn tail" && d.file == journal_file(folder, record.epoch - 1))
+          d.torn_tail = false;
       }
     } else if (record.sequence < expected) {
-      content.damage.push_back({file, 0, fmt::format("record {} comes after record {}", record.sequence, expected - 1), false, false});
+      content.damage.push_back(
+          {file, 0, fmt::format("record {} comes after record {}", record.sequence, expected - 1), false, false});
     }
     expected = std::max(expected, record.sequence + 1);
   }
@@ -198,11 +203,13 @@ void apply_repairs(JournalContent& content) {
     if (record.type != RecordType::repair) continue;
     try {
       for (const Json& hole : record.body.at("holes")) {
-        for (SequenceHole& h : content.holes) h.repaired = h.repaired || (h.first == hole.at(0) && h.last == hole.at(1));
+        for (SequenceHole& h : content.holes)
+          h.repaired = h.repaired || (h.first == hole.at(0) && h.last == hole.at(1));
       }
       for (const Json& damage : record.body.at("damage")) {
         for (JournalDamage& d : content.damage) {
-          d.repaired = d.repaired || (d.file.filename() == damage.at("file").get<std::string>() && d.offset == damage.at("offset"));
+          d.repaired = d.repaired ||
+                       (d.file.filename() == damage.at("file").get<std::string>() && d.offset == damage.at("offset"));
         }
       }
     } catch (const Json::exception&) {
@@ -214,8 +221,8 @@ void apply_repairs(JournalContent& content) {
 }  // namespace
 
 void to_json(Json& j, const Commit& c) {
-  j = {{"job", c.job.hex}, {"attempt", c.attempt}, {"worker", c.worker}, {"device", c.device},
-       {"seconds", c.seconds}, {"rows", c.rows}, {"metrics", c.metrics}, {"time", c.time}};
+  j = {{"job", c.job.hex},     {"attempt", c.attempt}, {"worker", c.worker},   {"device", c.device},
+       {"seconds", c.seconds}, {"rows", c.rows},       {"metrics", c.metrics}, {"time", c.time}};
 }
 
 void from_json(const Json& j, Commit& c) {
@@ -233,28 +240,35 @@ bool JournalContent::sound() const { return faults().empty(); }
 
 std::vector<std::string> JournalContent::faults() const {
   std::vector<std::string> lines;
-  for (const std::uint32_t epoch : missing_lives) lines.push_back(fmt::format("the journal of life {} is missing", epoch));
+  for (const std::uint32_t epoch : missing_lives)
+    lines.push_back(fmt::format("the journal of life {} is missing", epoch));
   for (const JournalDamage& d : damage) {
-    if (!d.torn_tail && !d.repaired) lines.push_back(fmt::format("{} at byte {}: {}", d.file.string(), d.offset, d.what));
+    if (!d.torn_tail && !d.repaired)
+      lines.push_back(fmt::format("{} at byte {}: {}", d.file.string(), d.offset, d.what));
   }
   for (const SequenceHole& h : holes) {
-    if (!h.repaired) lines.push_back(fmt::format("{}: records {} to {} before it are lost", h.file.string(), h.first, h.last));
+    if (!h.repaired)
+      lines.push_back(fmt::format("{}: records {} to {} before it are lost", h.file.string(), h.first, h.last));
   }
   return lines;
 }
 
-std::filesystem::path journal_file(const std::filesystem::path& folder, std::uint32_t epoch) { return folder / fmt::format("{:04}.bin", epoch); }
+std::filesystem::path journal_file(const std::filesystem::path& folder, std::uint32_t epoch) {
+  return folder / fmt::format("{:04}.bin", epoch);
+}
 
 JournalContent read_journal(const std::filesystem::path& folder, MissingLives missing) {
   JournalContent content;
   for (const auto& [epoch, file] : life_files(folder)) {
     for (std::uint32_t lost = content.last_epoch + 1; lost < epoch; ++lost) {
       if (missing == MissingLives::refuse) {
-        throw Error(fmt::format("{}: the journal of life {} is missing, so commits may be lost. Cure: restore the file, or guda verify "
-                                "--repair, which runs again what it had committed.",
-                                folder.string(), lost));
+        throw Error(fmt::format(
+            "{}: the journal of life {} is missing, so commits may be lost. Cure: restore the file, or guda verify "
+            "--repair, which runs again what it had committed.",
+            folder.string(), lost));
       }
-      if (content.missing_lives.size() == kMaxMissing) throw Error(fmt::format("{}: a file of life {} is no journal of this run", folder.string(), epoch));
+      if (content.missing_lives.size() == kMaxMissing)
+        throw Error(fmt::format("{}: a file of life {} is no journal of this run", folder.string(), epoch));
       content.missing_lives.push_back(lost);
     }
     read_life(file, epoch, content);
@@ -282,7 +296,8 @@ std::vector<Json> repair_bodies(const JournalContent& content, const std::vector
     if (!h.repaired) note("holes", Json::array({h.first, h.last}));
   }
   for (const JournalDamage& d : content.damage) {
-    if (!d.torn_tail && !d.repaired) note("damage", {{"file", d.file.filename().string()}, {"offset", d.offset}, {"what", d.what}});
+    if (!d.torn_tail && !d.repaired)
+      note("damage", {{"file", d.file.filename().string()}, {"offset", d.offset}, {"what", d.what}});
   }
   for (const Digest& job : lost) note("lost", job.hex);
   return bodies;

@@ -15,7 +15,7 @@ namespace guda::orchestrator {
 
 /// On disk; never renumber. A reader keeps records of a type that it does not know and skips them.
 enum class RecordType : std::uint32_t {
-  life = 1,       ///< the first record of every file
+  life = 1,  ///< the first record of every file
   commit = 2,
   failure = 3,    ///< an attempt failed; or, `forgiven`, a person wants the job tried again
   end = 4,        ///< the life ended by itself
@@ -29,18 +29,18 @@ struct JournalRecord {
   RecordType type{};
   std::uint64_t sequence = 0;  ///< counts over all lives of a run, without holes
   Json body;
-  std::uint32_t epoch = 0;     ///< life whose file holds it
+  std::uint32_t epoch = 0;  ///< life whose file holds it
 };
 
 /// What one commit says; body of a `commit` record.
 struct Commit {
   Digest job;
   std::uint32_t attempt = 0;
-  std::string worker, device;   ///< provenance
-  double seconds = 0;           ///< device-seconds of the successful attempt
+  std::string worker, device;  ///< provenance
+  double seconds = 0;          ///< device-seconds of the successful attempt
   RowsRef rows;
   Json metrics = Json::object();
-  double time = 0;              ///< Unix time of the commit; 0 in runs of older versions
+  double time = 0;  ///< Unix time of the commit; 0 in runs of older versions
 };
 void to_json(Json& j, const Commit& commit);
 void from_json(const Json& j, Commit& commit);
@@ -67,7 +67,7 @@ struct JournalContent {
   std::vector<JournalDamage> damage;
   std::vector<SequenceHole> holes;
   std::vector<std::uint32_t> missing_lives;
-  std::uint32_t last_epoch = 0;        ///< highest epoch with a file; 0 = none
+  std::uint32_t last_epoch = 0;  ///< highest epoch with a file; 0 = none
   std::uint64_t next_sequence = 0;
 
   /// Nothing is lost that had been there: torn tails, repaired damage and repaired holes do not count.
@@ -84,11 +84,13 @@ enum class MissingLives { refuse, report };
 /// Reads all lives; safe while a writer appends. Torn tails are skipped; damage in the middle is reported and the valid
 /// records behind it are kept (resynchronised on the record magic). A wrong version throws Error, a missing life too
 /// unless it is only to be reported. Memory: bounded by the size of the files, whatever a length in them says.
-[[nodiscard]] JournalContent read_journal(const std::filesystem::path& folder, MissingLives missing = MissingLives::refuse);
+[[nodiscard]] JournalContent read_journal(const std::filesystem::path& folder,
+                                          MissingLives missing = MissingLives::refuse);
 
 /// Bodies of the repair records that take note of everything in `content` that is not repaired yet; `lost`: jobs whose
 /// commit no longer counts (their rows can't be read). None when there is nothing to note.
-[[nodiscard]] std::vector<Json> repair_bodies(const JournalContent& content, const std::vector<Digest>& lost, const std::string& by);
+[[nodiscard]] std::vector<Json> repair_bodies(const JournalContent& content, const std::vector<Digest>& lost,
+                                              const std::string& by);
 
 /// Appends records of one life. add() buffers, sync() makes everything added so far durable with one fdatasync.
 /// After a failed write or sync every later call throws Bug: a retried fsync may report success for lost pages.

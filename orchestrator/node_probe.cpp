@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kMark = "guda-node-answer ";
-constexpr double kSkewNote = 2, kSkewBad = 60;   // s; a stale lock is taken over after 5 min of silence
+constexpr double kSkewNote = 2, kSkewBad = 60;  // s; a stale lock is taken over after 5 min of silence
 
 double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
@@ -97,7 +97,8 @@ NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
   }
   try {
     for (const cluster::Gpu& gpu : cluster::visible_gpus()) {
-      a.gpus.push_back(fmt::format("{} {:.0f} GB, driver {}", gpu.model, double(gpu.memory) / (1ULL << 30), gpu.driver));
+      a.gpus.push_back(
+          fmt::format("{} {:.0f} GB, driver {}", gpu.model, double(gpu.memory) / (1ULL << 30), gpu.driver));
     }
   } catch (const Error& e) {
     a.gpu_error = e.what();
@@ -107,9 +108,21 @@ NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
 }
 
 std::string encode_answer(const NodeAnswer& a) {
-  return kMark + Json{{"host", a.host}, {"isa", a.isa}, {"cores", a.cores}, {"time", a.time}, {"free_memory", a.free_memory},
-                      {"sees_folder", a.sees_folder}, {"locks", a.locks}, {"worker", a.worker}, {"worker_ok", a.worker_ok}, {"gpus", a.gpus},
-                      {"gpu_error", a.gpu_error}, {"nccl", a.nccl}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return kMark +
+         Json{{"host", a.host},
+              {"isa", a.isa},
+              {"cores", a.cores},
+              {"time", a.time},
+              {"free_memory", a.free_memory},
+              {"sees_folder", a.sees_folder},
+              {"locks", a.locks},
+              {"worker", a.worker},
+              {"worker_ok", a.worker_ok},
+              {"gpus", a.gpus},
+              {"gpu_error", a.gpu_error},
+              {"nccl", a.nccl}}
+             .dump(-1, ' ', false, Json::error_handler_t::replace) +
+         "\n";
 }
 
 std::vector<NodeAnswer> decode_answers(const std::string& output) {
@@ -138,35 +151,45 @@ std::vector<NodeAnswer> decode_answers(const std::string& output) {
   return answers;
 }
 
-NodeVerdict judge(const std::vector<NodeAnswer>& answers, const std::vector<std::string>& nodes, double asked, double answered) {
+NodeVerdict judge(const std::vector<NodeAnswer>& answers, const std::vector<std::string>& nodes, double asked,
+                  double answered) {
   NodeVerdict v;
   if (answers.size() < nodes.size()) {
     std::vector<std::string> silent;
     for (const std::string& node : nodes) {
       const std::string brief = node.substr(0, node.find('.'));
-      if (std::none_of(answers.begin(), answers.end(), [&](const NodeAnswer& a) { return a.host.substr(0, a.host.find('.')) == brief; })) silent.push_back(node);
+      if (std::none_of(answers.begin(), answers.end(),
+                       [&](const NodeAnswer& a) { return a.host.substr(0, a.host.find('.')) == brief; }))
+        silent.push_back(node);
     }
-    v.bad.push_back(fmt::format("{} of {} nodes did not answer{}{}", nodes.size() - answers.size(), nodes.size(), silent.empty() ? "" : ": ",
-                                fmt::join(silent, ", ")));
+    v.bad.push_back(fmt::format("{} of {} nodes did not answer{}{}", nodes.size() - answers.size(), nodes.size(),
+                                silent.empty() ? "" : ": ", fmt::join(silent, ", ")));
   }
   std::set<std::string> isas, workers;
   for (const NodeAnswer& a : answers) {
-    if (!a.sees_folder) v.bad.push_back(a.host + " does not see the run folder: put it on a file system that all nodes share");
+    if (!a.sees_folder)
+      v.bad.push_back(a.host + " does not see the run folder: put it on a file system that all nodes share");
     if (!a.worker_ok) v.bad.push_back(a.host + ": " + a.worker);
     if (!a.gpu_error.empty()) v.bad.push_back(a.host + ": " + a.gpu_error);
     if (a.sees_folder && a.locks != "works") {
-      v.notes.push_back(fmt::format("{}: the file system has no locks ({}): guda uses its lock file instead; readers of results.h5 set HDF5_USE_FILE_LOCKING=FALSE",
-                                    a.host, a.locks));
+      v.notes.push_back(
+          fmt::format("{}: the file system has no locks ({}): guda uses its lock file instead; readers of results.h5 "
+                      "set HDF5_USE_FILE_LOCKING=FALSE",
+                      a.host, a.locks));
     }
     const double skew = a.time < asked ? asked - a.time : a.time > answered ? a.time - answered : 0;
-    if (skew > kSkewBad) v.bad.push_back(fmt::format("the clock of {} is {:.0f} s off: a live owner may be taken for dead. Start its time service", a.host, skew));
+    if (skew > kSkewBad)
+      v.bad.push_back(fmt::format(
+          "the clock of {} is {:.0f} s off: a live owner may be taken for dead. Start its time service", a.host, skew));
     else if (skew > kSkewNote) v.notes.push_back(fmt::format("the clock of {} is {:.0f} s off", a.host, skew));
     isas.insert(a.isa);
     if (a.worker_ok) workers.insert(a.worker);
   }
   if (isas.size() > 1) {
-    v.notes.push_back(fmt::format("nodes differ in their instruction sets ({}): results agree within rounding, not bit for bit. --constraint chooses one kind",
-                                  fmt::join(isas, ", ")));
+    v.notes.push_back(
+        fmt::format("nodes differ in their instruction sets ({}): results agree within rounding, not bit for bit. "
+                    "--constraint chooses one kind",
+                    fmt::join(isas, ", ")));
   }
   if (workers.size() > 1) v.bad.push_back(fmt::format("nodes have different workers: {}", fmt::join(workers, "; ")));
   return v;

@@ -12,15 +12,15 @@ namespace guda::orchestrator {
 struct NodeAnswer {
   std::string host, isa;
   std::uint32_t cores = 0;
-  double time = 0;                 ///< Unix, when asked
-  double free_memory = 0;          ///< bytes that processes may still take here (cgroup limit included)
-  bool sees_folder = false;        ///< the token in the run folder is ours
-  std::string locks;               ///< "works", or why flock does not
-  std::string worker;              ///< first line of guda-worker --version, or what went wrong
+  double time = 0;           ///< Unix, when asked
+  double free_memory = 0;    ///< bytes that processes may still take here (cgroup limit included)
+  bool sees_folder = false;  ///< the token in the run folder is ours
+  std::string locks;         ///< "works", or why flock does not
+  std::string worker;        ///< first line of guda-worker --version, or what went wrong
   bool worker_ok = false;
-  std::vector<std::string> gpus;   ///< "NVIDIA A100-SXM4-80GB 80 GB, driver 550.54"
+  std::vector<std::string> gpus;  ///< "NVIDIA A100-SXM4-80GB 80 GB, driver 550.54"
   std::string gpu_error;
-  std::string nccl;                ///< "2.21.5" | "" when it can't be loaded here
+  std::string nccl;  ///< "2.21.5" | "" when it can't be loaded here
 };
 
 /// Answers for this node. `folder` holds the token file that the asking process wrote.
@@ -35,10 +35,11 @@ struct NodeAnswer {
 
 /// Judgements over all nodes; each is a sentence, empty vectors are good news.
 struct NodeVerdict {
-  std::vector<std::string> bad;     ///< a run would not start, or would be wrong
-  std::vector<std::string> notes;   ///< it would, but somebody should know
+  std::vector<std::string> bad;    ///< a run would not start, or would be wrong
+  std::vector<std::string> notes;  ///< it would, but somebody should know
 };
 /// `nodes` were asked between Unix times `asked` and `answered`. Pure.
-[[nodiscard]] NodeVerdict judge(const std::vector<NodeAnswer>& answers, const std::vector<std::string>& nodes, double asked, double answered);
+[[nodiscard]] NodeVerdict judge(const std::vector<NodeAnswer>& answers, const std::vector<std::string>& nodes,
+                                double asked, double answered);
 
 }  // namespace guda::orchestrator

@@ -35,7 +35,8 @@ void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, dou
   }
 }
 
-/// Metric m from the mean of the columns; what is made of sums does not change when all are divided by the number of queries.
+/// Metric m from the mean of the columns; what is made of sums does not change when all are divided by the number of
+/// queries.
 double metric_of(const double* means, std::size_t m) {
   if (m < kPerQuery) return means[m];
   const double* const s = means + kPerQuery;
@@ -45,7 +46,9 @@ double metric_of(const double* means, std::size_t m) {
 
 }  // namespace
 
-std::string metric_name(std::size_t m) { return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQuery]); }
+std::string metric_name(std::size_t m) {
+  return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQuery]);
+}
 
 PairAgreements::PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of,
                                std::uint64_t seed, std::uint32_t resamples)

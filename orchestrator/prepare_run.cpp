@@ -28,13 +28,17 @@ std::string indented(const std::vector<std::string>& lines, std::size_t most) {
   return text;
 }
 
-Json numerics_json(const jobs::Numerics& n) { return {{"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}}; }
+Json numerics_json(const jobs::Numerics& n) {
+  return {{"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}};
+}
 
 }  // namespace
 
 PlannedExperiment plan_experiment(const fs::path& file, const std::vector<std::string>& overrides) {
   if (fs::is_directory(file)) {
-    if (!overrides.empty()) throw Error("--set needs the experiment file; " + file.string() + " is a run directory, which is resumed as it was planned");
+    if (!overrides.empty())
+      throw Error("--set needs the experiment file; " + file.string() +
+                  " is a run directory, which is resumed as it was planned");
     return {load_plan(RunLayout{file}), ""};
   }
   const jobs::Experiment experiment = jobs::load_experiment(file, overrides);
@@ -82,18 +86,21 @@ void make_run_folders(const RunLayout& run) {
       throw IoError(errno_text("cannot create", run.folder, errno));
     }
   }
-  for (const auto& folder : {run.journal(), run.artifacts(), run.rows(), run.control(), run.logs()}) make_directories(folder);
+  for (const auto& folder : {run.journal(), run.artifacts(), run.rows(), run.control(), run.logs()})
+    make_directories(folder);
 }
 
 jobs::Plan load_plan(const RunLayout& run) {
   if (!fs::exists(run.plan())) {
-    throw Error(run.folder.string() + " is no run directory (no plan.json). Cure: name the directory that guda run made, e.g. runs/digits.");
+    throw Error(run.folder.string() +
+                " is no run directory (no plan.json). Cure: name the directory that guda run made, e.g. runs/digits.");
   }
   try {
     return jobs::plan_from_json(Json::parse(read_file(run.plan())));
   } catch (const Json::exception& e) {
-    throw Error(fmt::format("{} is damaged ({}). Cure: remove it and type the same guda run command; finished work is in the journal.",
-                            run.plan().string(), e.what()));
+    throw Error(fmt::format(
+        "{} is damaged ({}). Cure: remove it and type the same guda run command; finished work is in the journal.",
+        run.plan().string(), e.what()));
   }
 }
 
@@ -103,15 +110,18 @@ PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, 
     const jobs::Plan before = load_plan(run);
     PlanChange change = compare_plans(run, before, planned.plan);
     if (!change.dropped.empty()) {
-      throw Error(fmt::format("{} holds {} finished jobs that this experiment would drop or alter. Changed keys:{}\nfor example:{}\n"
-                              "Cure: another --run-dir, or undo the change.",
-                              run.folder.string(), change.dropped.size(), indented(change.keys, 20), indented(change.dropped, 3)));
+      throw Error(fmt::format(
+          "{} holds {} finished jobs that this experiment would drop or alter. Changed keys:{}\nfor example:{}\n"
+          "Cure: another --run-dir, or undo the change.",
+          run.folder.string(), change.dropped.size(), indented(change.keys, 20), indented(change.dropped, 3)));
     }
     const bool started = !read_journal(run.journal()).records.empty();
     if (started && !change.added.empty() && !extend) {
-      throw Error(fmt::format("this experiment adds {} jobs (about {:.0f} device-seconds) to {}. Changed keys:{}\nAdded, for example:{}\n"
-                              "Cure: --extend adds them; another --run-dir starts afresh.",
-                              change.added.size(), change.added_cost, run.folder.string(), indented(change.keys, 20), indented(change.added, 5)));
+      throw Error(fmt::format(
+          "this experiment adds {} jobs (about {:.0f} device-seconds) to {}. Changed keys:{}\nAdded, for example:{}\n"
+          "Cure: --extend adds them; another --run-dir starts afresh.",
+          change.added.size(), change.added_cost, run.folder.string(), indented(change.keys, 20),
+          indented(change.added, 5)));
     }
     if (started) added = std::move(change);
   }
@@ -122,7 +132,9 @@ PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, 
 }
 
 std::string describe_extension(const PlanChange& change) {
-  const std::string again = change.remade.empty() ? "" : fmt::format(" and {} made again (retention.keep dropped them)", change.remade.size());
+  const std::string again = change.remade.empty()
+                                ? ""
+                                : fmt::format(" and {} made again (retention.keep dropped them)", change.remade.size());
   return fmt::format("extended: {} job{} added{}, about {:.0f} device-seconds. Changed keys:{}\nAdded, for example:{}",
                      change.added.size(), change.added.size() == 1 ? "" : "s", again, change.added_cost,
                      indented(change.keys, 20), indented(change.added, 5));

@@ -1,5 +1,6 @@
 #pragma once
-// Experiment file -> run directory that is ready to be supervised, under the rules for edited experiments (docs/formats.md).
+// Experiment file -> run directory that is ready to be supervised, under the rules for edited experiments
+// (docs/formats.md).
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,26 +14,27 @@ namespace guda::orchestrator {
 
 struct PlannedExperiment {
   jobs::Plan plan;
-  std::string text;   ///< of the experiment file, with the overrides as a comment; empty when resumed from plan.json
+  std::string text;  ///< of the experiment file, with the overrides as a comment; empty when resumed from plan.json
 };
 
 /// Loads `file` (an experiment, or a run directory to resume as it is planned), the data set, and plans.
-[[nodiscard]] PlannedExperiment plan_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides);
+[[nodiscard]] PlannedExperiment plan_experiment(const std::filesystem::path& file,
+                                                const std::vector<std::string>& overrides);
 
 /// What separates the plan of a run directory from a new one.
 struct PlanChange {
-  std::vector<std::string> keys;           ///< "training.steps: 600 -> 700"
-  std::vector<std::string> added;          ///< labels of jobs that only the new plan has
-  std::vector<std::string> remade;         ///< labels of finished jobs whose artifact is gone and that the new plan reads
-  double added_cost = 0;                   ///< predicted device-seconds of those two
-  std::vector<std::string> dropped;        ///< labels of *committed* jobs that only the old plan has
+  std::vector<std::string> keys;     ///< "training.steps: 600 -> 700"
+  std::vector<std::string> added;    ///< labels of jobs that only the new plan has
+  std::vector<std::string> remade;   ///< labels of finished jobs whose artifact is gone and that the new plan reads
+  double added_cost = 0;             ///< predicted device-seconds of those two
+  std::vector<std::string> dropped;  ///< labels of *committed* jobs that only the old plan has
 };
 [[nodiscard]] PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after);
 
 /// Makes the run directory (mode 0700) or checks that this plan may go on in it, then writes plan.json. Needs the run's
 /// lock when the directory exists. Throws Error with the key-by-key difference when committed jobs would be dropped or
-/// altered, and with the added jobs and their cost when jobs are added without `extend`. Returns what `extend` added to a
-/// run that had begun; nothing for a new run and for one that goes on as it was planned.
+/// altered, and with the added jobs and their cost when jobs are added without `extend`. Returns what `extend` added to
+/// a run that had begun; nothing for a new run and for one that goes on as it was planned.
 PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend);
 
 /// For people: what an extension adds, its cost and the keys that ask for it.

@@ -20,7 +20,8 @@ double steady() { return std::chrono::duration<double>(std::chrono::steady_clock
 bool locale_is_utf8() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const char* value = std::getenv(name);
-    if (value != nullptr && *value != '\0') return std::strstr(value, "UTF-8") != nullptr || std::strstr(value, "utf8") != nullptr;
+    if (value != nullptr && *value != '\0')
+      return std::strstr(value, "UTF-8") != nullptr || std::strstr(value, "utf8") != nullptr;
   }
   return false;
 }
@@ -74,7 +75,8 @@ std::string bar(double share, int width, bool utf8) {
 
 std::string render_progress(const RunStatus& s, int columns, bool utf8) {
   const int width = std::clamp(columns / 4, 10, 40);
-  std::string text = fmt::format("{} {:3.0f} %  {}\n", bar(s.progress, width, utf8), std::floor(100 * s.progress), summary(s));
+  std::string text =
+      fmt::format("{} {:3.0f} %  {}\n", bar(s.progress, width, utf8), std::floor(100 * s.progress), summary(s));
   for (const WorkerView& w : s.workers) {
     std::string line = fmt::format("  {:<12} ", w.device.substr(w.device.rfind('/') + 1));
     if (w.state != "running") {
@@ -100,7 +102,8 @@ void Progress::erase() {
 
 void Progress::note_new_errors(const RunStatus& s) {
   // Behind the last one that was noted; all of them when it is no longer among these.
-  for (auto next = std::find(s.errors.rbegin(), s.errors.rend(), last_error_).base(); next != s.errors.end(); ++next) note(last_error_ = *next);
+  for (auto next = std::find(s.errors.rbegin(), s.errors.rend(), last_error_).base(); next != s.errors.end(); ++next)
+    note(last_error_ = *next);
 }
 
 void Progress::show(const RunStatus& s) {
@@ -128,8 +131,8 @@ void Progress::note(const std::string& text) {
 void Progress::finish(const RunStatus& s) {
   note_new_errors(s);
   erase();
-  fmt::print(out_, "{}: {} of {} jobs done in {}, {} device-time in all", s.exit_code == 75 ? "stopped" : "finished", s.done, s.total,
-             duration_text(s.elapsed), duration_text(s.device_seconds));
+  fmt::print(out_, "{}: {} of {} jobs done in {}, {} device-time in all", s.exit_code == 75 ? "stopped" : "finished",
+             s.done, s.total, duration_text(s.elapsed), duration_text(s.device_seconds));
   if (s.quarantined > 0) fmt::print(out_, "; {} quarantined, {} blocked", s.quarantined, s.blocked);
   fmt::print(out_, "\n");
   std::fflush(out_);

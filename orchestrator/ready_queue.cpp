@@ -7,7 +7,8 @@ namespace guda::orchestrator {
 
 void ReadyQueue::order(const std::vector<JobNode>& jobs, std::vector<double> rank) {
   std::vector<std::pair<std::size_t, bool>> members;
-  for (std::size_t place = fresh_.next(0); place != BitTree::kNone; place = fresh_.next(place + 1)) members.emplace_back(by_rank_[place], false);
+  for (std::size_t place = fresh_.next(0); place != BitTree::kNone; place = fresh_.next(place + 1))
+    members.emplace_back(by_rank_[place], false);
   for (const auto& [place, job] : again_) members.emplace_back(job, true);
   again_.clear();
 
@@ -55,7 +56,8 @@ void ReadyQueue::erase(std::size_t job) {
   if (!by_cost_.empty()) fresh_by_cost_.erase(cost_place_[job]);
 }
 
-std::optional<std::size_t> ReadyQueue::best_fitting(const std::vector<JobNode>& jobs, const std::function<bool(std::size_t)>& fits) {
+std::optional<std::size_t> ReadyQueue::best_fitting(const std::vector<JobNode>& jobs,
+                                                    const std::function<bool(std::size_t)>& fits) {
   if (by_cost_.empty()) order_by_cost(jobs);
   std::optional<std::size_t> best;
   for (const auto& [begin, end] : kinds_) {

@@ -23,7 +23,9 @@ class ReadyQueue {
   void insert(std::size_t job, bool again);
   void erase(std::size_t job);
 
-  [[nodiscard]] bool contains(std::size_t job) const { return fresh_.contains(place_[job]) || again_.contains({place_[job], job}); }
+  [[nodiscard]] bool contains(std::size_t job) const {
+    return fresh_.contains(place_[job]) || again_.contains({place_[job], job});
+  }
   [[nodiscard]] std::size_t size() const { return fresh_.count() + again_.size(); }
   [[nodiscard]] double rank(std::size_t job) const { return rank_[job]; }
 
@@ -33,9 +35,11 @@ class ReadyQueue {
   [[nodiscard]] std::optional<std::size_t> first() const { return at(fresh_.next(0)); }
   [[nodiscard]] std::optional<std::size_t> after(std::size_t job) const { return at(fresh_.next(place_[job] + 1)); }
 
-  /// The job of highest rank among the costliest ones of each kind that have never failed and that `fits`, which must be
-  /// true for every cheaper job of a kind when it is true for one. O(kinds * log jobs); the first call, O(jobs * log jobs).
-  [[nodiscard]] std::optional<std::size_t> best_fitting(const std::vector<JobNode>& jobs, const std::function<bool(std::size_t)>& fits);
+  /// The job of highest rank among the costliest ones of each kind that have never failed and that `fits`, which must
+  /// be true for every cheaper job of a kind when it is true for one. O(kinds * log jobs); the first call, O(jobs * log
+  /// jobs).
+  [[nodiscard]] std::optional<std::size_t> best_fitting(const std::vector<JobNode>& jobs,
+                                                        const std::function<bool(std::size_t)>& fits);
 
  private:
   [[nodiscard]] std::optional<std::size_t> at(std::size_t place) const {
@@ -44,10 +48,10 @@ class ReadyQueue {
   }
 
   std::vector<double> rank_;
-  std::vector<std::size_t> by_rank_, place_;         // job at a place, place of a job
+  std::vector<std::size_t> by_rank_, place_;  // job at a place, place of a job
   void order_by_cost(const std::vector<JobNode>& jobs);
 
-  std::vector<std::size_t> by_cost_, cost_place_;    // sorted by (kind, cost); empty until somebody asks what fits
+  std::vector<std::size_t> by_cost_, cost_place_;  // sorted by (kind, cost); empty until somebody asks what fits
   std::vector<std::pair<std::size_t, std::size_t>> kinds_;  // ranges of by_cost_
   BitTree fresh_, fresh_by_cost_;
   std::set<std::pair<std::size_t, std::size_t>> again_;

@@ -36,17 +36,20 @@ struct Source {
   ResultsTable table;
   std::map<Digest, Commit> commits;
   std::vector<std::filesystem::path> folders;
-  std::map<std::string, GroupScores> scores;   // by method, elbo weights
+  std::map<std::string, GroupScores> scores;  // by method, elbo weights
 };
 
-std::string kind_of_method(const jobs::MethodConfig& m) { return m.method == "logo" ? "reference" : m.method == "guda" ? "guda" : "control"; }
+std::string kind_of_method(const jobs::MethodConfig& m) {
+  return m.method == "logo" ? "reference" : m.method == "guda" ? "guda" : "control";
+}
 
 report::MethodAnswer answer(const Source& s, const std::string& method, std::size_t query) {
   const GroupScores& scores = s.scores.at(method);
   report::MethodAnswer a{method, {}, false};
   if (!scores.evaluated(query)) return a;
   for (std::size_t g = 0; g < scores.groups; ++g) {
-    a.top.push_back({s.plan.groups[g], scores.row(query)[g], scores.error.empty() ? report::kUnknown : scores.error[query * scores.groups + g]});
+    a.top.push_back({s.plan.groups[g], scores.row(query)[g],
+                     scores.error.empty() ? report::kUnknown : scores.error[query * scores.groups + g]});
   }
   std::stable_sort(a.top.begin(), a.top.end(), [](const auto& x, const auto& y) { return x.score > y.score; });
   a.undecided = report::undecided(a.top);
@@ -73,7 +76,8 @@ void fill_cards(const Source& s, ReportData& data) {
       data.cards.push_back(std::move(card));
     }
   }
-  if (data.cards.empty()) data.why_missing["cards"] = "The query pictures are not on disk (not drawn yet, or dropped by retention.keep).";
+  if (data.cards.empty())
+    data.why_missing["cards"] = "The query pictures are not on disk (not drawn yet, or dropped by retention.keep).";
 }
 
 /// Class of a query for the tables: its true group, else the group that the oracle names.
@@ -99,7 +103,12 @@ void fill_heatmaps(const Source& s, ReportData& data) {
   for (const std::string& set : query_sets(s.plan)) {
     for (const auto& m : s.plan.experiment.methods) {
       const GroupScores& scores = s.scores.at(m.name);
-      report::Heatmap map{m.name, set, s.plan.groups, s.plan.groups, std::vector<double>(groups * groups, 0), std::vector<std::uint32_t>(groups, 0)};
+      report::Heatmap map{m.name,
+                          set,
+                          s.plan.groups,
+                          s.plan.groups,
+                          std::vector<double>(groups * groups, 0),
+                          std::vector<std::uint32_t>(groups, 0)};
       for (std::size_t q = 0; q < s.plan.queries.size(); ++q) {
         const auto row = class_of(s, q);
         if (s.plan.queries[q].set != set || !row || !scores.evaluated(q)) continue;
@@ -168,10 +177,11 @@ void fill_profiles(const Source& s, ReportData& data) {
 }
 
 void fill_gallery(const Source& s, ReportData& data) {
-  std::map<Digest, Digest> preview_of;                       // weights -> Sample job
+  std::map<Digest, Digest> preview_of;                               // weights -> Sample job
   std::map<Digest, std::pair<std::string, std::uint32_t>> place_of;  // weights -> method, group
   for (const auto& job : s.plan.jobs) {
-    if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work); sample && sample->set.name == jobs::kPreviewSet) {
+    if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
+        sample && sample->set.name == jobs::kPreviewSet) {
       preview_of[sample->from] = job.digest;
     }
     if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
@@ -200,7 +210,8 @@ void fill_gallery(const Source& s, ReportData& data) {
     std::erase_if(block->second.rows, [](const auto& row) { return row.pictures.empty(); });
     data.gallery.blocks.push_back(std::move(block->second));
   }
-  if (data.gallery.full.empty()) data.why_missing["gallery"] = "The previews are not on disk (not drawn yet, or dropped by retention.keep).";
+  if (data.gallery.full.empty())
+    data.why_missing["gallery"] = "The previews are not on disk (not drawn yet, or dropped by retention.keep).";
 }
 
 void fill_costs(const Source& s, ReportData& data) {
@@ -227,14 +238,18 @@ void fill_costs(const Source& s, ReportData& data) {
 void fill_warnings(const Source& s, ReportData& data) {
   std::size_t open = 0;
   for (std::size_t q = 0; q < s.plan.queries.size(); ++q) {
-    open += std::any_of(s.scores.begin(), s.scores.end(), [&](const auto& m) { return !m.second.evaluated(q); }) ? 1 : 0;
+    open +=
+        std::any_of(s.scores.begin(), s.scores.end(), [&](const auto& m) { return !m.second.evaluated(q); }) ? 1 : 0;
   }
-  if (open > 0) data.warnings.push_back(fmt::format("{} of {} queries are not evaluated by every method.", open, s.plan.queries.size()));
+  if (open > 0)
+    data.warnings.push_back(
+        fmt::format("{} of {} queries are not evaluated by every method.", open, s.plan.queries.size()));
   std::set<std::string> quarantined;
   for (const auto& record : read_journal(s.run.journal()).records) {
     if (record.type == RecordType::failure && record.body.value("quarantined", false)) {
       if (!s.commits.contains(Digest{record.body.at("job").get<std::string>()})) {
-        quarantined.insert(record.body.at("label").get<std::string>() + ": " + record.body.at("text").get<std::string>());
+        quarantined.insert(record.body.at("label").get<std::string>() + ": " +
+                           record.body.at("text").get<std::string>());
       }
     }
   }
@@ -257,13 +272,15 @@ report::ReportData report_data(const RunLayout& run, const jobs::Plan& plan) {
   data.confidence = plan.experiment.comparison.confidence;
   for (const auto& m : plan.experiment.methods) {
     std::string description(jobs::method_named(m.method).summary);
-    if (m.method == "guda") description = "unlearning with " + m.unlearn.op + ", " + std::to_string(m.unlearn.steps) + " steps";
+    if (m.method == "guda")
+      description = "unlearning with " + m.unlearn.op + ", " + std::to_string(m.unlearn.steps) + " steps";
     if (m.method == "logo" && m.seed != 0) description += ", another training seed";
     data.methods.push_back({m.name, kind_of_method(m), description});
   }
   data.comparison = to_json(compare_run(run, plan));
   if (plan.experiment.comparison.second_reference.empty()) {
-    data.why_missing["ceiling"] = "The experiment has no second LOGO seed, so the ceiling is not known (comparison.second_reference).";
+    data.why_missing["ceiling"] =
+        "The experiment has no second LOGO seed, so the ceiling is not known (comparison.second_reference).";
   }
   fill_cards(s, data);
   fill_heatmaps(s, data);

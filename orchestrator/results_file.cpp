@@ -9,8 +9,8 @@
 #include <limits>
 
 #include "common/error.hpp"
-#include "jobs/methods/methods.hpp"
 #include "common/files.hpp"
+#include "jobs/methods/methods.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -171,8 +171,11 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
   const auto roles = file.dataset("query_role").read_strings();
   const auto seeds = file.dataset("query_seed").read<std::uint64_t>();
   for (std::size_t q = 0; q < names.size(); ++q) {
-    shape.queries.push_back(
-        {.name = names[q], .set = sets.at(q), .seed = seeds.at(q), .true_group = true_groups.at(q), .role = roles.at(q)});
+    shape.queries.push_back({.name = names[q],
+                             .set = sets.at(q),
+                             .seed = seeds.at(q),
+                             .true_group = true_groups.at(q),
+                             .role = roles.at(q)});
   }
   const auto timesteps = file.dataset("slot_timestep").read<std::int32_t>(),
              draws = file.dataset("slot_draw").read<std::int32_t>();

@@ -28,7 +28,8 @@ std::uint64_t bytes_below(const fs::path& path) {
   return bytes;
 }
 
-std::vector<std::size_t> droppable_artifacts(const RunLayout& run, const jobs::Plan& plan, const std::vector<bool>& settled) {
+std::vector<std::size_t> droppable_artifacts(const RunLayout& run, const jobs::Plan& plan,
+                                             const std::vector<bool>& settled) {
   std::unordered_set<Digest> needed;
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     if (!settled.at(i)) needed.insert(plan.jobs[i].inputs.begin(), plan.jobs[i].inputs.end());
@@ -37,7 +38,8 @@ std::vector<std::size_t> droppable_artifacts(const RunLayout& run, const jobs::P
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     const jobs::JobSpec& job = plan.jobs[i];
     if (!settled[i] || needed.contains(job.digest) || artifact_kept(job, plan.experiment.retention.keep)) continue;
-    if (fs::is_symlink(run.artifacts() / job.digest.hex) || fs::is_directory(run.artifacts() / job.digest.hex)) droppable.push_back(i);
+    if (fs::is_symlink(run.artifacts() / job.digest.hex) || fs::is_directory(run.artifacts() / job.digest.hex))
+      droppable.push_back(i);
   }
   return droppable;
 }

@@ -41,10 +41,13 @@ History history_of(const JournalContent& journal, const jobs::Plan& plan) {
         continue;
       }
       history.failures.push_back({*job, body.value("attempt", 0U), body.value("device", body.value("worker", "")),
-                                  error_class_from(body.value("error", "")), body.value("text", ""), body.value("quarantined", false)});
+                                  error_class_from(body.value("error", "")), body.value("text", ""),
+                                  body.value("quarantined", false)});
     } else if (record.type == RecordType::fence) {
-      if (body.contains("device")) set_fence(history.fenced_devices, body.at("device").get<std::string>(), body.value("fenced", true));
-      if (body.contains("node")) set_fence(history.fenced_nodes, body.at("node").get<std::string>(), body.value("fenced", true));
+      if (body.contains("device"))
+        set_fence(history.fenced_devices, body.at("device").get<std::string>(), body.value("fenced", true));
+      if (body.contains("node"))
+        set_fence(history.fenced_nodes, body.at("node").get<std::string>(), body.value("fenced", true));
     } else if (record.type == RecordType::commit) {
       if (const auto job = find(body)) {
         const jobs::JobSpec& spec = plan.jobs[job->value];

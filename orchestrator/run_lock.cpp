@@ -40,12 +40,14 @@ std::string read_nonce(const std::filesystem::path& lock) {
 
 /// Whether the lock's time stamp moves within `seconds` of our steady clock.
 bool renewed_within(const std::filesystem::path& lock, double seconds) {
-  struct stat before {}, now {};
+  struct stat before{}, now{};
   if (::stat(lock.c_str(), &before) != 0) return false;
   for (double waited = 0; waited < seconds; waited += 0.1) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (::stat(lock.c_str(), &now) != 0) return false;
-    if (now.st_mtim.tv_sec != before.st_mtim.tv_sec || now.st_mtim.tv_nsec != before.st_mtim.tv_nsec || now.st_ino != before.st_ino) return true;
+    if (now.st_mtim.tv_sec != before.st_mtim.tv_sec || now.st_mtim.tv_nsec != before.st_mtim.tv_nsec ||
+        now.st_ino != before.st_ino)
+      return true;
   }
   return false;
 }
@@ -53,7 +55,7 @@ bool renewed_within(const std::filesystem::path& lock, double seconds) {
 /// Now, by the clock that stamps files there: that of a server may differ from ours. Ours where nothing can be written.
 double file_system_time(const std::filesystem::path& folder) {
   const std::filesystem::path probe = folder / (".clock." + std::to_string(::getpid()) + ".partial");
-  struct stat info {};
+  struct stat info{};
   const Fd fd(::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   const bool stamped = fd && ::fstat(fd.get(), &info) == 0;
   if (fd) ::unlink(probe.c_str());
@@ -65,7 +67,7 @@ double file_system_time(const std::filesystem::path& folder) {
 std::optional<LockInfo> read_lock(const std::filesystem::path& lock) {
   try {
     const Json j = Json::parse(read_file(lock));
-    struct stat info {};
+    struct stat info{};
     if (::stat(lock.c_str(), &info) != 0) return std::nullopt;
     LockInfo result;
     result.epoch = j.at("epoch").get<std::uint32_t>();
@@ -89,14 +91,16 @@ bool owner_alive(const LockInfo& info) {
   if (info.pid == 0) return false;  // released
   if (is_local(info)) return process_start_time(info.pid) == info.pid_start;
   // A later life of the same Slurm job proves that the earlier one has ended.
-  if (!info.slurm_job.empty() && info.slurm_job == environment("SLURM_JOB_ID") && info.slurm_restarts != environment("SLURM_RESTART_COUNT")) {
+  if (!info.slurm_job.empty() && info.slurm_job == environment("SLURM_JOB_ID") &&
+      info.slurm_restarts != environment("SLURM_RESTART_COUNT")) {
     return false;
   }
   return info.age < kSilence;
 }
 
 std::string describe(const LockInfo& info) {
-  const std::string sign = info.age < -10 ? "last sign from the future (a clock was set)" : fmt::format("last sign {:.0f} s ago", std::max(0.0, info.age));
+  const std::string sign = info.age < -10 ? "last sign from the future (a clock was set)"
+                                          : fmt::format("last sign {:.0f} s ago", std::max(0.0, info.age));
   return fmt::format("{}@{} pid {}{}, life {}, {}", info.user, info.host, info.pid,
                      info.slurm_job.empty() ? "" : " (Slurm job " + info.slurm_job + ")", info.epoch, sign);
 }
@@ -110,13 +114,14 @@ RunLock::RunLock(const std::filesystem::path& lock, double watch)
   if (owner && owner_alive(*owner)) {
     std::string cure = "Cure: guda status shows it; wait, or stop that run first (guda stop).";
     if (!is_local(*owner) && owner->age < -10) {
-      cure = "Cure: guda status shows it. If it is gone: touch " + path_.string() + ", and five minutes later the same command takes over.";
+      cure = "Cure: guda status shows it. If it is gone: touch " + path_.string() +
+             ", and five minutes later the same command takes over.";
     }
     throw Error("the run directory " + path_.parent_path().string() + " is at work: " + describe(*owner) + ". " + cure);
   }
   if (owner && owner->pid != 0 && !is_local(*owner) && renewed_within(path_, watch)) {
-    throw Error("the run directory " + path_.parent_path().string() + " is at work on another host after all: " + describe(*owner) +
-                ". Cure: guda status shows it; wait, or stop that run first (guda stop).");
+    throw Error("the run directory " + path_.parent_path().string() + " is at work on another host after all: " +
+                describe(*owner) + ". Cure: guda status shows it; wait, or stop that run first (guda stop).");
   }
   if (owner) epoch_ = owner->epoch;
   write();
@@ -126,7 +131,8 @@ RunLock::RunLock(const std::filesystem::path& lock, double watch)
   if (read_nonce(path_) != nonce_) {
     const auto winner = read_lock(path_);
     throw Error("the run directory " + path_.parent_path().string() + " was taken at the same moment by " +
-                (winner ? describe(*winner) : std::string("somebody else")) + ". Cure: guda status shows it; wait, or stop that run first.");
+                (winner ? describe(*winner) : std::string("somebody else")) +
+                ". Cure: guda status shows it; wait, or stop that run first.");
   }
 }
 
@@ -138,12 +144,16 @@ void RunLock::take_flock(const std::optional<LockInfo>& owner) {
     const int code = errno;
     if (code == EINTR) continue;
     if (code == EWOULDBLOCK) {
-      throw Error("the run directory " + path_.parent_path().string() + " is at work: " +
-                  (owner ? describe(*owner) : std::string("owner unknown")) + ". Cure: guda status shows it; wait, or stop that run first (guda stop).");
+      throw Error("the run directory " + path_.parent_path().string() +
+                  " is at work: " + (owner ? describe(*owner) : std::string("owner unknown")) +
+                  ". Cure: guda status shows it; wait, or stop that run first (guda stop).");
     }
-    if (code != ENOLCK && code != EOPNOTSUPP && code != ENOSYS && code != EINVAL) throw IoError(errno_text("cannot lock", guard, code));
-    note_ = fmt::format("{}: this file system has no flock ({}); the identity in {} and exclusive journal files keep second owners away instead",
-                        guard.string(), std::strerror(code), path_.string());
+    if (code != ENOLCK && code != EOPNOTSUPP && code != ENOSYS && code != EINVAL)
+      throw IoError(errno_text("cannot lock", guard, code));
+    note_ = fmt::format(
+        "{}: this file system has no flock ({}); the identity in {} and exclusive journal files keep second owners "
+        "away instead",
+        guard.string(), std::strerror(code), path_.string());
     return;
   }
 }
@@ -174,9 +184,15 @@ bool RunLock::renew() {
 
 void RunLock::write() const {
   const passwd* user = ::getpwuid(::getuid());
-  const Json j{{"epoch", epoch_}, {"host", host_name()}, {"boot", boot_id()}, {"user", user ? user->pw_name : std::to_string(::getuid())},
-               {"pid", ::getpid()}, {"pid_start", process_start_time(::getpid())}, {"slurm_job", environment("SLURM_JOB_ID")},
-               {"slurm_restarts", environment("SLURM_RESTART_COUNT")}, {"nonce", nonce_}};
+  const Json j{{"epoch", epoch_},
+               {"host", host_name()},
+               {"boot", boot_id()},
+               {"user", user ? user->pw_name : std::to_string(::getuid())},
+               {"pid", ::getpid()},
+               {"pid_start", process_start_time(::getpid())},
+               {"slurm_job", environment("SLURM_JOB_ID")},
+               {"slurm_restarts", environment("SLURM_RESTART_COUNT")},
+               {"nonce", nonce_}};
   replace_file(path_, j.dump(1), true);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// One owner of a run directory: flock where the file system has it, and an identity with a renewed mtime where it has not.
+// One owner of a run directory: flock where the file system has it, and an identity with a renewed mtime where it has
+// not.
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -16,7 +17,7 @@ struct LockInfo {
   int pid = 0;
   std::uint64_t pid_start = 0;
   std::string slurm_job, slurm_restarts;
-  double age = 0;               ///< seconds since the last renewal by this machine's clock; below 0: a clock was set
+  double age = 0;  ///< seconds since the last renewal by this machine's clock; below 0: a clock was set
 };
 
 /// Who holds (or held) the lock; nothing when there is none or it can't be read.
@@ -31,8 +32,9 @@ struct LockInfo {
 /// Held by the supervisor for its whole life.
 class RunLock {
  public:
-  /// Throws Error naming the owner when somebody else is at work, IoError when the lock can't be written. The silence of an
-  /// owner on another host is only believed after `watch` seconds without a renewal (it renews every few seconds).
+  /// Throws Error naming the owner when somebody else is at work, IoError when the lock can't be written. The silence
+  /// of an owner on another host is only believed after `watch` seconds without a renewal (it renews every few
+  /// seconds).
   explicit RunLock(const std::filesystem::path& lock, double watch = 15);
   ~RunLock();
   RunLock(const RunLock&) = delete;

@@ -17,9 +17,11 @@ std::map<Digest, std::string> job_owners(const jobs::Plan& plan) {
   std::map<Digest, std::string> owners;
   for (auto job = plan.jobs.rbegin(); job != plan.jobs.rend(); ++job) {
     auto& mine = users[job->digest];
-    for (const jobs::Placement& p : job->placements) mine.insert(p.method.starts_with("full__") ? p.method.substr(6) : p.method);
+    for (const jobs::Placement& p : job->placements)
+      mine.insert(p.method.starts_with("full__") ? p.method.substr(6) : p.method);
     // Previews illustrate whoever made their weights; they are nobody's need.
-    if (const auto* sample = std::get_if<jobs::SampleSpec>(&job->work); sample && sample->set.name == jobs::kPreviewSet) continue;
+    if (const auto* sample = std::get_if<jobs::SampleSpec>(&job->work); sample && sample->set.name == jobs::kPreviewSet)
+      continue;
     owners[job->digest] = mine.size() == 1 ? *mine.begin() : "full";
     for (const Digest& input : job->inputs) users[input].insert(mine.begin(), mine.end());
   }

@@ -10,12 +10,14 @@
 
 namespace guda::orchestrator {
 
-/// Device-seconds and jobs that only this method needs (shared work, such as the full model, belongs to none), from the journal.
+/// Device-seconds and jobs that only this method needs (shared work, such as the full model, belongs to none), from the
+/// journal.
 struct MethodCost {
   double device_seconds = 0;
   std::uint32_t jobs = 0;
 };
-[[nodiscard]] std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits);
+[[nodiscard]] std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan,
+                                                             const std::map<Digest, Commit>& commits);
 
 /// Who a job's cost belongs to: a method when only that one needs it, "full" when it is shared. Of all jobs, by digest.
 [[nodiscard]] std::map<Digest, std::string> job_owners(const jobs::Plan& plan);

@@ -10,15 +10,45 @@ namespace guda::orchestrator {
 void to_json(Json& j, const RunStatus& s) {
   Json workers = Json::array();
   for (const WorkerView& w : s.workers) {
-    workers.push_back({{"rank", w.rank}, {"device", w.device}, {"state", w.state}, {"job", w.job}, {"running_for", w.running_for},
-                       {"silent_for", w.silent_for}, {"step", w.step}, {"steps", w.steps},
+    workers.push_back({{"rank", w.rank},
+                       {"device", w.device},
+                       {"state", w.state},
+                       {"job", w.job},
+                       {"running_for", w.running_for},
+                       {"silent_for", w.silent_for},
+                       {"step", w.step},
+                       {"steps", w.steps},
                        {"loss", std::isfinite(w.loss) ? Json(w.loss) : Json()}});
   }
-  j = {{"schema", 1}, {"sequence", s.sequence}, {"epoch", s.epoch}, {"token", s.token}, {"pid", s.pid}, {"pid_start", s.pid_start}, {"host", s.host}, {"time", s.time},
-       {"state", s.state}, {"exit_code", s.exit_code}, {"reason", s.reason}, {"planned", s.planned}, {"jobs", {{"total", s.total}, {"done", s.done}, {"running", s.running},
-       {"quarantined", s.quarantined}, {"blocked", s.blocked}}}, {"committed_this_life", s.committed_this_life},
-       {"failures", s.failures}, {"progress", s.progress}, {"eta_p10", s.eta_p10}, {"eta_p50", s.eta_p50}, {"eta_p90", s.eta_p90},
-       {"device_seconds", s.device_seconds}, {"elapsed", s.elapsed}, {"workers", workers}, {"fenced", s.fenced}, {"errors", s.errors}};
+  j = {{"schema", 1},
+       {"sequence", s.sequence},
+       {"epoch", s.epoch},
+       {"token", s.token},
+       {"pid", s.pid},
+       {"pid_start", s.pid_start},
+       {"host", s.host},
+       {"time", s.time},
+       {"state", s.state},
+       {"exit_code", s.exit_code},
+       {"reason", s.reason},
+       {"planned", s.planned},
+       {"jobs",
+        {{"total", s.total},
+         {"done", s.done},
+         {"running", s.running},
+         {"quarantined", s.quarantined},
+         {"blocked", s.blocked}}},
+       {"committed_this_life", s.committed_this_life},
+       {"failures", s.failures},
+       {"progress", s.progress},
+       {"eta_p10", s.eta_p10},
+       {"eta_p50", s.eta_p50},
+       {"eta_p90", s.eta_p90},
+       {"device_seconds", s.device_seconds},
+       {"elapsed", s.elapsed},
+       {"workers", workers},
+       {"fenced", s.fenced},
+       {"errors", s.errors}};
 }
 
 void from_json(const Json& j, RunStatus& s) {

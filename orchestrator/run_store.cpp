@@ -30,7 +30,8 @@ std::map<Digest, Commit> commits_of(const JournalContent& journal) {
   std::map<Digest, Commit> commits;
   for (const JournalRecord& record : journal.records) {
     if (record.type == RecordType::repair) {
-      for (const Json& lost : record.body.value("lost", Json::array())) commits.erase(Digest{lost.is_string() ? lost.get<std::string>() : ""});
+      for (const Json& lost : record.body.value("lost", Json::array()))
+        commits.erase(Digest{lost.is_string() ? lost.get<std::string>() : ""});
     }
     if (record.type != RecordType::commit) continue;
     auto commit = record.body.get<Commit>();
@@ -64,7 +65,8 @@ std::vector<bool> settled_jobs(const jobs::Plan& plan, const std::map<Digest, Co
   std::unordered_map<Digest, std::size_t> index;
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) index[plan.jobs[i].digest] = i;
   const auto present = [&](const jobs::JobSpec& job) {
-    return std::any_of(folders.begin(), folders.end(), [&](const auto& folder) { return std::filesystem::exists(folder / job.digest.hex); });
+    return std::any_of(folders.begin(), folders.end(),
+                       [&](const auto& folder) { return std::filesystem::exists(folder / job.digest.hex); });
   };
   std::vector<bool> settled(plan.jobs.size()), needed(plan.jobs.size());
   for (std::size_t i = plan.jobs.size(); i-- > 0;) {
@@ -93,14 +95,16 @@ std::string chaos_of(const JournalContent& journal) {
   return all;
 }
 
-RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos, double patience)
+RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos,
+                   double patience)
     : run_(std::move(run)), plan_(plan), epoch_(epoch) {
   const JournalContent journal = read_journal(run_.journal());
   commits_ = commits_of(journal);
   if (const auto foreign = foreign_commits(plan_, commits_); !foreign.empty()) {
-    throw Error(fmt::format("{}: the journal holds {} results of jobs that plan.json does not have: one of them is of another run. Cure: "
-                            "put the right plan.json back, or guda run EXPERIMENT --run-dir with the experiment that it was made for.",
-                            run_.folder.string(), foreign.size()));
+    throw Error(fmt::format(
+        "{}: the journal holds {} results of jobs that plan.json does not have: one of them is of another run. Cure: "
+        "put the right plan.json back, or guda run EXPERIMENT --run-dir with the experiment that it was made for.",
+        run_.folder.string(), foreign.size()));
   }
   // Commits whose rows are damaged are work to be done again, never silently missing numbers.
   std::vector<Digest> unreadable;
@@ -112,14 +116,18 @@ RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, c
   history_ = history_of(journal, plan_);
 
   journal_.emplace(run_.journal(), epoch, journal.next_sequence);
-  Json life{{"epoch", epoch}, {"host", host_name()}, {"boot", boot_id()}, {"plan", plan_.digest.hex}, {"version", kGudaVersion},
-            {"commit", kGudaCommit}, {"time", wall()}};
+  Json life{{"epoch", epoch},          {"host", host_name()},   {"boot", boot_id()}, {"plan", plan_.digest.hex},
+            {"version", kGudaVersion}, {"commit", kGudaCommit}, {"time", wall()}};
   if (!chaos.empty()) life["chaos"] = chaos;
   journal_->add(RecordType::life, life);
-  for (const Json& body : repair_bodies(journal, unreadable, fmt::format("life {}", epoch))) journal_->add(RecordType::repair, body);
+  for (const Json& body : repair_bodies(journal, unreadable, fmt::format("life {}", epoch)))
+    journal_->add(RecordType::repair, body);
   journal_->sync();
-  for (std::string& fault : journal.faults()) notes_.push_back("damaged journal, its lost commits are run again: " + std::move(fault));
-  if (!unreadable.empty()) notes_.push_back(fmt::format("the rows of {} finished jobs can't be read any more: they are run again", unreadable.size()));
+  for (std::string& fault : journal.faults())
+    notes_.push_back("damaged journal, its lost commits are run again: " + std::move(fault));
+  if (!unreadable.empty())
+    notes_.push_back(
+        fmt::format("the rows of {} finished jobs can't be read any more: they are run again", unreadable.size()));
 }
 
 void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
@@ -130,19 +138,24 @@ void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
     throw IoError("job '" + spec.label + "' reported no rows");
   }
   commit.time = wall();
-  if (commits_.contains(spec.digest)) late_.push_back({job, commit.attempt, commit.worker, commit.rows, commit.metrics, "repeated"});
+  if (commits_.contains(spec.digest))
+    late_.push_back({job, commit.attempt, commit.worker, commit.rows, commit.metrics, "repeated"});
   journal_->add(RecordType::commit, commit);
   dirty_ = true;
   queued_.push_back({job, std::move(commit), std::move(rows)});
 }
 
 void RunStore::add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device) {
-  journal_->add(RecordType::lease, {{"job", plan_.jobs.at(job.value).digest.hex}, {"attempt", attempt}, {"worker", worker},
-                                    {"device", device}, {"time", wall()}});
+  journal_->add(RecordType::lease, {{"job", plan_.jobs.at(job.value).digest.hex},
+                                    {"attempt", attempt},
+                                    {"worker", worker},
+                                    {"device", device},
+                                    {"time", wall()}});
   journal_->write();
 }
 
-void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows, const Json& metrics) {
+void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,
+                        const Json& metrics) {
   if (job.value >= plan_.jobs.size()) return;
   Late late{job, attempt, worker, rows, metrics};
   if (commits_.contains(plan_.jobs[job.value].digest)) record_duplicate(late);
@@ -152,13 +165,20 @@ void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& 
 void RunStore::record_duplicate(const Late& late) {
   const jobs::JobSpec& spec = plan_.jobs[late.job.value];
   const DuplicateVerdict verdict = compare_duplicate(run_, commits_.at(spec.digest), late.rows, late.metrics);
-  journal_->add(RecordType::duplicate, {{"job", spec.digest.hex}, {"label", spec.label}, {"attempt", late.attempt}, {"worker", late.worker},
-                                        {"why", late.why}, {"verdict", verdict.name()}, {"detail", clip_text(verdict.detail)},
-                                        {"max_difference", verdict.max_difference}, {"time", wall()}});
+  journal_->add(RecordType::duplicate, {{"job", spec.digest.hex},
+                                        {"label", spec.label},
+                                        {"attempt", late.attempt},
+                                        {"worker", late.worker},
+                                        {"why", late.why},
+                                        {"verdict", verdict.name()},
+                                        {"detail", clip_text(verdict.detail)},
+                                        {"max_difference", verdict.max_difference},
+                                        {"time", wall()}});
   dirty_ = true;
   if (verdict.kind == DuplicateVerdict::Kind::different && is_deterministic(plan_.numerics)) {
-    notes_.push_back(fmt::format("two attempts of '{}' gave different results ({}) although they must not: suspect the hardware of {}",
-                                 spec.label, verdict.detail, late.worker));
+    notes_.push_back(fmt::format(
+        "two attempts of '{}' gave different results ({}) although they must not: suspect the hardware of {}",
+        spec.label, verdict.detail, late.worker));
   }
 }
 

@@ -39,15 +39,16 @@ namespace guda::orchestrator {
 /// Every --chaos that a life of this run had, in order, joined by " | ".
 [[nodiscard]] std::string chaos_of(const JournalContent& journal);
 
-/// The one writer of a run in one life. One thread. Every IoError of a member means that this life is over: nothing after
-/// the last sync() counts, and the next life replays.
+/// The one writer of a run in one life. One thread. Every IoError of a member means that this life is over: nothing
+/// after the last sync() counts, and the next life replays.
 class RunStore {
  public:
-  /// Replays, rebuilds the view, opens the journal of this life. Damage is noted in the journal and in take_notes(); jobs
-  /// whose rows can't be read within `patience` seconds are open again. Throws IoError when another owner took the epoch,
-  /// Error when the journal belongs to another plan.
-  /// `chaos`: faults that are injected on purpose, for the provenance; empty: none.
-  RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos = "", double patience = 0);
+  /// Replays, rebuilds the view, opens the journal of this life. Damage is noted in the journal and in take_notes();
+  /// jobs whose rows can't be read within `patience` seconds are open again. Throws IoError when another owner took the
+  /// epoch, Error when the journal belongs to another plan. `chaos`: faults that are injected on purpose, for the
+  /// provenance; empty: none.
+  RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, const std::string& chaos = "",
+           double patience = 0);
 
   [[nodiscard]] const std::vector<bool>& settled() const { return settled_; }
   [[nodiscard]] const std::map<Digest, Commit>& commits() const { return commits_; }
@@ -60,12 +61,13 @@ class RunStore {
   /// A job was handed out. Survives the death of this process at once, that of the machine after the next sync().
   void add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device);
   /// A result of an attempt that may not commit (any more): compared with the committed one as soon as there is one.
-  void add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows, const Json& metrics);
+  void add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,
+                const Json& metrics);
   void add_failure(Json body);
   /// A device or node is fenced, or trusted again: {"device" or "node", "fenced", "why"}.
   void add_fence(Json body);
-  /// Makes all queued records durable with one fdatasync, then brings results.h5 up to date. Returns the jobs committed.
-  /// Throws Error when a newer life owns the run directory: nothing is written then.
+  /// Makes all queued records durable with one fdatasync, then brings results.h5 up to date. Returns the jobs
+  /// committed. Throws Error when a newer life owns the run directory: nothing is written then.
   [[nodiscard]] std::vector<JobIndex> sync();
   void end(const std::string& reason, int exit_code);
   /// Throws Error when a newer life owns the run directory: leave.

@@ -14,19 +14,28 @@ bool is_final(JobState s) { return s == JobState::done || s == JobState::quarant
 
 const char* to_string(JobState state) noexcept {
   switch (state) {
-    case JobState::waiting: return "waiting";
-    case JobState::ready: return "ready";
-    case JobState::running: return "running";
-    case JobState::committing: return "committing";
-    case JobState::backing_off: return "backing off";
-    case JobState::done: return "done";
-    case JobState::quarantined: return "quarantined";
-    case JobState::blocked: return "blocked";
+    case JobState::waiting:
+      return "waiting";
+    case JobState::ready:
+      return "ready";
+    case JobState::running:
+      return "running";
+    case JobState::committing:
+      return "committing";
+    case JobState::backing_off:
+      return "backing off";
+    case JobState::done:
+      return "done";
+    case JobState::quarantined:
+      return "quarantined";
+    case JobState::blocked:
+      return "blocked";
   }
   return "unknown";
 }
 
-Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config, const History& history)
+Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config,
+                     const History& history)
     : nodes_(std::move(jobs)), users_(nodes_.size()), missing_(nodes_.size()), status_(nodes_.size()), config_(config) {
   if (committed.size() != nodes_.size()) throw Bug("committed flags do not match the jobs");
   counts_[static_cast<std::size_t>(JobState::waiting)] = nodes_.size();
@@ -94,7 +103,8 @@ bool Scheduler::is_current(WorkerId worker, const Lease& lease) const {
   return s.state == JobState::running && s.worker == worker && s.attempt == lease.attempt;
 }
 
-// ---- workers ---------------------------------------------------------------------------------------------------------
+// ---- workers
+// ---------------------------------------------------------------------------------------------------------
 
 /// Keeps idle_ true for one worker.
 void Scheduler::refresh(WorkerId id) {
@@ -201,10 +211,12 @@ void Scheduler::handle(const event::Tick&, Time now) {
     if (check.lease) check_progress(check.worker, *check.lease, now);
     else check_silence(check.worker, now);
   }
-  while (!backing_off_.empty() && backing_off_.begin()->first <= now) set_state(backing_off_.begin()->second, JobState::ready, now);
+  while (!backing_off_.empty() && backing_off_.begin()->first <= now)
+    set_state(backing_off_.begin()->second, JobState::ready, now);
 }
 
-// ---- jobs ------------------------------------------------------------------------------------------------------------
+// ---- jobs
+// ------------------------------------------------------------------------------------------------------------
 
 void Scheduler::handle(const event::Finished& e, Time now) {
   if (!hear(e.worker, now)) return;
@@ -267,7 +279,8 @@ void Scheduler::fail(std::size_t job, WorkerId id, ErrorClass error, const std::
   if (may_blame_device(error)) blame_.failed(worker.device_index, job, s.failed_devices);
   const Verdict verdict = judge(s, error, blame_.usable(), config_);
   const bool give_up = verdict == Verdict::quarantine;
-  actions_.emplace_back(action::RecordFailure{id, {static_cast<std::uint32_t>(job), s.attempt}, error, text, give_up, give_up ? cure_of(error) : ""});
+  actions_.emplace_back(action::RecordFailure{
+      id, {static_cast<std::uint32_t>(job), s.attempt}, error, text, give_up, give_up ? cure_of(error) : ""});
   if (give_up) {
     quarantine(job, now);
   } else if (verdict == Verdict::back_off) {
@@ -329,8 +342,10 @@ void Scheduler::handle(const event::Unfence& e, Time) {
   const auto devices = blame_.fenced_devices();
   const auto nodes = blame_.fenced_nodes();
   if (!blame_.unfence(e.name)) return;
-  if (std::find(devices.begin(), devices.end(), e.name) != devices.end()) actions_.emplace_back(action::RecordFence{e.name, "", false, "by hand"});
-  if (std::find(nodes.begin(), nodes.end(), e.name) != nodes.end()) actions_.emplace_back(action::RecordFence{"", e.name, false, "by hand"});
+  if (std::find(devices.begin(), devices.end(), e.name) != devices.end())
+    actions_.emplace_back(action::RecordFence{e.name, "", false, "by hand"});
+  if (std::find(nodes.begin(), nodes.end(), e.name) != nodes.end())
+    actions_.emplace_back(action::RecordFence{"", e.name, false, "by hand"});
 }
 
 void Scheduler::handle(const event::StopRequested&, Time) {
@@ -345,7 +360,8 @@ void Scheduler::handle(const event::DrainRequested&, Time) { draining_ = true; }
 
 void Scheduler::handle(const event::DeadlineSet& e, Time) { config_.deadline = e.at; }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end
+// ---------------------------------------------------------------------------------------------------------
 
 void Scheduler::finish(int code, std::string reason, bool planned) {
   finished_ = true;
@@ -365,11 +381,14 @@ void Scheduler::finish_when_done(Time now) {
   if (count(JobState::running) > 0) return;
   if (stopping_ || draining_) return finish(75, stopping_ ? "stopped on request" : "drained on request");
   // Others may still be starting.
-  if (ever_joined_ && blame_.usable() == 0 && now > last_joined_ + config_.suspect_after) return finish(75, "every device that is left is fenced", false);
+  if (ever_joined_ && blame_.usable() == 0 && now > last_joined_ + config_.suspect_after)
+    return finish(75, "every device that is left is fenced", false);
   if (config_.deadline < kNever && count(JobState::backing_off) == 0 && (ever_joined_ || now >= config_.deadline)) {
     const auto fits = [&](std::size_t job) { return fits_deadline(JobIndex(static_cast<std::uint32_t>(job)), now); };
-    const bool some_again = std::any_of(ready_.again().begin(), ready_.again().end(), [&](const auto& entry) { return fits(entry.second); });
-    if (!some_again && !ready_.best_fitting(nodes_, fits)) return finish(75, "nothing that is left fits before the deadline");
+    const bool some_again = std::any_of(ready_.again().begin(), ready_.again().end(),
+                                        [&](const auto& entry) { return fits(entry.second); });
+    if (!some_again && !ready_.best_fitting(nodes_, fits))
+      return finish(75, "nothing that is left fits before the deadline");
   }
 }
 
@@ -388,19 +407,23 @@ void Scheduler::check_invariants() const {
     if (!worker.lease) continue;
     ++holders[worker.lease->job];
     const JobStatus& s = status_[worker.lease->job];
-    require(s.state == JobState::running && s.worker == id && s.attempt == worker.lease->attempt, "a lease without its running job");
+    require(s.state == JobState::running && s.worker == id && s.attempt == worker.lease->attempt,
+            "a lease without its running job");
   }
   require(live == live_workers_, "the number of live workers is wrong");
   std::vector<WorkLeft> left(left_.size());
   for (std::size_t i = 0; i < status_.size(); ++i) {
     const JobStatus& s = status_[i];
     ++counts[static_cast<std::size_t>(s.state)];
-    if (s.state == JobState::running) require(holders[static_cast<std::uint32_t>(i)] == 1, "a running job has not exactly one holder");
+    if (s.state == JobState::running)
+      require(holders[static_cast<std::uint32_t>(i)] == 1, "a running job has not exactly one holder");
     if (s.state == JobState::ready || s.state == JobState::running || s.state == JobState::committing) {
-      for (const JobIndex input : nodes_[i].inputs) require(status_[input.value].state == JobState::done, "a job runs before its inputs");
+      for (const JobIndex input : nodes_[i].inputs)
+        require(status_[input.value].state == JobState::done, "a job runs before its inputs");
     }
     require(ready_.contains(i) == (s.state == JobState::ready), "the ready queue disagrees with the states");
-    require(backing_off_.contains({s.retry_at, i}) == (s.state == JobState::backing_off), "the back-off queue disagrees with the states");
+    require(backing_off_.contains({s.retry_at, i}) == (s.state == JobState::backing_off),
+            "the back-off queue disagrees with the states");
     if (is_final(s.state)) continue;
     left[nodes_[i].kind].predicted += nodes_[i].cost;
     ++left[nodes_[i].kind].jobs;
@@ -408,7 +431,8 @@ void Scheduler::check_invariants() const {
   require(counts == counts_, "state counts are wrong");
   for (std::size_t kind = 0; kind < left.size(); ++kind) {
     require(left[kind].jobs == left_[kind].jobs, "the number of open jobs is wrong");
-    require(std::abs(left[kind].predicted - left_[kind].predicted) < 1e-6 * (1 + left[kind].predicted), "the remaining cost is wrong");
+    require(std::abs(left[kind].predicted - left_[kind].predicted) < 1e-6 * (1 + left[kind].predicted),
+            "the remaining cost is wrong");
   }
 }
 

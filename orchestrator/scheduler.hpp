@@ -20,7 +20,8 @@ namespace guda::orchestrator {
 class Scheduler {
  public:
   /// `committed[i]` is true for jobs that the journal already holds.
-  Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config, const History& history = {});
+  Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config,
+            const History& history = {});
 
   /// The only way in. Costs O(log jobs + log workers), amortised: nothing loops over all jobs or workers but the rare
   /// StopRequested, the end, and a new order of the ready jobs when the costs of a kind turn out to be others.
@@ -36,7 +37,9 @@ class Scheduler {
   /// Device-seconds that are left, running jobs counted whole.
   [[nodiscard]] CostRange remaining() const { return costs_.total(left_); }
   /// Seconds that this job will take, whole.
-  [[nodiscard]] CostRange estimate(JobIndex job) const { return costs_.estimate(nodes_[job.value].kind, nodes_[job.value].cost); }
+  [[nodiscard]] CostRange estimate(JobIndex job) const {
+    return costs_.estimate(nodes_[job.value].kind, nodes_[job.value].cost);
+  }
   [[nodiscard]] bool fits_deadline(JobIndex job, Time now) const;
 
   /// Throws Bug when an invariant is broken: used by tests after every event.
@@ -90,20 +93,20 @@ class Scheduler {
   };
 
   std::vector<JobNode> nodes_;
-  std::vector<std::vector<std::size_t>> users_;   // jobs that read this one
-  std::vector<std::size_t> missing_;              // inputs not committed yet
+  std::vector<std::vector<std::size_t>> users_;  // jobs that read this one
+  std::vector<std::size_t> missing_;             // inputs not committed yet
   std::vector<JobStatus> status_;
   std::array<std::size_t, kJobStates> counts_{};
-  std::vector<WorkLeft> left_;                    // by kind
+  std::vector<WorkLeft> left_;  // by kind
   ReadyQueue ready_;
   std::set<std::pair<Time, std::size_t>> backing_off_;
   CostModel costs_;
-  std::vector<double> ordered_ratios_;            // by kind, at the last order_ready()
+  std::vector<double> ordered_ratios_;  // by kind, at the last order_ready()
   std::size_t commits_since_order_ = 0;
   DeviceBlame blame_;
   std::vector<std::vector<WorkerId>> device_workers_;
   std::map<WorkerId, WorkerStatus> workers_;
-  std::set<WorkerId> idle_;                       // may get a job now
+  std::set<WorkerId> idle_;  // may get a job now
   std::size_t live_workers_ = 0;
   Time last_joined_ = 0;
   std::priority_queue<Check, std::vector<Check>, std::greater<>> checks_;

@@ -11,7 +11,7 @@ constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at pe
 constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
-constexpr double kOtherCosts = 1.25;      // a kind's ratio changed so much that the order of the ready jobs may be another
+constexpr double kOtherCosts = 1.25;  // a kind's ratio changed so much that the order of the ready jobs may be another
 
 JobIndex index(std::size_t job) { return JobIndex(static_cast<std::uint32_t>(job)); }
 
@@ -48,7 +48,8 @@ void Scheduler::assign_idle(Time now) {
   }
 }
 
-/// Jobs that have failed go to a device they have not failed on; they wait for one that is at work, unless there is none.
+/// Jobs that have failed go to a device they have not failed on; they wait for one that is at work, unless there is
+/// none.
 void Scheduler::assign_again(Time now) {
   std::size_t looked = 0;
   std::vector<std::size_t> jobs;
@@ -61,7 +62,8 @@ void Scheduler::assign_again(Time now) {
     if (!fits_deadline(index(job), now)) continue;
     const auto& failed_on = status_[job].failed_devices;
     const bool anywhere = blame_.untried(failed_on) == 0;
-    const auto worker = std::find_if(idle_.begin(), idle_.end(), [&](WorkerId w) { return anywhere || !failed_on.contains(workers_.at(w).device); });
+    const auto worker = std::find_if(
+        idle_.begin(), idle_.end(), [&](WorkerId w) { return anywhere || !failed_on.contains(workers_.at(w).device); });
     if (worker != idle_.end()) assign(*worker, job, now);
   }
 }
@@ -75,13 +77,15 @@ std::optional<WorkerId> Scheduler::home_of(std::size_t job) const {
   return std::nullopt;
 }
 
-/// Among jobs that rank about as high as the top one: one whose inputs lie on this worker, else on its node, else the top.
+/// Among jobs that rank about as high as the top one: one whose inputs lie on this worker, else on its node, else the
+/// top.
 std::size_t Scheduler::nearest(WorkerId id, std::size_t top) const {
   const double enough = kNearTop * ready_.rank(top);
   const std::string& node = workers_.at(id).node;
   std::optional<std::size_t> same_node;
   std::size_t looked = 0;
-  for (std::optional<std::size_t> job = top; job && looked < kLookNear && ready_.rank(*job) >= enough; job = ready_.after(*job), ++looked) {
+  for (std::optional<std::size_t> job = top; job && looked < kLookNear && ready_.rank(*job) >= enough;
+       job = ready_.after(*job), ++looked) {
     for (const JobIndex input : nodes_[*job].inputs) {
       const WorkerId producer = status_[input.value].worker;
       if (producer.value == 0) continue;

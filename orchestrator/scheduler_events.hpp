@@ -19,20 +19,21 @@ using Time = double;
 inline constexpr Time kNever = std::numeric_limits<Time>::infinity();
 
 struct SchedulerConfig {
-  Time suspect_after = 30;      ///< no heartbeat: gets no new job
-  Time lost_after = 120;        ///< no heartbeat: its job is leased again, the worker is never used again in this life
-  Time no_progress_after = 600; ///< heartbeats but no step: the worker is restarted; at least 5x the time to the next checkpoint
-  std::uint32_t crash_limit = 3;///< failures of one job before quarantine, on two devices where there are two
-  std::uint32_t io_limit = 6;   ///< i/o errors of one job before quarantine; retried after 1, 2, 4, ... s
-  Time deadline = kNever;       ///< a job starts only when its p90 cost, or the time to its next checkpoint, fits before
+  Time suspect_after = 30;  ///< no heartbeat: gets no new job
+  Time lost_after = 120;    ///< no heartbeat: its job is leased again, the worker is never used again in this life
+  Time no_progress_after =
+      600;  ///< heartbeats but no step: the worker is restarted; at least 5x the time to the next checkpoint
+  std::uint32_t crash_limit = 3;  ///< failures of one job before quarantine, on two devices where there are two
+  std::uint32_t io_limit = 6;     ///< i/o errors of one job before quarantine; retried after 1, 2, 4, ... s
+  Time deadline = kNever;  ///< a job starts only when its p90 cost, or the time to its next checkpoint, fits before
 };
 
 /// A job as the scheduler sees it.
 struct JobNode {
-  double cost = 0;                     ///< predicted device-seconds
-  std::vector<JobIndex> inputs;        ///< must be committed first; earlier positions only
-  std::uint32_t kind = 0;              ///< index of its job kind: each kind has its own cost ratio
-  bool checkpoints = false;            ///< saves itself while it runs, so that a retry does not start from its beginning
+  double cost = 0;               ///< predicted device-seconds
+  std::vector<JobIndex> inputs;  ///< must be committed first; earlier positions only
+  std::uint32_t kind = 0;        ///< index of its job kind: each kind has its own cost ratio
+  bool checkpoints = false;      ///< saves itself while it runs, so that a retry does not start from its beginning
 };
 
 /// A failed attempt of an earlier life.
@@ -109,9 +110,9 @@ struct Unfence {  ///< a person trusts a device or a whole node again
 struct Tick {};
 }  // namespace event
 
-using Event = std::variant<event::WorkerJoined, event::WorkerGone, event::Heartbeat, event::Finished, event::Failed, event::Returned,
-                           event::Committed, event::CommitRefused, event::StopRequested, event::DrainRequested, event::DeadlineSet,
-                           event::Retry, event::Unfence, event::Tick>;
+using Event = std::variant<event::WorkerJoined, event::WorkerGone, event::Heartbeat, event::Finished, event::Failed,
+                           event::Returned, event::Committed, event::CommitRefused, event::StopRequested,
+                           event::DrainRequested, event::DeadlineSet, event::Retry, event::Unfence, event::Tick>;
 
 namespace action {
 struct Assign {
@@ -122,7 +123,8 @@ struct Cancel {
   WorkerId worker;
   Lease lease;
 };
-struct Commit {  ///< the result reported with this lease is the one to make durable; answer with Committed or CommitRefused
+struct Commit {  ///< the result reported with this lease is the one to make durable; answer with Committed or
+                 ///< CommitRefused
   WorkerId worker;
   Lease lease;
 };
@@ -144,7 +146,7 @@ struct RecordFailure {
   bool quarantined = false;
   std::string cure;  ///< what a person can do, when quarantined
 };
-struct RecordFence {  ///< to be kept for later lives
+struct RecordFence {         ///< to be kept for later lives
   std::string device, node;  ///< one of them
   bool fenced = true;
   std::string why;
@@ -162,8 +164,9 @@ struct Finish {
 };
 }  // namespace action
 
-using Action = std::variant<action::Assign, action::Cancel, action::Commit, action::DropLate, action::RestartWorker, action::LoseWorker,
-                            action::RecordFailure, action::RecordFence, action::RecordRetry, action::DismissWorker, action::Finish>;
+using Action = std::variant<action::Assign, action::Cancel, action::Commit, action::DropLate, action::RestartWorker,
+                            action::LoseWorker, action::RecordFailure, action::RecordFence, action::RecordRetry,
+                            action::DismissWorker, action::Finish>;
 
 enum class JobState { waiting, ready, running, committing, backing_off, done, quarantined, blocked };
 inline constexpr std::size_t kJobStates = 8;
@@ -172,13 +175,13 @@ inline constexpr std::size_t kJobStates = 8;
 
 struct JobStatus {
   JobState state = JobState::waiting;
-  std::uint32_t attempt = 0;          ///< of the current or last lease; counts over all lives
-  WorkerId worker;                    ///< running, committing, done in this life; rank 0: none
-  Time since = 0;                     ///< start of the current state
+  std::uint32_t attempt = 0;  ///< of the current or last lease; counts over all lives
+  WorkerId worker;            ///< running, committing, done in this life; rank 0: none
+  Time since = 0;             ///< start of the current state
   Time last_progress = 0;
   std::uint64_t last_step = 0;
-  Time retry_at = 0;                  ///< backing_off
-  double seconds = 0;                 ///< committing, done in this life: what it took
+  Time retry_at = 0;   ///< backing_off
+  double seconds = 0;  ///< committing, done in this life: what it took
   std::uint32_t failures = 0, io_failures = 0;
   std::set<std::string> failed_devices;
   std::string last_error;
@@ -186,7 +189,7 @@ struct JobStatus {
 
 struct WorkerStatus {
   std::string device, node;
-  std::uint32_t device_index = 0;     ///< in DeviceBlame
+  std::uint32_t device_index = 0;  ///< in DeviceBlame
   Time last_heard = 0;
   bool lost = false, suspect = false;
   std::optional<Lease> lease;

@@ -30,8 +30,15 @@ double wall() { return std::chrono::duration<double>(std::chrono::system_clock::
 class Coordinator {
  public:
   Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
-      : channel_(channel), run_(run), plan_(plan), life_(life), chaos_(parse_chaos(life.chaos)), start_(steady()), starting_(announce()),
-        store_(run, plan, life.epoch, life.chaos, life.visible_within), scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
+      : channel_(channel),
+        run_(run),
+        plan_(plan),
+        life_(life),
+        chaos_(parse_chaos(life.chaos)),
+        start_(steady()),
+        starting_(announce()),
+        store_(run, plan, life.epoch, life.chaos, life.visible_within),
+        scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
     for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
   }
 
@@ -95,7 +102,8 @@ class Coordinator {
   };
 
   void feed(const Event& event) {
-    for (const Action& action : scheduler_.on(event, steady())) std::visit([this](const auto& a) { perform(a); }, action);
+    for (const Action& action : scheduler_.on(event, steady()))
+      std::visit([this](const auto& a) { perform(a); }, action);
   }
 
   bool receive() {
@@ -153,7 +161,8 @@ class Coordinator {
     const bool node = a.device.empty();
     const std::string& name = node ? a.node : a.device;
     store_.add_fence({{node ? "node" : "device", name}, {"fenced", a.fenced}, {"why", a.why}});
-    note_error(fmt::format("{} {} {}: {}", node ? "node" : "device", name, a.fenced ? "is fenced" : "is trusted again", a.why));
+    note_error(fmt::format("{} {} {}: {}", node ? "node" : "device", name, a.fenced ? "is fenced" : "is trusted again",
+                           a.why));
   }
   void perform(const action::RecordRetry& a) {
     store_.add_failure({{"job", plan_.jobs.at(a.job.value).digest.hex}, {"forgiven", true}});
@@ -169,8 +178,7 @@ class Coordinator {
     channel_.abandon(a.worker.value);
     // A frozen rank would keep mpirun waiting for ever: on this node we can end it ourselves.
     const message::Hello& hello = peers_.at(a.worker).hello;
-    if (hello.node == host_name() && hello.pid > 1 &&
-        std::filesystem::exists(fmt::format("/proc/{}/exe", hello.pid))) {
+    if (hello.node == host_name() && hello.pid > 1 && std::filesystem::exists(fmt::format("/proc/{}/exe", hello.pid))) {
       std::error_code ignored;
       const auto program = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", hello.pid), ignored);
       if (program.filename() == "guda-agent") ::kill(static_cast<pid_t>(hello.pid), SIGKILL);
@@ -180,17 +188,25 @@ class Coordinator {
   void perform(const action::RecordFailure& a) {
     ++failures_;
     const std::string label = plan_.jobs.at(a.lease.job).label;
-    store_.add_failure({{"job", job_digest(a.lease)}, {"label", label}, {"attempt", a.lease.attempt}, {"worker", worker_name(a.worker)},
-                        {"device", peers_.at(a.worker).hello.device}, {"error", to_string(a.error)}, {"text", a.text},
-                        {"quarantined", a.quarantined}, {"cure", a.cure}});
-    note_error(fmt::format("{}{} on {}, attempt {}: {}: {}{}", label, a.quarantined ? " is quarantined, failed" : " failed",
-                           worker_name(a.worker), a.lease.attempt, to_string(a.error), a.text, a.cure.empty() ? "" : ". Cure: " + a.cure));
+    store_.add_failure({{"job", job_digest(a.lease)},
+                        {"label", label},
+                        {"attempt", a.lease.attempt},
+                        {"worker", worker_name(a.worker)},
+                        {"device", peers_.at(a.worker).hello.device},
+                        {"error", to_string(a.error)},
+                        {"text", a.text},
+                        {"quarantined", a.quarantined},
+                        {"cure", a.cure}});
+    note_error(fmt::format("{}{} on {}, attempt {}: {}: {}{}", label,
+                           a.quarantined ? " is quarantined, failed" : " failed", worker_name(a.worker),
+                           a.lease.attempt, to_string(a.error), a.text, a.cure.empty() ? "" : ". Cure: " + a.cure));
   }
 
   [[nodiscard]] std::string job_digest(const Lease& lease) const { return plan_.jobs.at(lease.job).digest.hex; }
   [[nodiscard]] std::string worker_name(WorkerId worker) const {
     const auto at = peers_.find(worker);
-    return at == peers_.end() ? fmt::format("rank {}", worker.value) : fmt::format("rank {} ({})", worker.value, at->second.hello.device);
+    return at == peers_.end() ? fmt::format("rank {}", worker.value)
+                              : fmt::format("rank {} ({})", worker.value, at->second.hello.device);
   }
 
   /// Reads the rows of reported jobs. Rows written on another node may become visible late: they are looked at again.
@@ -207,8 +223,10 @@ class Coordinator {
       try {
         std::optional<RowRecord> rows;
         if (pending.done.rows.length > 0) rows = read_row_record(run_.rows(), pending.done.rows);
-        Commit commit{plan_.jobs[job.value].digest, pending.done.lease.attempt, worker_name(pending.worker),
-                      peers_.at(pending.worker).hello.device, pending.done.seconds, pending.done.rows, pending.done.metrics};
+        Commit commit{plan_.jobs[job.value].digest, pending.done.lease.attempt,
+                      worker_name(pending.worker),  peers_.at(pending.worker).hello.device,
+                      pending.done.seconds,         pending.done.rows,
+                      pending.done.metrics};
         store_.add(job, std::move(commit), std::move(rows));
         device_seconds_ += pending.done.seconds;
         moved = true;
@@ -233,7 +251,8 @@ class Coordinator {
     }
     for (std::string& note : store_.take_notes()) note_error(std::move(note));
     if (!life_.chaos.empty()) {
-      for (const JobIndex job : done) inject(coordinator_fault(chaos_, plan_.jobs[job.value].label, life_.epoch), run_.journal(), life_.epoch);
+      for (const JobIndex job : done)
+        inject(coordinator_fault(chaos_, plan_.jobs[job.value].label, life_.epoch), run_.journal(), life_.epoch);
     }
     return !done.empty();
   }
@@ -316,7 +335,9 @@ class Coordinator {
     for (const std::string& device : scheduler_.blame().fenced_devices()) s.fenced.push_back(device);
     const CostRange left = scheduler_.remaining();
     const double undone = std::max(0.0, left.p50 - in_flight);
-    s.progress = undone + device_seconds_ + in_flight > 0 ? (device_seconds_ + in_flight) / (undone + device_seconds_ + in_flight) : 1;
+    s.progress = undone + device_seconds_ + in_flight > 0
+                     ? (device_seconds_ + in_flight) / (undone + device_seconds_ + in_flight)
+                     : 1;
     const std::size_t hands = std::min(scheduler_.live_workers(), s.total - s.done);
     if (hands > 0 && left.p50 > 0 && scheduler_.costs().observations() > 0) {
       s.eta_p50 = undone / double(hands);
@@ -331,8 +352,12 @@ class Coordinator {
     v.rank = worker.value;
     v.device = w.device;
     v.silent_for = steady() - w.last_heard;
-    v.state = w.lost ? "lost" : w.suspect ? "suspect" : w.lease ? "running" : scheduler_.blame().fenced(w.device_index) ? "fenced"
-              : scheduler_.blame().may_work(w.device_index) ? "idle" : "held back";
+    v.state = w.lost                                        ? "lost"
+              : w.suspect                                   ? "suspect"
+              : w.lease                                     ? "running"
+              : scheduler_.blame().fenced(w.device_index)   ? "fenced"
+              : scheduler_.blame().may_work(w.device_index) ? "idle"
+                                                            : "held back";
     if (!w.lease) return v;
     const message::Beat& beat = peers_.at(worker).beat;
     v.job = plan_.jobs[w.lease->job].label;
@@ -392,10 +417,19 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
 }
 
 Json to_json(const Life& l) {
-  return {{"epoch", l.epoch}, {"epoch_name", fmt::format("{:04}", l.epoch)}, {"token", l.token}, {"threads", l.threads},
-          {"beat_every", l.beat_every}, {"checkpoint_every", l.checkpoint_every}, {"cancel_grace", l.cancel_grace}, {"deadline", l.deadline}, {"chaos", l.chaos},
-          {"visible_within", l.visible_within}, {"suspect_after", l.scheduler.suspect_after},
-          {"lost_after", l.scheduler.lost_after}, {"no_progress_after", l.scheduler.no_progress_after},
+  return {{"epoch", l.epoch},
+          {"epoch_name", fmt::format("{:04}", l.epoch)},
+          {"token", l.token},
+          {"threads", l.threads},
+          {"beat_every", l.beat_every},
+          {"checkpoint_every", l.checkpoint_every},
+          {"cancel_grace", l.cancel_grace},
+          {"deadline", l.deadline},
+          {"chaos", l.chaos},
+          {"visible_within", l.visible_within},
+          {"suspect_after", l.scheduler.suspect_after},
+          {"lost_after", l.scheduler.lost_after},
+          {"no_progress_after", l.scheduler.no_progress_after},
           {"crash_limit", l.scheduler.crash_limit}};
 }
 
@@ -417,7 +451,8 @@ Life life_from_json(const Json& j) {
   return l;
 }
 
-int serve(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life, const volatile std::sig_atomic_t& stop) {
+int serve(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life,
+          const volatile std::sig_atomic_t& stop) {
   return Coordinator(channel, run, plan, life).run(stop);
 }
 

@@ -34,7 +34,7 @@ class Signals {
   Signals() {
     sigemptyset(&set_);
     for (const int s : {SIGINT, SIGTERM, SIGUSR2, SIGHUP}) {
-      struct sigaction current {};
+      struct sigaction current{};
       ::sigaction(s, nullptr, &current);
       if (s != SIGHUP || current.sa_handler != SIG_IGN) sigaddset(&set_, s);  // nohup means it
     }
@@ -45,7 +45,8 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
   /// A pending signal, or 0 after `seconds` without one.
   [[nodiscard]] int wait(double seconds) const {
-    timespec timeout{static_cast<time_t>(seconds), static_cast<long>((seconds - double(static_cast<time_t>(seconds))) * 1e9)};
+    timespec timeout{static_cast<time_t>(seconds),
+                     static_cast<long>((seconds - double(static_cast<time_t>(seconds))) * 1e9)};
     const int s = ::sigtimedwait(&set_, nullptr, &timeout);
     return s > 0 ? s : 0;
   }
@@ -102,10 +103,12 @@ class Supervisor {
       barren = fruitful ? 0 : barren + 1;
       for (const std::string& words : last_words(run_, epoch_)) progress_.note(words);
       if (barren >= config_.barren_lives) {
-        progress_.note(fmt::format("{} lives without progress: stopping. The reasons are in {}.", barren, run_.logs().string()));
+        progress_.note(
+            fmt::format("{} lives without progress: stopping. The reasons are in {}.", barren, run_.logs().string()));
         return 75;
       }
-      progress_.note(fmt::format("life {} ended early: {}; starting another", epoch_, ended ? status->reason : end_reason_));
+      progress_.note(
+          fmt::format("life {} ended early: {}; starting another", epoch_, ended ? status->reason : end_reason_));
       if (barren > 0 && pause(std::min(10.0, barren * 1.0))) return 75;
     }
   }
@@ -177,7 +180,8 @@ class Supervisor {
       if (s != 0) {
         ++stop_signals_;
         if (stop_signals_ == 1) {
-          progress_.note((due ? config_.stop_reason + ": " : std::string("stopping: ")) + "running jobs are handed back (again to stop at once)");
+          progress_.note((due ? config_.stop_reason + ": " : std::string("stopping: ")) +
+                         "running jobs are handed back (again to stop at once)");
           kill_at = steady() + config_.grace;
           ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second
           ::kill(mpirun, SIGCONT);  // a stopped one forwards nothing
@@ -210,13 +214,15 @@ class Supervisor {
           progress_.show(*status);
         }
         // The end is written: ranks get a moment to leave, frozen ones are not waited for.
-        if (status->state == "ended" && (kill_at == 0 || kill_at > t + kEndGrace)) kill_at = t + std::clamp(lost_after, 2.0, kEndGrace);
+        if (status->state == "ended" && (kill_at == 0 || kill_at > t + kEndGrace))
+          kill_at = t + std::clamp(lost_after, 2.0, kEndGrace);
       }
       if (gone && status->state != "ended") {
         end_reason_ = "the coordinator died";
         return LifeEnd::died;
       }
-      // While it replays a long journal it does not tell how far it is: it gets longer, unless it is seen to be stopped.
+      // While it replays a long journal it does not tell how far it is: it gets longer, unless it is seen to be
+      // stopped.
       const bool starting = !status || status->state == "starting";
       const bool stopped = status && status->host == host_name() && process_state(status->pid) == 'T';
       if (t - moved_at > lost_after * (starting && !stopped ? kPatience : 1)) {

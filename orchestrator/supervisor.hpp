@@ -13,12 +13,12 @@ namespace guda::orchestrator {
 
 struct SupervisorConfig {
   cluster::LaunchPlan launch;
-  Life life;                          ///< timings; epoch and token are filled per life
-  double grace = 30;                  ///< s between a stop signal and killing everything
-  double stop_at = 0;                 ///< Unix time at which running jobs are asked to hand themselves back; 0: never
-  std::string stop_reason;            ///< why, for people
-  std::uint32_t barren_lives = 3;     ///< lives without progress, one after another, before giving up
-  double fruitful_after = 900;        ///< s; a life that lasted longer made progress although nothing was committed
+  Life life;                       ///< timings; epoch and token are filled per life
+  double grace = 30;               ///< s between a stop signal and killing everything
+  double stop_at = 0;              ///< Unix time at which running jobs are asked to hand themselves back; 0: never
+  std::string stop_reason;         ///< why, for people
+  std::uint32_t barren_lives = 3;  ///< lives without progress, one after another, before giving up
+  double fruitful_after = 900;     ///< s; a life that lasted longer made progress although nothing was committed
 };
 
 /// Runs plan.json of the run directory to its end; needs the lock. Returns the exit code of the run (architecture 6).

@@ -27,16 +27,25 @@ struct Ending {
 /// One life: a scheduler, its workers, and the jobs that end one after another.
 class VirtualLife {
  public:
-  VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved, const std::vector<bool>& checkpoints,
-              const VirtualOptions& options, std::mt19937_64& random, VirtualRun& run)
-      : jobs_(jobs), committed_(committed), saved_(saved), checkpoints_(checkpoints), options_(options), random_(random), run_(run),
-        end_(options.life > 0 ? options.life : kForever), scheduler_(left(jobs, saved), committed, config(), known_costs(jobs)) {}
+  VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved,
+              const std::vector<bool>& checkpoints, const VirtualOptions& options, std::mt19937_64& random,
+              VirtualRun& run)
+      : jobs_(jobs),
+        committed_(committed),
+        saved_(saved),
+        checkpoints_(checkpoints),
+        options_(options),
+        random_(random),
+        run_(run),
+        end_(options.life > 0 ? options.life : kForever),
+        scheduler_(left(jobs, saved), committed, config(), known_costs(jobs)) {}
 
   /// Until everything is done or the walltime ends. Returns the time that passed.
   Time go() {
     for (std::uint32_t w = 1; w <= options_.workers; ++w) {
       const std::uint32_t node = (w - 1) / std::max(1U, options_.workers_per_node);
-      feed(event::WorkerJoined{WorkerId(w), fmt::format("n{}/gpu{}", node, w), fmt::format("n{}", node)}, options_.startup);
+      feed(event::WorkerJoined{WorkerId(w), fmt::format("n{}/gpu{}", node, w), fmt::format("n{}", node)},
+           options_.startup);
     }
     Time now = 0;
     while (!running_.empty() && running_.top().at <= end_) {
@@ -70,7 +79,9 @@ class VirtualLife {
   }
 
   [[nodiscard]] bool finished() const {
-    return scheduler_.count(JobState::done) + scheduler_.count(JobState::quarantined) + scheduler_.count(JobState::blocked) == jobs_.size();
+    return scheduler_.count(JobState::done) + scheduler_.count(JobState::quarantined) +
+               scheduler_.count(JobState::blocked) ==
+           jobs_.size();
   }
   [[nodiscard]] double busy() const { return busy_; }
   [[nodiscard]] std::uint64_t commits() const { return commits_; }

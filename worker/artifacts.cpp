@@ -16,7 +16,8 @@ fs::path find_artifact(const std::vector<fs::path>& folders, const Digest& diges
     if (!digest.empty() && fs::is_directory(artifact, ignored)) return artifact;
     searched += (searched.empty() ? "" : ", ") + folder.string();
   }
-  throw IoError("the artifact " + digest.hex + " is in none of: " + searched + " (was it removed? run the same command again)");
+  throw IoError("the artifact " + digest.hex + " is in none of: " + searched +
+                " (was it removed? run the same command again)");
 }
 
 void publish_weights(const std::vector<fs::path>& folders, const Digest& digest, UNet2D& model, const Json& config,

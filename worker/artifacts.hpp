@@ -16,7 +16,8 @@ namespace guda::worker {
 
 /// The folder of an artifact, first match in the order of `folders`. Throws IoError (retried: a network file system may
 /// show it later) naming the digest and where it was looked for.
-[[nodiscard]] std::filesystem::path find_artifact(const std::vector<std::filesystem::path>& folders, const Digest& digest);
+[[nodiscard]] std::filesystem::path find_artifact(const std::vector<std::filesystem::path>& folders,
+                                                  const Digest& digest);
 
 /// Publishes weights in diffusers layout with `provenance` as guda.json under folders[0]/<digest>.
 void publish_weights(const std::vector<std::filesystem::path>& folders, const Digest& digest, UNet2D& model,

@@ -64,8 +64,9 @@ class Executor {
     UNet2D teacher{nullptr};
     if (needs_teacher(spec.unlearn)) teacher = models().get(from, device_);
     JobCheckpoints checkpoints = open_checkpoints();
-    const Unlearned unlearned = unlearn(model, teacher, spec, context_.dataset, removal_set(context_, spec.removal).items,
-                                        context_.plan.groups.size(), device_, context_.progress, &checkpoints);
+    const Unlearned unlearned =
+        unlearn(model, teacher, spec, context_.dataset, removal_set(context_, spec.removal).items,
+                context_.plan.groups.size(), device_, context_.progress, &checkpoints);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
     publish(model, Json::parse(read_file(from / "config.json")), result);
@@ -105,8 +106,9 @@ class Executor {
     JobResult result;
     result.rows.rows = static_cast<std::uint32_t>(set.names.size());
     result.rows.columns = static_cast<std::uint32_t>(groups.size());
-    result.rows.scores = control_scores(spec, set.images, set.names, context_.dataset, groups,
-                                         [this] { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); });
+    result.rows.scores = control_scores(spec, set.images, set.names, context_.dataset, groups, [this] {
+      context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()});
+    });
     return result;
   }
 
@@ -142,7 +144,8 @@ class Executor {
     if (!std::filesystem::is_directory(target())) return std::nullopt;
     const Json provenance = Json::parse(read_file(target() / "guda.json"), nullptr, /*allow_exceptions=*/false);
     if (!provenance.is_object() || provenance.value("job", "") != job_.digest.hex || !provenance.contains("metrics")) {
-      throw Error((target() / "guda.json").string() + " is damaged. Cure: remove the folder; the job will be done again");
+      throw Error((target() / "guda.json").string() +
+                  " is damaged. Cure: remove the folder; the job will be done again");
     }
     std::error_code ignored;
     std::filesystem::remove_all(checkpoint_folder(), ignored);

@@ -16,8 +16,8 @@ namespace guda::worker {
 
 struct Progress {
   std::uint64_t step = 0, steps = 0;
-  double loss = 0;   ///< last loss; NaN where a job has none
-  double checkpoint_in = 0;   ///< s to the next planned checkpoint; 0 where a job keeps none
+  double loss = 0;           ///< last loss; NaN where a job has none
+  double checkpoint_in = 0;  ///< s to the next planned checkpoint; 0 where a job keeps none
 };
 
 /// What a job may see. Lives as long as the worker process; one thread.
@@ -28,9 +28,9 @@ struct Context {
   std::vector<std::filesystem::path> artifact_folders;
   /// Called at least once per optimizer step or forward batch; must be cheap. Throws Cancelled to stop the job.
   std::function<void(const Progress&)> progress;
-  CheckpointRule checkpoints;                      ///< of Train and Unlearn jobs
-  std::string worker = "worker";                   ///< name of this worker, in checkpoints
-  std::function<void(const std::string&)> log;     ///< a line for the worker's log; may be empty
+  CheckpointRule checkpoints;                   ///< of Train and Unlearn jobs
+  std::string worker = "worker";                ///< name of this worker, in checkpoints
+  std::function<void(const std::string&)> log;  ///< a line for the worker's log; may be empty
 };
 
 /// Thrown out of Context::progress when the job must be handed back. Nothing has been published; Train and Unlearn have
@@ -45,9 +45,9 @@ struct Rows {
 };
 
 struct JobResult {
-  Rows rows;                       ///< empty for jobs that leave an artifact
-  Json metrics = Json::object();   ///< e.g. final loss, images/s; small (< 1 KB), goes into the journal
-  double earlier_seconds = 0;      ///< device-seconds of earlier attempts that this one went on from
+  Rows rows;                      ///< empty for jobs that leave an artifact
+  Json metrics = Json::object();  ///< e.g. final loss, images/s; small (< 1 KB), goes into the journal
+  double earlier_seconds = 0;     ///< device-seconds of earlier attempts that this one went on from
 };
 
 /// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns. Train and

@@ -18,8 +18,8 @@ constexpr std::int32_t kCudaErrorMemoryAllocation = 2;
 /// Texts of libraries that have no exception type for it.
 bool tells_of_memory(std::string_view text) {
   // c10's CPU allocator and oneDNN throw plain errors.
-  constexpr std::array kPhrases{"DefaultCPUAllocator: ", "could not create a memory object", "CUDA error: out of memory",
-                                "CUDA out of memory"};
+  constexpr std::array kPhrases{"DefaultCPUAllocator: ", "could not create a memory object",
+                                "CUDA error: out of memory", "CUDA out of memory"};
   for (const char* phrase : kPhrases) {
     if (text.find(phrase) != std::string_view::npos) return true;
   }
@@ -27,7 +27,8 @@ bool tells_of_memory(std::string_view text) {
 }
 
 bool tells_of_the_device(std::string_view text) {
-  constexpr std::array kPhrases{"CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "NCCL error"};
+  constexpr std::array kPhrases{"CUDA error",     "CUDA driver error", "cuDNN error",
+                                "CUBLAS_STATUS_", "CUDNN_STATUS_",     "NCCL error"};
   for (const char* phrase : kPhrases) {
     if (text.find(phrase) != std::string_view::npos) return true;
   }
@@ -36,8 +37,10 @@ bool tells_of_the_device(std::string_view text) {
 
 Failure out_of_memory(const std::string& text) {
   return {ErrorClass::out_of_memory,
-          fmt::format("out of memory: {} (this worker's host memory has peaked at {:.2f} GiB). Cure: a smaller batch, or fewer "
-                      "workers on this node", text, static_cast<double>(peak_memory()) / (1ULL << 30))};
+          fmt::format(
+              "out of memory: {} (this worker's host memory has peaked at {:.2f} GiB). Cure: a smaller batch, or fewer "
+              "workers on this node",
+              text, static_cast<double>(peak_memory()) / (1ULL << 30))};
 }
 
 }  // namespace

@@ -26,11 +26,15 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 class Server {
  public:
   explicit Server(const ServeConfig& config)
-      : fd_(config.fd), plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
-        dataset_(jobs::load_dataset(plan_.experiment.dataset)), segment_(config.run_folder / "rows" / config.segment),
+      : fd_(config.fd),
+        plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
+        dataset_(jobs::load_dataset(plan_.experiment.dataset)),
+        segment_(config.run_folder / "rows" / config.segment),
         context_{plan_, dataset_, artifact_folders(config.run_folder), {}, config.checkpoints, config.name, {}} {
     if (dataset_.content != plan_.dataset) {
-      throw Error("the data set has changed since the run was planned (its content digest differs). Cure: restore it, or start a new run directory.");
+      throw Error(
+          "the data set has changed since the run was planned (its content digest differs). Cure: restore it, or start "
+          "a new run directory.");
     }
     context_.progress = [this](const Progress& p) { progress(p); };
     context_.log = [](const std::string& line) { std::fprintf(stderr, "guda-worker: %s\n", line.c_str()); };
@@ -52,7 +56,8 @@ class Server {
   static std::vector<std::filesystem::path> artifact_folders(const std::filesystem::path& run) {
     std::vector<std::filesystem::path> folders{run / "artifacts"};
     if (std::filesystem::exists(run / "reuse.json")) {
-      for (const auto& folder : Json::parse(read_file(run / "reuse.json"))) folders.emplace_back(folder.get<std::string>());
+      for (const auto& folder : Json::parse(read_file(run / "reuse.json")))
+        folders.emplace_back(folder.get<std::string>());
     }
     return folders;
   }
@@ -77,7 +82,8 @@ class Server {
     gone_ = !reader_.fill(fd_) || gone_;
     while (const auto frame = reader_.next()) {
       const Message message = decode(*frame);
-      if (const auto* cancel = std::get_if<message::Cancel>(&message); cancel && cancel->lease == lease_) throw Cancelled{};
+      if (const auto* cancel = std::get_if<message::Cancel>(&message); cancel && cancel->lease == lease_)
+        throw Cancelled{};
     }
     if (gone_) throw Cancelled{};
   }
@@ -90,8 +96,10 @@ class Server {
       const jobs::JobSpec& job = plan_.jobs.at(lease.job);
       const JobResult result = execute(job, context_);
       RowsRef rows;
-      if (!result.rows.losses.empty()) rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.losses);
-      if (!result.rows.scores.empty()) rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.scores);
+      if (!result.rows.losses.empty())
+        rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.losses);
+      if (!result.rows.scores.empty())
+        rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.scores);
       say(message::Done{lease, result.earlier_seconds + now() - start, rows, result.metrics});
     } catch (const Cancelled&) {
       say(message::Returned{lease});
@@ -117,8 +125,8 @@ class Server {
 }  // namespace
 
 int serve_jobs(const ServeConfig& config) {
-  // Activations of small models lie just above glibc's mmap threshold: without this every one of them is mapped, faulted
-  // in and unmapped again (docs/performance.md: 17 % of training, 25 % of scoring on the digits).
+  // Activations of small models lie just above glibc's mmap threshold: without this every one of them is mapped,
+  // faulted in and unmapped again (docs/performance.md: 17 % of training, 25 % of scoring on the digits).
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   ::mallopt(M_TOP_PAD, 64 << 20);

@@ -9,9 +9,9 @@ namespace guda::worker {
 
 struct ServeConfig {
   std::filesystem::path run_folder;
-  std::string segment;           ///< file name under rows/
-  std::string name;              ///< of this worker
-  int fd = -1;                   ///< the agent's socket
+  std::string segment;  ///< file name under rows/
+  std::string name;     ///< of this worker
+  int fd = -1;          ///< the agent's socket
   int threads = 1;
   CheckpointRule checkpoints;
 };

@@ -24,7 +24,9 @@ int time_checkpoint(const std::filesystem::path& config, const std::filesystem::
   if (!std::filesystem::is_directory(folder)) throw Error(folder.string() + ": is no folder");
   const Json json = Json::parse(read_file(config), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw Error(config.string() + ": is no JSON object; give the config.json of a UNet2DModel");
-  const auto now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+  const auto now = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
 
   const UNet2D model = make_unet2d(json, 0);
   const AdamW optimizer(model->parameters(), {}, 0);
@@ -54,8 +56,13 @@ int time_checkpoint(const std::filesystem::path& config, const std::filesystem::
   std::sort(sorted.begin(), sorted.end());
   const CheckpointRule rule;
   const double interval = checkpoint_interval(rule, /*predicted=*/1e9, sorted[sorted.size() / 2]);
-  std::printf("%s\n", Json{{"parameters", parameters}, {"bytes", bytes}, {"write_seconds", writes}, {"read_seconds", reads},
-                           {"interval_of_a_long_job", interval}}.dump(1).c_str());
+  std::printf("%s\n", Json{{"parameters", parameters},
+                           {"bytes", bytes},
+                           {"write_seconds", writes},
+                           {"read_seconds", reads},
+                           {"interval_of_a_long_job", interval}}
+                          .dump(1)
+                          .c_str());
   return 0;
 }
 

@@ -29,11 +29,13 @@ constexpr const char* kUsage =
     "example: guda-worker eval-model my-ddpm/unet --input probe.safetensors --output mine.safetensors\n";
 
 /// --name value pairs behind `first`; throws for anything else.
-std::map<std::string, std::string> options_from(int argc, char** argv, int first, const std::map<std::string, bool>& known) {
+std::map<std::string, std::string> options_from(int argc, char** argv, int first,
+                                                const std::map<std::string, bool>& known) {
   std::map<std::string, std::string> options;
   for (int i = first; i < argc; i += 2) {
     const std::string name = argv[i];
-    if (!known.contains(name) || i + 1 >= argc) throw guda::Error("unknown option or missing value: " + name + "\n" + kUsage);
+    if (!known.contains(name) || i + 1 >= argc)
+      throw guda::Error("unknown option or missing value: " + name + "\n" + kUsage);
     options[name] = argv[i + 1];
   }
   for (const auto& [name, required] : known) {
@@ -61,11 +63,17 @@ int main(int argc, char** argv) {
     }
     if (command == "time-checkpoint" && argc > 2) {
       auto o = options_from(argc, argv, 3, {{"--folder", true}, {"--repeat", false}});
-      return guda::worker::time_checkpoint(argv[2], o["--folder"], o.contains("--repeat") ? std::stoi(o["--repeat"]) : 3);
+      return guda::worker::time_checkpoint(argv[2], o["--folder"],
+                                           o.contains("--repeat") ? std::stoi(o["--repeat"]) : 3);
     }
     if (command == "serve") {
-      auto o = options_from(argc, argv, 2, {{"--run-dir", true}, {"--segment", true}, {"--fd", true}, {"--threads", true},
-                                            {"--name", false}, {"--checkpoint-every", false}});
+      auto o = options_from(argc, argv, 2,
+                            {{"--run-dir", true},
+                             {"--segment", true},
+                             {"--fd", true},
+                             {"--threads", true},
+                             {"--name", false},
+                             {"--checkpoint-every", false}});
       guda::worker::ServeConfig config;
       config.run_folder = o["--run-dir"];
       config.segment = o["--segment"];

@@ -25,8 +25,8 @@ class Agent {
 
   bool run(const volatile std::sig_atomic_t& terminate) {
     last_pulse_ = now();
-    channel_.send(kCoordinator,
-                  encode(message::Hello{config_.token, host_name(), config_.device, static_cast<std::uint32_t>(::getpid())}));
+    channel_.send(kCoordinator, encode(message::Hello{config_.token, host_name(), config_.device,
+                                                      static_cast<std::uint32_t>(::getpid())}));
     while (true) {
       const double t = now();
       if (::getppid() != parent_) return false;
@@ -50,7 +50,8 @@ class Agent {
  private:
   bool leave(const std::string& why) {
     channel_.send(kCoordinator, encode(message::Leaving{why}));
-    for (const double until = now() + kGoodbye; now() < until;) static_cast<void>(channel_.receive());  // lets it go out
+    for (const double until = now() + kGoodbye; now() < until;)
+      static_cast<void>(channel_.receive());  // lets it go out
     return false;
   }
 
@@ -114,7 +115,8 @@ class Agent {
       return true;
     }
     if (frozen(t)) {
-      const std::string text = fmt::format("worker frozen: it said nothing and used no CPU time for {:.0f} s", t - alive_at_);
+      const std::string text =
+          fmt::format("worker frozen: it said nothing and used no CPU time for {:.0f} s", t - alive_at_);
       replace_worker();
       report(message::Failed{*lease_, ErrorClass::crash, text});
       return true;
@@ -125,13 +127,15 @@ class Agent {
   }
 
   void bury(const std::string& exit) {
-    last_exit_ = "its worker does not start: " + exit + fmt::format(" ({} times in a row; see {})", kMaxBarrenStarts, config_.worker.log.string());
+    last_exit_ = "its worker does not start: " + exit +
+                 fmt::format(" ({} times in a row; see {})", kMaxBarrenStarts, config_.worker.log.string());
     barren_starts_ = ready_ ? 0 : barren_starts_ + 1;
     if (lease_) {
       const ErrorClass error = worker_->out_of_memory() ? ErrorClass::out_of_memory : ErrorClass::crash;
       const std::string why = worker_->out_of_memory() ? ": the machine or its control group ran out of memory" : "";
       // Blame the job only if it had reached the worker.
-      report(sent_down_ ? Message(message::Failed{*lease_, error, "worker " + exit + why}) : Message(message::Returned{*lease_}));
+      report(sent_down_ ? Message(message::Failed{*lease_, error, "worker " + exit + why})
+                        : Message(message::Returned{*lease_}));
     }
     replace_worker();
   }
@@ -164,10 +168,18 @@ class Agent {
 
   void perform(const Injection& injection, double t) {
     switch (injection.fault) {
-      case Fault::kill: worker_->signal(SIGKILL); break;
-      case Fault::crash: worker_->signal(SIGSEGV); break;
-      case Fault::stop: worker_->signal(SIGSTOP); break;
-      case Fault::agent: ::kill(::getpid(), SIGKILL); break;
+      case Fault::kill:
+        worker_->signal(SIGKILL);
+        break;
+      case Fault::crash:
+        worker_->signal(SIGSEGV);
+        break;
+      case Fault::stop:
+        worker_->signal(SIGSTOP);
+        break;
+      case Fault::agent:
+        ::kill(::getpid(), SIGKILL);
+        break;
       case Fault::slow:
         if (!slowed_) {
           worker_->signal(SIGSTOP);
@@ -176,7 +188,8 @@ class Agent {
           return;
         }
         break;
-      case Fault::report: break;
+      case Fault::report:
+        break;
     }
     end_injection();
   }
@@ -230,8 +243,8 @@ class Agent {
     channel_.send(kCoordinator, encode(beat));
   }
 
-  /// The worker's socket wakes us at once. MPI has no descriptor to wait on: it is looked at often while an answer may be
-  /// on its way, then every few milliseconds, so that an idle agent leaves its core to the worker.
+  /// The worker's socket wakes us at once. MPI has no descriptor to wait on: it is looked at often while an answer may
+  /// be on its way, then every few milliseconds, so that an idle agent leaves its core to the worker.
   void wait(double idle) {
     if (idle < kSpin && !lease_) {
       std::this_thread::yield();

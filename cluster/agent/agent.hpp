@@ -13,18 +13,18 @@ namespace guda::cluster {
 
 struct AgentConfig {
   WorkerCommand worker;
-  std::string token;                 ///< of this life
-  std::string device;                ///< stable name, e.g. "node3/cpu1"
-  double beat_every = 5;             ///< s
+  std::string token;                    ///< of this life
+  std::string device;                   ///< stable name, e.g. "node3/cpu1"
+  double beat_every = 5;                ///< s
   double coordinator_lost_after = 120;  ///< s without a Pulse: leave
-  double frozen_after = 120;         ///< s in which a worker with a job says nothing and uses no CPU time: it is replaced
-  double cancel_grace = 24;          ///< s a cancelled job may take to hand itself back before its process is killed
-  ChaosSpec chaos;                   ///< faults on purpose
-  std::vector<std::string> labels;   ///< of all jobs, in plan order; needed under chaos only
+  double frozen_after = 120;  ///< s in which a worker with a job says nothing and uses no CPU time: it is replaced
+  double cancel_grace = 24;   ///< s a cancelled job may take to hand itself back before its process is killed
+  ChaosSpec chaos;            ///< faults on purpose
+  std::vector<std::string> labels;  ///< of all jobs, in plan order; needed under chaos only
 };
 
-/// Runs until the coordinator dismisses us, is lost, our parent is gone, the worker does not start, or `terminate` is set by
-/// a signal. Returns true when all peers may be expected to answer MPI_Finalize.
+/// Runs until the coordinator dismisses us, is lost, our parent is gone, the worker does not start, or `terminate` is
+/// set by a signal. Returns true when all peers may be expected to answer MPI_Finalize.
 [[nodiscard]] bool run_agent(Channel& channel, const AgentConfig& config, const volatile std::sig_atomic_t& terminate);
 
 }  // namespace guda::cluster

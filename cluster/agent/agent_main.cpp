@@ -44,7 +44,8 @@ int main(int argc, char** argv) {
     // Cores and GPUs of this node are split by the plan; the worker inherits what we are bound to.
     const guda::Json& launch = life.at("launch");
     const auto gpus = launch.at("device") == "cuda" ? guda::cluster::visible_gpus() : std::vector<guda::cluster::Gpu>{};
-    const auto share = guda::cluster::share_of(launch, channel.rank(), guda::host_name(), guda::cluster::affinity_mask(), gpus);
+    const auto share =
+        guda::cluster::share_of(launch, channel.rank(), guda::host_name(), guda::cluster::affinity_mask(), gpus);
     config.device = share.device;
     if (!share.gpu.empty()) config.worker.environment.emplace_back("CUDA_VISIBLE_DEVICES", share.gpu);
     if (!share.cores.empty()) guda::cluster::bind_to(share.cores);
@@ -56,7 +57,8 @@ int main(int argc, char** argv) {
     config.cancel_grace = life.at("cancel_grace").get<double>();
     config.chaos = guda::parse_chaos(life.at("chaos").get<std::string>());
     if (!config.chaos.text.empty()) {
-      const guda::Json plan = guda::Json::parse(guda::read_file(run / "plan.json"));  // named: at() of a temporary dangles
+      const guda::Json plan =
+          guda::Json::parse(guda::read_file(run / "plan.json"));  // named: at() of a temporary dangles
       for (const guda::Json& job : plan.at("jobs")) {
         config.labels.push_back(job.at("label").get<std::string>());
       }

@@ -5,8 +5,9 @@
 
 namespace guda::cluster {
 
-/// Processes that the kernel's out-of-memory killer has ended so far: of this process's control group and those below it
-/// where that counts them (memory.events), else of the machine (/proc/vmstat). 0 where neither says.
-[[nodiscard]] std::uint64_t oom_kills(const std::filesystem::path& proc = "/proc", const std::filesystem::path& cgroups = "/sys/fs/cgroup");
+/// Processes that the kernel's out-of-memory killer has ended so far: of this process's control group and those below
+/// it where that counts them (memory.events), else of the machine (/proc/vmstat). 0 where neither says.
+[[nodiscard]] std::uint64_t oom_kills(const std::filesystem::path& proc = "/proc",
+                                      const std::filesystem::path& cgroups = "/sys/fs/cgroup");
 
 }  // namespace guda::cluster

@@ -15,18 +15,27 @@ namespace guda::cluster {
 
 WorkerProcess::WorkerProcess(const WorkerCommand& command) {
   int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) throw IoError(std::string("socketpair: ") + std::strerror(errno));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    throw IoError(std::string("socketpair: ") + std::strerror(errno));
   socket_ = Fd(pair[0]);
   const Fd theirs(pair[1]);
   SpawnOptions options;
-  options.arguments = {command.program.string(), "serve",          "--run-dir",       command.run_folder.string(),
-                       "--segment",              command.segment,  "--fd",            "3",
-                       "--threads",              std::to_string(command.threads)};
+  options.arguments = {command.program.string(),
+                       "serve",
+                       "--run-dir",
+                       command.run_folder.string(),
+                       "--segment",
+                       command.segment,
+                       "--fd",
+                       "3",
+                       "--threads",
+                       std::to_string(command.threads)};
   if (!command.name.empty()) options.arguments.insert(options.arguments.end(), {"--name", command.name});
   if (command.checkpoint_every > 0) {
     options.arguments.insert(options.arguments.end(), {"--checkpoint-every", std::to_string(command.checkpoint_every)});
   }
-  options.environment = {{"OMP_NUM_THREADS", std::to_string(command.threads)}, {"MKL_NUM_THREADS", std::to_string(command.threads)}};
+  options.environment = {{"OMP_NUM_THREADS", std::to_string(command.threads)},
+                         {"MKL_NUM_THREADS", std::to_string(command.threads)}};
   options.environment.insert(options.environment.end(), command.environment.begin(), command.environment.end());
   options.inherit_fd = theirs.get();
   options.output = command.log;
@@ -56,7 +65,8 @@ std::optional<std::string> WorkerProcess::exit_text() {
   int status = 0;
   if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
   exit_text_ = describe_wait_status(status);
-  out_of_memory_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !killed_by_us_ && oom_kills() > oom_kills_before_;
+  out_of_memory_ =
+      WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !killed_by_us_ && oom_kills() > oom_kills_before_;
   return exit_text_;
 }
 

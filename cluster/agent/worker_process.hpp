@@ -15,11 +15,11 @@
 namespace guda::cluster {
 
 struct WorkerCommand {
-  std::filesystem::path program;       ///< guda-worker
+  std::filesystem::path program;  ///< guda-worker
   std::filesystem::path run_folder;
-  std::string segment;                 ///< file name under rows/
-  std::string name;                    ///< of the worker, in checkpoints and logs
-  double checkpoint_every = 0;         ///< s between checkpoints; 0: the worker's rule
+  std::string segment;          ///< file name under rows/
+  std::string name;             ///< of the worker, in checkpoints and logs
+  double checkpoint_every = 0;  ///< s between checkpoints; 0: the worker's rule
   std::uint32_t threads = 1;
   std::filesystem::path log;
   std::vector<std::pair<std::string, std::string>> environment;  ///< added: which GPU

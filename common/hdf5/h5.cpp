@@ -28,7 +28,8 @@ std::string stack_text() {
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, append, &text);
   H5Eclear2(H5E_DEFAULT);
   // The drivers of HDF5 put errno into words only: "errno = 28, error message = ...".
-  if (const std::size_t at = text.find("errno = "); at != std::string::npos) text += errno_cure(std::atoi(text.c_str() + at + 8));
+  if (const std::size_t at = text.find("errno = "); at != std::string::npos)
+    text += errno_cure(std::atoi(text.c_str() + at + 8));
   return text.empty() ? "no details" : text;
 }
 

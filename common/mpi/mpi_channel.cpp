@@ -77,15 +77,17 @@ std::optional<Envelope> MpiChannel::receive() {
   if (length < 0 || static_cast<std::size_t>(length) > kMaxMessage) throw Error("oversized MPI message");
   Envelope envelope{static_cast<std::uint32_t>(status.MPI_SOURCE), std::string(static_cast<std::size_t>(length), '\0')};
   // Probed and below the eager limit: the bytes are here, so this receive returns at once.
-  check_mpi(MPI_Recv(envelope.bytes.data(), length, MPI_BYTE, status.MPI_SOURCE, kTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE), "MPI_Recv");
+  check_mpi(
+      MPI_Recv(envelope.bytes.data(), length, MPI_BYTE, status.MPI_SOURCE, kTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE),
+      "MPI_Recv");
   return envelope;
 }
 
 void MpiChannel::send(std::uint32_t peer, std::string bytes) {
   if (abandoned_.contains(peer)) return;
   auto pending = std::make_unique<Pending>(Pending{peer, std::move(bytes), MPI_REQUEST_NULL});
-  check_mpi(MPI_Isend(pending->bytes.data(), static_cast<int>(pending->bytes.size()), MPI_BYTE, static_cast<int>(peer), kTag,
-                      MPI_COMM_WORLD, &pending->request),
+  check_mpi(MPI_Isend(pending->bytes.data(), static_cast<int>(pending->bytes.size()), MPI_BYTE, static_cast<int>(peer),
+                      kTag, MPI_COMM_WORLD, &pending->request),
             "MPI_Isend");
   pending_.push_back(std::move(pending));
 }

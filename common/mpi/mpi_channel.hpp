@@ -9,7 +9,8 @@
 
 namespace guda {
 
-/// MPI_Init .. MPI_Finalize. Not finalized while unwinding: other ranks still communicate and a hang would hide the message.
+/// MPI_Init .. MPI_Finalize. Not finalized while unwinding: other ranks still communicate and a hang would hide the
+/// message.
 class MpiSession {
  public:
   MpiSession(int* argc, char*** argv);

@@ -3,6 +3,8 @@
 
 namespace guda::jobs {
 
-void plan_control(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed) { builder.attribute(run_seed, config); }
+void plan_control(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed) {
+  builder.attribute(run_seed, config);
+}
 
 }  // namespace guda::jobs

@@ -1,4 +1,5 @@
-// GUDA: unlearn each group from the full model (arXiv 2601.22651; methods.md 1.4), scored on the methods' draw set only.
+// GUDA: unlearn each group from the full model (arXiv 2601.22651; methods.md 1.4), scored on the methods' draw set
+// only.
 #include <string>
 
 #include "jobs/methods/methods.hpp"
@@ -10,7 +11,8 @@ void plan_guda(PlanBuilder& builder, const MethodConfig& config, std::uint64_t r
   for (int group = 0; group < static_cast<int>(builder.group_count()); ++group) {
     const Digest weights = builder.unlearn(run_seed, full, config, group);
     builder.score(run_seed, weights, config.name, group, kMethodDraws);
-    if (run_seed == builder.experiment().seeds.front()) builder.preview(run_seed, weights, config.name + " " + std::to_string(group));
+    if (run_seed == builder.experiment().seeds.front())
+      builder.preview(run_seed, weights, config.name + " " + std::to_string(group));
   }
 }
 

@@ -10,12 +10,15 @@ void plan_logo(PlanBuilder& builder, const MethodConfig& config, std::uint64_t r
   if (config.seed != 0) {
     // Another retraining has other random streams; its differences are taken against the full model of those streams.
     const Digest full = builder.train(run_seed, config.seed, -1);
-    for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws}) builder.score(run_seed, full, "full__" + config.name, -1, draw_set);
+    for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws})
+      builder.score(run_seed, full, "full__" + config.name, -1, draw_set);
   }
   for (int group = 0; group < static_cast<int>(builder.group_count()); ++group) {
     const Digest weights = builder.train(run_seed, config.seed, group);
-    for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws}) builder.score(run_seed, weights, config.name, group, draw_set);
-    if (run_seed == builder.experiment().seeds.front()) builder.preview(run_seed, weights, config.name + " " + std::to_string(group));
+    for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws})
+      builder.score(run_seed, weights, config.name, group, draw_set);
+    if (run_seed == builder.experiment().seeds.front())
+      builder.preview(run_seed, weights, config.name + " " + std::to_string(group));
   }
 }
 

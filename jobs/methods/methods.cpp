@@ -10,12 +10,13 @@ namespace {
 constexpr std::array kMethods{
     Method{"logo", "retrain without each group, compare ELBOs (the oracle)", "paper formula", "arXiv 2601.22651, LOGOA",
            Leaves::losses, &plan_logo},
-    Method{"guda", "unlearn each group from the full model, compare ELBOs; `unlearn.op` names the operator", "paper formula",
-           "arXiv 2601.22651", Leaves::losses, &plan_guda},
+    Method{"guda", "unlearn each group from the full model, compare ELBOs; `unlearn.op` names the operator",
+           "paper formula", "arXiv 2601.22651", Leaves::losses, &plan_guda},
     Method{"random", "uniform random scores: the floor of every table", "control", "-", Leaves::scores, &plan_control},
-    Method{"pixel_cosine", "mean pixel cosine between the query and a group's images", "control", "-", Leaves::scores, &plan_control},
-    Method{"knn", "mean pixel distance to the query's k nearest images of a group, negated", "control", "-", Leaves::scores,
+    Method{"pixel_cosine", "mean pixel cosine between the query and a group's images", "control", "-", Leaves::scores,
            &plan_control},
+    Method{"knn", "mean pixel distance to the query's k nearest images of a group, negated", "control", "-",
+           Leaves::scores, &plan_control},
 };
 
 }  // namespace

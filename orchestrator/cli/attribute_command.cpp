@@ -23,7 +23,8 @@ void print(const std::vector<ImageAttribution>& images, const std::string& metho
     for (std::uint32_t i = 0; i < std::min<std::uint32_t>(top, static_cast<std::uint32_t>(image.groups.size())); ++i) {
       const GroupContribution& g = image.groups[i];
       std::cout << fmt::format("  {:>2}. {:<16} {:>9.4f} +- {:<8.4f} {}{}\n", i + 1, g.group, g.score, g.standard_error,
-                               bar(g.score / largest, 20, false), i == 0 && image.undecided ? "  undecided: more --draws" : "");
+                               bar(g.score / largest, 20, false),
+                               i == 0 && image.undecided ? "  undecided: more --draws" : "");
     }
   }
 }
@@ -32,16 +33,20 @@ void print(const std::vector<ImageAttribution>& images, const std::string& metho
 
 int attribute_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("method", po::value<std::string>()->default_value(""), "whose counterfactual models answer [the first guda method]")(
-      "draws", po::value<std::uint32_t>()->default_value(4), "noise draws per timestep, 2 to 64; more draws, smaller errors")(
-      "top", po::value<std::uint32_t>()->default_value(3), "groups to print")("png", po::value<std::string>(), "also draw the answer into this file")(
-      "json", "print every group as JSON");
+  options.add_options()("method", po::value<std::string>()->default_value(""),
+                        "whose counterfactual models answer [the first guda method]")(
+      "draws", po::value<std::uint32_t>()->default_value(4),
+      "noise draws per timestep, 2 to 64; more draws, smaller errors")(
+      "top", po::value<std::uint32_t>()->default_value(3), "groups to print")(
+      "png", po::value<std::string>(), "also draw the answer into this file")("json", "print every group as JSON");
   add_supervision_options(options);
-  const auto values = parse({"guda attribute RUN IMAGE... [options]",
-                             "Who contributed to these pictures? Scores them with the stored counterfactual models of a run.\n"
-                             "An image is a PNG or .npy of the data set's own size. The work lives in RUN/attributions and resumes.",
-                             "  guda attribute runs/digits mydigit.png\n  guda attribute runs/digits a.png b.png --method logo --png answer.png\n"},
-                            options, {"run", "images+"}, arguments);
+  const auto values =
+      parse({"guda attribute RUN IMAGE... [options]",
+             "Who contributed to these pictures? Scores them with the stored counterfactual models of a run.\n"
+             "An image is a PNG or .npy of the data set's own size. The work lives in RUN/attributions and resumes.",
+             "  guda attribute runs/digits mydigit.png\n  guda attribute runs/digits a.png b.png --method logo --png "
+             "answer.png\n"},
+            options, {"run", "images+"}, arguments);
   if (!values) return kDone;
   AttributionRequest request;
   for (const auto& image : (*values)["images"].as<std::vector<std::string>>()) request.images.emplace_back(image);
@@ -55,7 +60,8 @@ int attribute_command(const Arguments& arguments) {
   Progress progress(stderr);
   if (!already_answered(prepared)) {
     if (prepared.models_to_remake > 0) {
-      progress.note(fmt::format("{} counterfactual models are not on disk any more (retention.keep) and are made again", prepared.models_to_remake));
+      progress.note(fmt::format("{} counterfactual models are not on disk any more (retention.keep) and are made again",
+                                prepared.models_to_remake));
     }
     const int code = supervise(prepared.run, lock, supervision_from(*values, prepared.planned.plan), progress);
     if (code != kDone) {
@@ -68,7 +74,8 @@ int attribute_command(const Arguments& arguments) {
     Json out{{"schema", 1}, {"method", prepared.method}, {"unit", "nats"}, {"images", Json::array()}};
     for (const ImageAttribution& image : images) {
       Json groups = Json::array();
-      for (const auto& g : image.groups) groups.push_back({{"group", g.group}, {"score", g.score}, {"stderr", g.standard_error}});
+      for (const auto& g : image.groups)
+        groups.push_back({{"group", g.group}, {"score", g.score}, {"stderr", g.standard_error}});
       out["images"].push_back({{"image", image.image.string()}, {"undecided", image.undecided}, {"groups", groups}});
     }
     std::cout << out.dump(2) << "\n";

@@ -8,7 +8,8 @@
 namespace guda::cli {
 namespace po = boost::program_options;
 
-std::optional<po::variables_map> parse(const Synopsis& synopsis, po::options_description options, const std::vector<std::string>& positional,
+std::optional<po::variables_map> parse(const Synopsis& synopsis, po::options_description options,
+                                       const std::vector<std::string>& positional,
                                        const std::vector<std::string>& arguments) {
   options.add_options()("help,h", "show this text");
   po::options_description all;
@@ -25,7 +26,10 @@ std::optional<po::variables_map> parse(const Synopsis& synopsis, po::options_des
   try {
     po::store(po::command_line_parser(arguments).options(all).positional(order).run(), values);
     if (values.contains("help")) {
-      std::cout << "usage: " << synopsis.usage << "\n" << synopsis.purpose << "\n\n" << options << "\nexamples:\n" << synopsis.examples;
+      std::cout << "usage: " << synopsis.usage << "\n"
+                << synopsis.purpose << "\n\n"
+                << options << "\nexamples:\n"
+                << synopsis.examples;
       return std::nullopt;
     }
     po::notify(values);
@@ -34,7 +38,8 @@ std::optional<po::variables_map> parse(const Synopsis& synopsis, po::options_des
   }
   for (std::string name : positional) {
     if (name.ends_with('+')) name.pop_back();
-    if (!values.contains(name)) throw UsageError("missing " + name + "\nusage: " + synopsis.usage + " (--help says more)");
+    if (!values.contains(name))
+      throw UsageError("missing " + name + "\nusage: " + synopsis.usage + " (--help says more)");
   }
   return values;
 }

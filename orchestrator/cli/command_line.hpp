@@ -18,17 +18,16 @@ struct UsageError : Error {
 
 /// What a command declares about itself.
 struct Synopsis {
-  std::string usage;      ///< "guda run EXPERIMENT [options]"
-  std::string purpose;    ///< one or two sentences
-  std::string examples;   ///< shown under --help
+  std::string usage;     ///< "guda run EXPERIMENT [options]"
+  std::string purpose;   ///< one or two sentences
+  std::string examples;  ///< shown under --help
 };
 
 /// Parses `arguments` (without the program and the command). Prints help and returns nothing when asked for it.
 /// `positional` lists names in order, "+" behind the last one takes all that follow. Throws UsageError.
-[[nodiscard]] std::optional<boost::program_options::variables_map> parse(const Synopsis& synopsis,
-                                                                         boost::program_options::options_description options,
-                                                                         const std::vector<std::string>& positional,
-                                                                         const std::vector<std::string>& arguments);
+[[nodiscard]] std::optional<boost::program_options::variables_map> parse(
+    const Synopsis& synopsis, boost::program_options::options_description options,
+    const std::vector<std::string>& positional, const std::vector<std::string>& arguments);
 
 /// Columns of the terminal behind stdout, 100 when it is none.
 [[nodiscard]] int terminal_columns();

@@ -1,5 +1,6 @@
 #pragma once
-// One function a command: takes the arguments behind its name, returns the exit code, throws Error for what the user can mend.
+// One function a command: takes the arguments behind its name, returns the exit code, throws Error for what the user
+// can mend.
 #include <string>
 #include <vector>
 

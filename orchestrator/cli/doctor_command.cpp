@@ -64,7 +64,8 @@ void check_nodes(const fs::path& folder, const cluster::LaunchPlan& launch, std:
     ::setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     ::setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
     asked = unix_now();
-    said = capture(cluster::each_node_command(launch, {(executable_folder() / "guda").string(), "doctor", "--answer", token, "--run-dir", folder.string()}),
+    said = capture(cluster::each_node_command(launch, {(executable_folder() / "guda").string(), "doctor", "--answer",
+                                                       token, "--run-dir", folder.string()}),
                    120 + 0.2 * double(nodes.size()));
     answered = unix_now();
     fs::remove(folder / token_file());
@@ -78,28 +79,40 @@ void check_nodes(const fs::path& folder, const cluster::LaunchPlan& launch, std:
                       "try mpirun by hand with the same hosts; --mpi-args passes what your network needs", Level::bad});
     return;
   }
-  checks.push_back({"launch", fmt::format("mpirun reached {} of {} node{}", answers.size(), nodes.size(), nodes.size() == 1 ? "" : "s"), "",
-                    answers.size() < nodes.size() ? Level::bad : Level::ok});
+  checks.push_back(
+      {"launch",
+       fmt::format("mpirun reached {} of {} node{}", answers.size(), nodes.size(), nodes.size() == 1 ? "" : "s"), "",
+       answers.size() < nodes.size() ? Level::bad : Level::ok});
   const NodeVerdict verdict = judge(answers, nodes, asked, answered);
-  for (const std::string& bad : verdict.bad) checks.push_back({"nodes", bad, "mend the node, or exclude it (guda submit --sbatch-option --exclude=NODE)", Level::bad});
+  for (const std::string& bad : verdict.bad)
+    checks.push_back(
+        {"nodes", bad, "mend the node, or exclude it (guda submit --sbatch-option --exclude=NODE)", Level::bad});
   for (const std::string& note : verdict.notes) checks.push_back({"nodes", note, "", Level::note});
   const NodeAnswer& first = answers.front();
   if (verdict.bad.empty()) checks.push_back({"guda-worker", first.worker, "", Level::ok});
-  if (verdict.bad.empty()) checks.push_back({"run folder shared", "seen by every node; file locks " + std::string(first.locks == "works" ? "work" : "do not work"), "", Level::ok});
+  if (verdict.bad.empty())
+    checks.push_back({"run folder shared",
+                      "seen by every node; file locks " + std::string(first.locks == "works" ? "work" : "do not work"),
+                      "", Level::ok});
   std::size_t gpus = 0;
   for (const NodeAnswer& a : answers) gpus += a.gpus.size();
   if (gpus > 0) {
-    checks.push_back({"gpus", fmt::format("{} in all; {}: {}", gpus, first.host, fmt::join(first.gpus, "; ")), "", Level::ok});
-    checks.push_back({"nccl", first.nccl.empty() ? "no libnccl.so.2: gangs and broadcasts use shared memory" : first.nccl, "", first.nccl.empty() ? Level::note : Level::ok});
+    checks.push_back(
+        {"gpus", fmt::format("{} in all; {}: {}", gpus, first.host, fmt::join(first.gpus, "; ")), "", Level::ok});
+    checks.push_back({"nccl",
+                      first.nccl.empty() ? "no libnccl.so.2: gangs and broadcasts use shared memory" : first.nccl, "",
+                      first.nccl.empty() ? Level::note : Level::ok});
   } else {
     checks.push_back({"gpus", "none visible: workers run on CPUs", "", Level::ok});
   }
   double least = first.free_memory;
   for (const NodeAnswer& a : answers) least = std::min(least, a.free_memory);
   const double needed = 500e6 * launch.nodes.front().workers;
-  checks.push_back({"memory", fmt::format("{} free on the node with least; {} workers there need about {} before any job", bytes_text(least),
-                                          launch.nodes.front().workers, bytes_text(needed)),
-                    least < needed ? "fewer --workers, or more memory (guda submit --mem)" : "", least < needed ? Level::note : Level::ok});
+  checks.push_back({"memory",
+                    fmt::format("{} free on the node with least; {} workers there need about {} before any job",
+                                bytes_text(least), launch.nodes.front().workers, bytes_text(needed)),
+                    least < needed ? "fewer --workers, or more memory (guda submit --mem)" : "",
+                    least < needed ? Level::note : Level::ok});
 }
 
 /// What this cluster does at the end of a walltime and at preemption.
@@ -107,13 +120,17 @@ void check_slurm(std::vector<Check>& checks) {
   const auto environment = cluster::process_environment();
   if (find_on_path("scontrol").empty()) {
     if (cluster::in_slurm(environment)) {
-      checks.push_back({"slurm", "no scontrol on PATH (inside a container?): jobs can't requeue themselves, job.sbatch prints the command instead", "", Level::note});
+      checks.push_back({"slurm",
+                        "no scontrol on PATH (inside a container?): jobs can't requeue themselves, job.sbatch prints "
+                        "the command instead",
+                        "", Level::note});
     }
     return;
   }
   const Captured config = capture({"scontrol", "show", "config"}, 20);
   if (config.exit_code != 0) {
-    checks.push_back({"slurm", "slurmctld does not answer: " + config.output.substr(0, 200), "scontrol ping; ask your administrator", Level::note});
+    checks.push_back({"slurm", "slurmctld does not answer: " + config.output.substr(0, 200),
+                      "scontrol ping; ask your administrator", Level::note});
     return;
   }
   const auto value = [&](const std::string& key) {
@@ -125,20 +142,27 @@ void check_slurm(std::vector<Check>& checks) {
   };
   checks.push_back({"slurm", "version " + value("SLURM_VERSION") + ", cluster " + value("ClusterName"), "", Level::ok});
   const bool preempts = !value("PreemptMode").starts_with("OFF");
-  const bool user_signal = (value("SlurmctldParameters") + value("PreemptParameters")).find("send_user_signal") != std::string::npos;
+  const bool user_signal =
+      (value("SlurmctldParameters") + value("PreemptParameters")).find("send_user_signal") != std::string::npos;
   if (!preempts) checks.push_back({"preemption", "off", "", Level::ok});
-  else if (user_signal) checks.push_back({"preemption", "sends the user signal first: running jobs write a checkpoint and are handed back", "", Level::ok});
+  else if (user_signal)
+    checks.push_back({"preemption", "sends the user signal first: running jobs write a checkpoint and are handed back",
+                      "", Level::ok});
   else {
-    checks.push_back({"preemption", "ends all processes at once: a preempted job loses up to one checkpoint interval", "administrators: PreemptParameters=send_user_signal",
-                      Level::note});
+    checks.push_back({"preemption", "ends all processes at once: a preempted job loses up to one checkpoint interval",
+                      "administrators: PreemptParameters=send_user_signal", Level::note});
   }
   if (cluster::in_slurm(environment)) {
     const auto end = cluster::slurm_job_end(environment);
-    checks.push_back({"walltime", end ? "ends in " + duration_text(*end - unix_now()) : "no end is known: give --deadline if there is one", "", end ? Level::ok : Level::note});
+    checks.push_back(
+        {"walltime",
+         end ? "ends in " + duration_text(*end - unix_now()) : "no end is known: give --deadline if there is one", "",
+         end ? Level::ok : Level::note});
   }
 }
 
-jobs::DeviceCalibration calibrate_here(const fs::path& experiment_file, const po::variables_map& values, const cluster::Topology& topology, std::string& kind) {
+jobs::DeviceCalibration calibrate_here(const fs::path& experiment_file, const po::variables_map& values,
+                                       const cluster::Topology& topology, std::string& kind) {
   const jobs::Experiment experiment = jobs::load_experiment(experiment_file, {});
   CalibrationRequest request;
   request.experiment = experiment;
@@ -152,7 +176,8 @@ jobs::DeviceCalibration calibrate_here(const fs::path& experiment_file, const po
   here.nodes.resize(1);
   request.workers = cluster::plan_launch(here, launch).workers;
   kind = device_kind(jobs::numerics_of(experiment), topology.here);
-  std::cerr << fmt::format("measuring {} with {} worker{} at once ({})\n", experiment.name, request.workers, request.workers == 1 ? "" : "s", kind);
+  std::cerr << fmt::format("measuring {} with {} worker{} at once ({})\n", experiment.name, request.workers,
+                           request.workers == 1 ? "" : "s", kind);
   request.note = [](const std::string& line) { std::cerr << "  " << line << "\n"; };
   jobs::DeviceCalibration device;
   try {
@@ -175,7 +200,8 @@ jobs::DeviceCalibration calibrate_here(const fs::path& experiment_file, const po
 
 int doctor_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("json", "print as JSON")("run-dir", po::value<std::string>()->default_value("."), "folder in which runs will be made")(
+  options.add_options()("json", "print as JSON")("run-dir", po::value<std::string>()->default_value("."),
+                                                 "folder in which runs will be made")(
       "hostfile", po::value<std::string>(), "ask these hosts instead of this machine or allocation")(
       "mpi-args", po::value<std::string>()->default_value(""), "more arguments for mpirun, separated by blanks")(
       "calibrate", "also measure what jobs take on this node, for guda plan and guda submit")(
@@ -186,10 +212,12 @@ int doctor_command(const Arguments& arguments) {
     std::cout << encode_answer(probe_node(arguments[3], arguments[1])) << std::flush;
     return kDone;
   }
-  const auto values = parse({"guda doctor [options]",
-                             "Is this machine or allocation ready? One line a check, with its cure. Exit code 0 only when a run would start.",
-                             "  guda doctor\n  guda doctor --run-dir /scratch/me\n  guda doctor --calibrate --experiment my.yaml\n  srun --pty bash, then guda doctor: asks every node of the allocation\n"},
-                            options, {}, arguments);
+  const auto values = parse(
+      {"guda doctor [options]",
+       "Is this machine or allocation ready? One line a check, with its cure. Exit code 0 only when a run would start.",
+       "  guda doctor\n  guda doctor --run-dir /scratch/me\n  guda doctor --calibrate --experiment my.yaml\n  srun "
+       "--pty bash, then guda doctor: asks every node of the allocation\n"},
+      options, {}, arguments);
   if (!values) return kDone;
   const fs::path folder = fs::absolute((*values)["run-dir"].as<std::string>()).lexically_normal();
   const auto programs = executable_folder();
@@ -201,8 +229,10 @@ int doctor_command(const Arguments& arguments) {
   }));
   for (const char* program : {"guda-coordinator", "guda-agent", "guda-worker"}) {
     if (!fs::exists(programs / program)) {
-      checks.push_back({program, "not found beside guda in " + programs.string(),
-                        std::string(program) == "guda-worker" ? "build it with LibTorch: ./run build" : "build it: ./run build", Level::bad});
+      checks.push_back(
+          {program, "not found beside guda in " + programs.string(),
+           std::string(program) == "guda-worker" ? "build it with LibTorch: ./run build" : "build it: ./run build",
+           Level::bad});
     }
   }
   checks.push_back({"cpu", fmt::format("{} usable cores, {}", usable_cores(), cpu_isa()), "", Level::ok});
@@ -215,7 +245,8 @@ int doctor_command(const Arguments& arguments) {
     replace_file(probe, "probe", true);
     fs::remove(probe);
     const auto space = fs::space(folder);
-    if (space.available < 200'000'000) throw Error(fmt::format("only {:.0f} MB free in {}", double(space.available) / 1e6, folder.string()));
+    if (space.available < 200'000'000)
+      throw Error(fmt::format("only {:.0f} MB free in {}", double(space.available) / 1e6, folder.string()));
     return fmt::format("{}: writable, {:.1f} GB free", folder.string(), double(space.available) / 1e9);
   }));
   std::optional<cluster::Topology> topology;
@@ -236,8 +267,10 @@ int doctor_command(const Arguments& arguments) {
   const fs::path calibration = calibration_path();
   if (values->contains("calibrate") && ready) {
     checks.push_back(check("calibration", "guda-worker must run here: see the message", [&] {
-      const fs::path recipes = jobs::find_data_file("digits/digits.csv.gz").parent_path().parent_path().parent_path() / "recipes";
-      const fs::path experiment = values->contains("experiment") ? fs::path((*values)["experiment"].as<std::string>()) : recipes / "digits.yaml";
+      const fs::path recipes =
+          jobs::find_data_file("digits/digits.csv.gz").parent_path().parent_path().parent_path() / "recipes";
+      const fs::path experiment = values->contains("experiment") ? fs::path((*values)["experiment"].as<std::string>())
+                                                                 : recipes / "digits.yaml";
       std::string kind;
       const auto measured = calibrate_here(experiment, *values, *topology, kind);
       store_calibration(calibration, kind, measured);
@@ -248,14 +281,20 @@ int doctor_command(const Arguments& arguments) {
       const auto known = load_calibration(calibration);
       std::vector<std::string> kinds;
       for (const auto& [kind, device] : known) kinds.push_back(fmt::format("{} ({})", kind, device.measured_at));
-      return kinds.empty() ? std::string("none yet: guda plan assumes a rate; guda doctor --calibrate measures") : fmt::format("{}", fmt::join(kinds, "; "));
+      return kinds.empty() ? std::string("none yet: guda plan assumes a rate; guda doctor --calibrate measures")
+                           : fmt::format("{}", fmt::join(kinds, "; "));
     }));
   }
   ready = std::none_of(checks.begin(), checks.end(), [](const Check& c) { return c.level == Level::bad; });
   const auto name_of = [](Level level) { return level == Level::ok ? "ok" : level == Level::note ? "note" : "BAD"; };
   if (values->contains("json")) {
     Json list = Json::array();
-    for (const Check& c : checks) list.push_back({{"check", c.name}, {"ok", c.level != Level::bad}, {"level", name_of(c.level)}, {"finding", c.finding}, {"cure", c.cure}});
+    for (const Check& c : checks)
+      list.push_back({{"check", c.name},
+                      {"ok", c.level != Level::bad},
+                      {"level", name_of(c.level)},
+                      {"finding", c.finding},
+                      {"cure", c.cure}});
     std::cout << Json{{"ready", ready}, {"checks", list}}.dump(2) << "\n";
   } else {
     for (const Check& c : checks) {

@@ -15,23 +15,28 @@ using namespace guda::orchestrator;
 void add_node_options(po::options_description& options) {
   options.add_options()("nodes", po::value<std::uint32_t>(), "nodes of a cluster")(
       "gpus-per-node", po::value<std::uint32_t>()->default_value(0), "GPUs on each of them")(
-      "cores-per-node", po::value<std::uint32_t>()->default_value(0), "cores on each of them [GPUs: 8 each; CPU: those of this machine]");
+      "cores-per-node", po::value<std::uint32_t>()->default_value(0),
+      "cores on each of them [GPUs: 8 each; CPU: those of this machine]");
 }
 
-bool asks_for_nodes(const po::variables_map& values) { return values.contains("nodes") || values["gpus-per-node"].as<std::uint32_t>() > 0; }
+bool asks_for_nodes(const po::variables_map& values) {
+  return values.contains("nodes") || values["gpus-per-node"].as<std::uint32_t>() > 0;
+}
 
 cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs::Plan& plan) {
   const std::uint32_t nodes = values.contains("nodes") ? values["nodes"].as<std::uint32_t>() : 1;
   const std::uint32_t gpus = values["gpus-per-node"].as<std::uint32_t>();
   std::uint32_t cores = values["cores-per-node"].as<std::uint32_t>();
   if (nodes == 0 || nodes > 65'536) throw UsageError("--nodes must be 1 .. 65536");
-  if (cores == 0) cores = gpus > 0 ? std::max(8U, plan.numerics.threads) * gpus : cluster::this_machine().nodes.front().cores;
+  if (cores == 0)
+    cores = gpus > 0 ? std::max(8U, plan.numerics.threads) * gpus : cluster::this_machine().nodes.front().cores;
   cluster::Topology topology;
   topology.source = cluster::Source::slurm;
   topology.job = "planned";
   for (std::uint32_t i = 0; i < nodes; ++i) topology.nodes.push_back({fmt::format("n{}", i + 1), cores, gpus});
   cluster::LaunchRequest request;
-  request.workers = values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
+  request.workers =
+      values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
   request.threads = plan.numerics.threads;
   request.device = plan.numerics.device;
   return cluster::plan_launch(topology, request);
@@ -39,10 +44,12 @@ cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs:
 
 double signal_lead(double grace) { return grace + 60 + 30; }
 
-Estimate estimate_with_calibration(const jobs::Plan& plan, const std::vector<bool>& settled, const EstimateOptions& options) {
+Estimate estimate_with_calibration(const jobs::Plan& plan, const std::vector<bool>& settled,
+                                   const EstimateOptions& options) {
   const auto file = calibration_path();
   const jobs::Calibration calibration = load_calibration(file);
-  const std::string kind = device_kind(plan.numerics, plan.numerics.device == "cuda" ? cluster::visible_gpus() : std::vector<cluster::Gpu>{});
+  const std::string kind = device_kind(
+      plan.numerics, plan.numerics.device == "cuda" ? cluster::visible_gpus() : std::vector<cluster::Gpu>{});
   const auto device = calibration.find(kind);
   const jobs::CostPredictor costs(device == calibration.end() ? nullptr : &device->second, plan.experiment.model, kind);
   return estimate(plan, settled, costs, options);
@@ -64,33 +71,44 @@ std::string bytes_text(double bytes) {
 }
 
 std::string estimate_text(const jobs::Plan& plan, const Estimate& e, const EstimateOptions& options) {
-  const auto plural = [](std::uint64_t n, const char* word) { return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s"); };
-  std::string text = fmt::format("{}: {} groups, {} queries, {} slots ({}), models of {:.3g} M parameters\n\n", plan.experiment.name,
-                                 plan.groups.size(), plan.queries.size(), plan.slots.size(), plural(plan.experiment.seeds.size(), "run seed"),
-                                 e.parameters / 1e6);
-  text += fmt::format("  {:<10} {:>8} {:>8}  {:<34} {:>12} {:>10}\n", "kind", "jobs", "done", "device-time left (p10 .. p90)", "longest job", "memory");
+  const auto plural = [](std::uint64_t n, const char* word) {
+    return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
+  };
+  std::string text = fmt::format("{}: {} groups, {} queries, {} slots ({}), models of {:.3g} M parameters\n\n",
+                                 plan.experiment.name, plan.groups.size(), plan.queries.size(), plan.slots.size(),
+                                 plural(plan.experiment.seeds.size(), "run seed"), e.parameters / 1e6);
+  text += fmt::format("  {:<10} {:>8} {:>8}  {:<34} {:>12} {:>10}\n", "kind", "jobs", "done",
+                      "device-time left (p10 .. p90)", "longest job", "memory");
   for (const auto& [name, kind] : e.kinds) {
-    text += fmt::format("  {:<10} {:>8} {:>8}  {:<34} {:>12} {:>10}\n", name, kind.jobs, kind.done, range_text(kind.seconds), duration_text(kind.longest),
+    text += fmt::format("  {:<10} {:>8} {:>8}  {:<34} {:>12} {:>10}\n", name, kind.jobs, kind.done,
+                        range_text(kind.seconds), duration_text(kind.longest),
                         kind.memory > 0 ? bytes_text(kind.memory) : "-");
   }
   text += fmt::format("\n  {:<24} {}\n", "device-time left", range_text(e.device_seconds));
   if (options.walltime > 0 && !e.fits) {
-    text += fmt::format("  {:<24} does not fit in {} (of which the last {} are kept for handing back)\n", "wall time", duration_text(options.walltime),
-                        duration_text(options.reserve));
+    text += fmt::format("  {:<24} does not fit in {} (of which the last {} are kept for handing back)\n", "wall time",
+                        duration_text(options.walltime), duration_text(options.reserve));
   } else {
-    text += fmt::format("  {:<24} {} on {}, {:.0f} % busy\n", "wall time", range_text(e.wall_seconds), plural(options.workers, "worker"), 100 * e.utilisation);
+    text += fmt::format("  {:<24} {} on {}, {:.0f} % busy\n", "wall time", range_text(e.wall_seconds),
+                        plural(options.workers, "worker"), 100 * e.utilisation);
   }
   if (options.walltime > 0 && e.fits) {
     text += fmt::format("  {:<24} {} of {}{}\n", "lives", e.lives, duration_text(options.walltime),
-                        e.lives > 1 ? fmt::format(", requeued {} time{} (about {} each)", e.lives - 1, e.lives == 2 ? "" : "s", duration_text(options.requeue)) : "");
+                        e.lives > 1 ? fmt::format(", requeued {} time{} (about {} each)", e.lives - 1,
+                                                  e.lives == 2 ? "" : "s", duration_text(options.requeue))
+                                    : "");
   }
-  text += fmt::format("  {:<24} {} at most, {} kept ({})\n", "disk", bytes_text(e.disk_peak), bytes_text(e.disk_kept), plan.experiment.retention.keep);
-  text += fmt::format("  {:<24} {} for the largest job, beside the library's own\n", "memory per worker", bytes_text(e.memory));
+  text += fmt::format("  {:<24} {} at most, {} kept ({})\n", "disk", bytes_text(e.disk_peak), bytes_text(e.disk_kept),
+                      plan.experiment.retention.keep);
+  text += fmt::format("  {:<24} {} for the largest job, beside the library's own\n", "memory per worker",
+                      bytes_text(e.memory));
   const auto reference = e.methods.find(plan.experiment.comparison.reference);
   for (const auto& [name, cost] : e.methods) {
-    const bool has_ratio = reference != e.methods.end() && name != reference->first && cost.p50 > 0 && reference->second.p50 > 0;
-    text += fmt::format("  {:<24} {}{}\n", "cost of " + name, range_text(cost),
-                        has_ratio ? fmt::format(": 1/{:.3g} of {}", reference->second.p50 / cost.p50, reference->first) : "");
+    const bool has_ratio =
+        reference != e.methods.end() && name != reference->first && cost.p50 > 0 && reference->second.p50 > 0;
+    text += fmt::format(
+        "  {:<24} {}{}\n", "cost of " + name, range_text(cost),
+        has_ratio ? fmt::format(": 1/{:.3g} of {}", reference->second.p50 / cost.p50, reference->first) : "");
   }
   text += "  " + e.basis + "\n";
   return text;

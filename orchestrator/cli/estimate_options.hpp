@@ -15,10 +15,11 @@ void add_node_options(boost::program_options::options_description& options);
 
 /// The launch plan on imagined nodes n1, n2, ... when --nodes or --gpus-per-node is given.
 [[nodiscard]] bool asks_for_nodes(const boost::program_options::variables_map& values);
-[[nodiscard]] cluster::LaunchPlan launch_on_nodes(const boost::program_options::variables_map& values, const jobs::Plan& plan);
+[[nodiscard]] cluster::LaunchPlan launch_on_nodes(const boost::program_options::variables_map& values,
+                                                  const jobs::Plan& plan);
 
-/// Seconds before the end of a life at which jobs are asked to hand themselves back: grace, plus a minute in which Slurm's
-/// signal may come early, plus time to leave.
+/// Seconds before the end of a life at which jobs are asked to hand themselves back: grace, plus a minute in which
+/// Slurm's signal may come early, plus time to leave.
 [[nodiscard]] double signal_lead(double grace);
 
 /// The estimate with what was measured of this device kind (docs/slurm.md, "Calibration").

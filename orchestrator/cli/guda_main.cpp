@@ -19,11 +19,13 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"run", "run an experiment, or resume it: the same command goes on where the last one ended", &guda::cli::run_command},
+    {"run", "run an experiment, or resume it: the same command goes on where the last one ended",
+     &guda::cli::run_command},
     {"plan", "check an experiment and print its jobs and cost before anything is paid for", &guda::cli::plan_command},
     {"submit", "submit an experiment to Slurm: estimate, batch script, sbatch", &guda::cli::submit_command},
     {"status", "what a run is doing, live or dead", &guda::cli::status_command},
-    {"explain", "why a job waits or failed: every attempt with worker, device, cause and log lines", &guda::cli::explain_command},
+    {"explain", "why a job waits or failed: every attempt with worker, device, cause and log lines",
+     &guda::cli::explain_command},
     {"stop", "stop a run so that it can be resumed: checkpoint, drain, or at once", &guda::cli::stop_command},
     {"retry", "another chance for jobs that were given up and devices that were fenced", &guda::cli::retry_command},
     {"verify", "is everything there that the journal says is there? Repairs on request", &guda::cli::verify_command},
@@ -31,9 +33,11 @@ constexpr Command kCommands[] = {
     {"compare", "how well each method agrees with the LOGO oracle", &guda::cli::compare_command},
     {"report", "write report.html again from what is there", &guda::cli::report_command},
     {"export", "write scores and comparison as CSV", &guda::cli::export_command},
-    {"attribute", "who contributed to these pictures? Scores new images with a run's models", &guda::cli::attribute_command},
+    {"attribute", "who contributed to these pictures? Scores new images with a run's models",
+     &guda::cli::attribute_command},
     {"doctor", "is this machine ready? One line a check, each with its cure", &guda::cli::doctor_command},
-    {"simulate", "how a sweep would go on thousands of workers, by the real scheduler in virtual time", &guda::cli::simulate_command},
+    {"simulate", "how a sweep would go on thousands of workers, by the real scheduler in virtual time",
+     &guda::cli::simulate_command},
     {"requeue", "put the Slurm job of a run back into the queue (job.sbatch calls it)", &guda::cli::requeue_command},
     {"methods", "the attribution methods and unlearning operators", &guda::cli::methods_command},
     {"config-reference", "every key of the experiment file (docs/config.md)", &guda::cli::config_reference_command},
@@ -50,7 +54,8 @@ void print_help(std::FILE* out) {
                "  guda run jobs/recipes/digits.yaml                 the embedded experiment, about three minutes\n"
                "  guda compare runs/digits                          the agreement table\n"
                "  guda attribute runs/digits mydigit.png            who contributed to this picture?\n"
-               "exit codes: 0 done, 10 done with quarantined jobs, 75 stopped early (run again), 2 bad input, 1 internal error\n");
+               "exit codes: 0 done, 10 done with quarantined jobs, 75 stopped early (run again), 2 bad input, 1 "
+               "internal error\n");
 }
 
 }  // namespace

@@ -22,20 +22,25 @@ int plan_command(const Arguments& arguments) {
   po::options_description options("options");
   options.add_options()("run-dir", po::value<std::string>(), "count what this run directory already has as done")(
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
-      "deadline", po::value<std::string>(), "walltime of each life: 12h, 90m, 1-12:00:00")("jobs", "list every job")("json", "print as JSON");
+      "deadline", po::value<std::string>(), "walltime of each life: 12h, 90m, 1-12:00:00")("jobs", "list every job")(
+      "json", "print as JSON");
   add_node_options(options);
   add_supervision_options(options);
-  const auto values = parse({"guda plan EXPERIMENT [options]",
-                             "Checks an experiment and prints its jobs and predicted cost: device-hours, wall time by the real scheduler in virtual\n"
-                             "time, lives under a walltime, disk, memory, LOGO's cost beside GUDA's. Starts nothing, writes nothing.",
-                             "  guda plan jobs/recipes/digits.yaml\n  guda plan my.yaml --workers 8 --json\n"
-                             "  guda plan my.yaml --nodes 4 --gpus-per-node 8 --deadline 12h\n"},
-                            options, {"experiment"}, arguments);
+  const auto values =
+      parse({"guda plan EXPERIMENT [options]",
+             "Checks an experiment and prints its jobs and predicted cost: device-hours, wall time by the real "
+             "scheduler in virtual\n"
+             "time, lives under a walltime, disk, memory, LOGO's cost beside GUDA's. Starts nothing, writes nothing.",
+             "  guda plan jobs/recipes/digits.yaml\n  guda plan my.yaml --workers 8 --json\n"
+             "  guda plan my.yaml --nodes 4 --gpus-per-node 8 --deadline 12h\n"},
+            options, {"experiment"}, arguments);
   if (!values) return kDone;
-  const auto overrides = values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
+  const auto overrides =
+      values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
   const jobs::Plan plan = plan_experiment(file, overrides).plan;
-  const cluster::LaunchPlan launch = asks_for_nodes(*values) ? launch_on_nodes(*values, plan) : launch_from(*values, plan);
+  const cluster::LaunchPlan launch =
+      asks_for_nodes(*values) ? launch_on_nodes(*values, plan) : launch_from(*values, plan);
 
   std::vector<bool> settled(plan.jobs.size(), false);
   auto folders = reused_folders(plan);
@@ -56,11 +61,18 @@ int plan_command(const Arguments& arguments) {
   const Estimate e = estimate_with_calibration(plan, settled, how);
   if (values->contains("json")) {
     Json out = to_json(e);
-    out.update(Json{{"schema", 1}, {"experiment", plan.experiment.name}, {"plan_digest", plan.digest.hex}, {"groups", plan.groups},
-                    {"queries", plan.queries.size()}, {"slots", plan.slots.size()}, {"workers", launch.workers}, {"nodes", launch.nodes.size()}});
+    out.update(Json{{"schema", 1},
+                    {"experiment", plan.experiment.name},
+                    {"plan_digest", plan.digest.hex},
+                    {"groups", plan.groups},
+                    {"queries", plan.queries.size()},
+                    {"slots", plan.slots.size()},
+                    {"workers", launch.workers},
+                    {"nodes", launch.nodes.size()}});
     if (values->contains("jobs")) {
       Json list = Json::array();
-      for (const auto& job : plan.jobs) list.push_back({{"digest", job.digest.hex}, {"label", job.label}, {"cost", job.cost}});
+      for (const auto& job : plan.jobs)
+        list.push_back({{"digest", job.digest.hex}, {"label", job.label}, {"cost", job.cost}});
       out["jobs"] = list;
     }
     std::cout << out.dump(2) << "\n";
@@ -68,15 +80,21 @@ int plan_command(const Arguments& arguments) {
     std::cout << estimate_text(plan, e, how);
     if (values->contains("jobs")) {
       std::cout << "\n";
-      for (const auto& job : plan.jobs) std::cout << fmt::format("  {}  {:>10}  {}\n", job.digest.brief(), duration_text(job.cost), job.label);
+      for (const auto& job : plan.jobs)
+        std::cout << fmt::format("  {}  {:>10}  {}\n", job.digest.brief(), duration_text(job.cost), job.label);
     }
   }
   if (!e.fits) {
-    const std::string cure = how.walltime <= how.reserve
-                                 ? fmt::format("a longer walltime than the {} kept for handing jobs back, or a shorter --grace", duration_text(how.reserve))
-                                 : fmt::format("a longer walltime, or smaller jobs (scoring.block); the longest without checkpoints is '{}', up to {}",
-                                               e.longest_uncut_label, duration_text(e.longest_uncut));
-    std::cerr << "guda plan: this does not fit in lives of " << duration_text(how.walltime) << ". Cure: " << cure << ".\n";
+    const std::string cure =
+        how.walltime <= how.reserve
+            ? fmt::format("a longer walltime than the {} kept for handing jobs back, or a shorter --grace",
+                          duration_text(how.reserve))
+            : fmt::format(
+                  "a longer walltime, or smaller jobs (scoring.block); the longest without checkpoints is '{}', up to "
+                  "{}",
+                  e.longest_uncut_label, duration_text(e.longest_uncut));
+    std::cerr << "guda plan: this does not fit in lives of " << duration_text(how.walltime) << ". Cure: " << cure
+              << ".\n";
     return kBadInput;
   }
   return kDone;

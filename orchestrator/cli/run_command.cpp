@@ -21,18 +21,21 @@ int run_command(const Arguments& arguments) {
   po::options_description options("options");
   options.add_options()("run-dir", po::value<std::string>(), "run directory [runs/<name of the experiment>]")(
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
-      "extend", "allow an edited experiment to add jobs to an existing run directory")("json", "print the comparison as JSON at the end");
+      "extend", "allow an edited experiment to add jobs to an existing run directory")(
+      "json", "print the comparison as JSON at the end");
   add_supervision_options(options);
   add_deadline_options(options);
-  const auto values = parse({"guda run EXPERIMENT [options]",
-                             "Runs an experiment file, or resumes it: type the same command again after a stop, a crash or an edit.\n"
-                             "EXPERIMENT may also be a run directory, which is resumed as it was planned.",
-                             "  guda run jobs/recipes/digits.yaml\n  guda run my.yaml --workers 4 --run-dir /scratch/me/sweep\n"
-                             "  guda run my.yaml --set training.steps=100 --set seeds=[0,1]\n"},
-                            options, {"experiment"}, arguments);
+  const auto values =
+      parse({"guda run EXPERIMENT [options]",
+             "Runs an experiment file, or resumes it: type the same command again after a stop, a crash or an edit.\n"
+             "EXPERIMENT may also be a run directory, which is resumed as it was planned.",
+             "  guda run jobs/recipes/digits.yaml\n  guda run my.yaml --workers 4 --run-dir /scratch/me/sweep\n"
+             "  guda run my.yaml --set training.steps=100 --set seeds=[0,1]\n"},
+            options, {"experiment"}, arguments);
   if (!values) return kDone;
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
-  const auto overrides = values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
+  const auto overrides =
+      values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
   const PlannedExperiment planned = plan_experiment(file, overrides);
   std::filesystem::path folder = std::filesystem::path("runs") / planned.plan.experiment.name;
   if (values->contains("run-dir")) folder = (*values)["run-dir"].as<std::string>();
@@ -48,17 +51,19 @@ int run_command(const Arguments& arguments) {
   Progress progress(stderr);
   if (!change.added.empty()) progress.note(describe_extension(change));
   if (config.life.deadline > 0) {
-    progress.note(fmt::format("deadline: in {}; jobs are asked to hand themselves back {} before", duration_text(config.life.deadline - double(std::time(nullptr))),
+    progress.note(fmt::format("deadline: in {}; jobs are asked to hand themselves back {} before",
+                              duration_text(config.life.deadline - double(std::time(nullptr))),
                               duration_text(config.life.deadline - config.stop_at)));
   }
-  progress.note(fmt::format("{}: {} jobs in {}\n{}", planned.plan.experiment.name, planned.plan.jobs.size(), run.folder.string(),
-                            cluster::describe(config.launch)));
+  progress.note(fmt::format("{}: {} jobs in {}\n{}", planned.plan.experiment.name, planned.plan.jobs.size(),
+                            run.folder.string(), cluster::describe(config.launch)));
   if (!lock.note().empty()) progress.note(lock.note());
   if (reused.artifacts > 0) {
-    progress.note(fmt::format("reuse: {} verified artifacts of other runs, about {} of device-time saved", reused.artifacts,
-                              duration_text(reused.device_seconds)));
+    progress.note(fmt::format("reuse: {} verified artifacts of other runs, about {} of device-time saved",
+                              reused.artifacts, duration_text(reused.device_seconds)));
   }
-  for (const std::string& rejected : reused.rejected) progress.note("reuse: damaged and therefore computed here: " + rejected);
+  for (const std::string& rejected : reused.rejected)
+    progress.note("reuse: damaged and therefore computed here: " + rejected);
   const int code = supervise(run, lock, config, progress);
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
@@ -68,8 +73,8 @@ int run_command(const Arguments& arguments) {
   if (code == kDone) {
     const auto settled = settled_jobs(planned.plan, commits_of(read_journal(run.journal())), artifact_folders(run));
     if (const Freed freed = apply_retention(run, planned.plan, settled); freed.artifacts > 0) {
-      progress.note(fmt::format("retention keeps {}: {} artifacts dropped, {:.1f} MB freed", planned.plan.experiment.retention.keep,
-                                freed.artifacts, double(freed.bytes) / 1e6));
+      progress.note(fmt::format("retention keeps {}: {} artifacts dropped, {:.1f} MB freed",
+                                planned.plan.experiment.retention.keep, freed.artifacts, double(freed.bytes) / 1e6));
     }
   }
   print_comparison(compare_run(run, planned.plan), values->contains("json"), false);

@@ -14,39 +14,48 @@ namespace guda::cli {
 namespace po = boost::program_options;
 
 void add_supervision_options(po::options_description& options) {
-  options.add_options()("workers", po::value<std::uint32_t>(), "worker processes [the experiment's, else as many as the machine or allocation has room for]")(
+  options.add_options()("workers", po::value<std::uint32_t>(),
+                        "worker processes [the experiment's, else as many as the machine or allocation has room for]")(
       "hostfile", po::value<std::string>(), "run on these hosts: lines 'name slots=CORES gpus=N', this machine first")(
-      "bind", po::value<std::string>()->default_value("auto"), "auto: workers keep to cores of their own where nobody else runs on them; none")(
+      "bind", po::value<std::string>()->default_value("auto"),
+      "auto: workers keep to cores of their own where nobody else runs on them; none")(
       "mpi-args", po::value<std::string>()->default_value(""), "more arguments for mpirun, separated by blanks")(
-      "grace", po::value<double>()->default_value(30), "seconds that running jobs get to hand themselves back on a stop signal")(
+      "grace", po::value<double>()->default_value(30),
+      "seconds that running jobs get to hand themselves back on a stop signal")(
       "heartbeat", po::value<std::string>()->default_value("5/30/120"),
       "seconds: heartbeat period / suspected after / lost after")(
-      "checkpoint-every", po::value<double>(), "seconds between checkpoints inside a training or unlearning job [by cost and write time]")(
+      "checkpoint-every", po::value<double>(),
+      "seconds between checkpoints inside a training or unlearning job [by cost and write time]")(
       "chaos", po::value<std::string>()->default_value(""),
       "break things on purpose, e.g. seed=7,kill=0.02,stop=0.01,torn=0.01 (docs/reliability.md)");
 }
 
 void add_deadline_options(po::options_description& options) {
-  options.add_options()("deadline", po::value<std::string>()->default_value("auto"),
-                        "when the machines are taken away: 12h, 90m, 2026-11-25T06:00; auto: the end of the Slurm job we are in; none")(
-      "simulate-preempt-after", po::value<double>(), "rehearsal: act after so many seconds as if the machines were being taken away");
+  options.add_options()(
+      "deadline", po::value<std::string>()->default_value("auto"),
+      "when the machines are taken away: 12h, 90m, 2026-11-25T06:00; auto: the end of the Slurm job we are in; none")(
+      "simulate-preempt-after", po::value<double>(),
+      "rehearsal: act after so many seconds as if the machines were being taken away");
 }
 
 cluster::LaunchPlan launch_from(const po::variables_map& values, const jobs::Plan& plan) {
   cluster::LaunchRequest request;
-  request.workers = values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
+  request.workers =
+      values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
   request.threads = plan.numerics.threads;
   request.device = plan.numerics.device;
   const auto& bind = values["bind"].as<std::string>();
   if (bind != "auto" && bind != "none") throw UsageError("--bind is auto or none, not '" + bind + "'");
   request.bind = bind == "auto";
   request.mpi_arguments = values["mpi-args"].as<std::string>();
-  return cluster::plan_launch(cluster::discover(values.contains("hostfile") ? values["hostfile"].as<std::string>() : ""), request);
+  return cluster::plan_launch(
+      cluster::discover(values.contains("hostfile") ? values["hostfile"].as<std::string>() : ""), request);
 }
 
 namespace {
 
-/// --deadline and --simulate-preempt-after. Jobs are asked to hand themselves back so early that `grace` passes before the end.
+/// --deadline and --simulate-preempt-after. Jobs are asked to hand themselves back so early that `grace` passes before
+/// the end.
 void set_deadline(const po::variables_map& values, orchestrator::SupervisorConfig& config) {
   const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   const auto& text = values["deadline"].as<std::string>();
@@ -59,8 +68,10 @@ void set_deadline(const po::variables_map& values, orchestrator::SupervisorConfi
     config.stop_at = config.life.deadline - config.grace - kLeave;
     config.stop_reason = "the walltime ends";
     if (config.stop_at <= now) {
-      throw Error(fmt::format("the deadline is {:.0f} s away, less than the {:.0f} s that handing back takes. Cure: a shorter --grace, or a later --deadline",
-                              std::max(0.0, config.life.deadline - now), config.grace + kLeave));
+      throw Error(
+          fmt::format("the deadline is {:.0f} s away, less than the {:.0f} s that handing back takes. Cure: a shorter "
+                      "--grace, or a later --deadline",
+                      std::max(0.0, config.life.deadline - now), config.grace + kLeave));
     }
   }
   if (values.contains("simulate-preempt-after")) {
@@ -89,7 +100,8 @@ orchestrator::SupervisorConfig supervision_from(const po::variables_map& values,
   double beat = 0, suspect = 0, lost = 0;
   char rest = 0;
   const auto& text = values["heartbeat"].as<std::string>();
-  if (std::sscanf(text.c_str(), "%lf/%lf/%lf%c", &beat, &suspect, &lost, &rest) != 3 || beat <= 0 || suspect <= beat || lost <= suspect) {
+  if (std::sscanf(text.c_str(), "%lf/%lf/%lf%c", &beat, &suspect, &lost, &rest) != 3 || beat <= 0 || suspect <= beat ||
+      lost <= suspect) {
     throw UsageError("--heartbeat needs three growing numbers of seconds, e.g. 5/30/120, not '" + text + "'");
   }
   config.life.beat_every = beat;

@@ -11,7 +11,9 @@ void add_supervision_options(boost::program_options::options_description& option
 /// --deadline and --simulate-preempt-after.
 void add_deadline_options(boost::program_options::options_description& options);
 /// Where the workers of a run go, from --workers, --hostfile, --bind and the allocation we are in.
-[[nodiscard]] cluster::LaunchPlan launch_from(const boost::program_options::variables_map& values, const jobs::Plan& plan);
-[[nodiscard]] orchestrator::SupervisorConfig supervision_from(const boost::program_options::variables_map& values, const jobs::Plan& plan);
+[[nodiscard]] cluster::LaunchPlan launch_from(const boost::program_options::variables_map& values,
+                                              const jobs::Plan& plan);
+[[nodiscard]] orchestrator::SupervisorConfig supervision_from(const boost::program_options::variables_map& values,
+                                                              const jobs::Plan& plan);
 
 }  // namespace guda::cli

@@ -14,15 +14,18 @@ using namespace guda::orchestrator;
 
 int status_command(const Arguments& arguments) {
   po::options_description options("options");
-  options.add_options()("watch", "show it again every second until the run ends")("json", "print as JSON; with --watch one line a second");
-  const auto values = parse({"guda status RUN [--watch] [--json]",
-                             "What a run is doing: live, dead or on another machine. Reads only.\n"
-                             "Exit: 0 (also for a dead run), 2 when RUN is no run directory.",
-                             "  guda status runs/digits\n  guda status runs/digits --watch\n  guda status runs/digits --json | jq .jobs\n"},
-                            options, {"run"}, arguments);
+  options.add_options()("watch", "show it again every second until the run ends")(
+      "json", "print as JSON; with --watch one line a second");
+  const auto values = parse(
+      {"guda status RUN [--watch] [--json]",
+       "What a run is doing: live, dead or on another machine. Reads only.\n"
+       "Exit: 0 (also for a dead run), 2 when RUN is no run directory.",
+       "  guda status runs/digits\n  guda status runs/digits --watch\n  guda status runs/digits --json | jq .jobs\n"},
+      options, {"run"}, arguments);
   if (!values) return kDone;
   const RunLayout run{(*values)["run"].as<std::string>()};
-  const bool watch = values->contains("watch"), json = values->contains("json"), terminal = ::isatty(STDOUT_FILENO) == 1;
+  const bool watch = values->contains("watch"), json = values->contains("json"),
+             terminal = ::isatty(STDOUT_FILENO) == 1;
   while (true) {
     const RunView view = view_run(run);
     if (json) {

@@ -96,8 +96,7 @@ int gc_command(const Arguments& arguments) {
                                item.path.lexically_relative(run.folder).string(), item.why);
     if (!dry) remove_garbage(item);
   }
-  if (json)
-    std::cout << Json{{"schema", 1}, {"dry_run", dry}, {"bytes", bytes}, {"items", items}}.dump(2) << "\n";
+  if (json) std::cout << Json{{"schema", 1}, {"dry_run", dry}, {"bytes", bytes}, {"items", items}}.dump(2) << "\n";
   else
     std::cout << fmt::format("{}: {} in {} items {}\n", run.folder.string(), megabytes(bytes), garbage.size(),
                              dry ? "would go" : "removed");

@@ -95,8 +95,7 @@ std::string answer_section(const ReportData& data, const Views& views) {
   if (best != nullptr)
     body += fmt::format("<p class=\"answer\">{}{}</p>", agreement_sentence(data, *view, *best),
                         cost_sentence(data, *view, *best));
-  else
-    body += missing(data, "comparison", "There is no answer yet: no method has been compared with the reference.");
+  else body += missing(data, "comparison", "There is no answer yet: no method has been compared with the reference.");
   std::string described;
   for (const MethodInfo& info : data.methods)
     if (!info.description.empty())

@@ -56,8 +56,7 @@ std::string heatmap_chart(const HeatmapChart& chart) {
     if (slanted)
       body += fmt::format("<g transform=\"rotate(-45 {0:.1f} {1:.1f})\">{2}</g>", x, top - 5,
                           svg::text({x, top - 5}, chart.columns[c], "label", "start"));
-    else
-      body += svg::text({x, top - 5}, chart.columns[c], "label", "middle");
+    else body += svg::text({x, top - 5}, chart.columns[c], "label", "middle");
   }
   for (std::size_t r = 0; r < chart.rows.size(); ++r) {
     const double y = top + row_height * static_cast<double>(r);

@@ -24,8 +24,7 @@ std::string verdict(const ReportData& data, const QueryCard& card, const MethodA
   std::string out;
   if (answer.top.empty()) return "<span class=\"note\">not evaluated</span>";
   const MethodAnswer* reference = answer_of(card, data.reference);
-  if (answer.method == data.reference)
-    out = "<span class=\"note\">reference</span>";
+  if (answer.method == data.reference) out = "<span class=\"note\">reference</span>";
   else if (reference != nullptr)
     out = answer.top[0].group == reference->top[0].group ? "<span class=\"agrees\">\u2713 agrees</span>"
                                                          : "<span class=\"differs\">differs</span>";

@@ -1,7 +1,8 @@
 // Jobs that do nothing, through the real supervisor, mpirun, coordinator, journal and agents: what a job costs us.
 //   guda-noop-run RUN_DIR JOBS WORKERS      plans, runs, prints one line of JSON
 //   guda-noop-run serve ...                 a worker that answers every lease with Done, under the name guda-worker
-// ./run bench coordinator puts it beside copies of guda-coordinator and guda-agent, as guda-noop-run and as guda-worker.
+// ./run bench coordinator puts it beside copies of guda-coordinator and guda-agent, as guda-noop-run and as
+// guda-worker.
 #include <fmt/format.h>
 #include <poll.h>
 
@@ -55,7 +56,8 @@ guda::jobs::Plan plan_of(std::uint32_t jobs) {
   for (std::uint32_t i = 0; i < jobs; ++i) {
     guda::jobs::SampleSpec spec;
     spec.seed = i;
-    plan.jobs.push_back({guda::digest_of("noop " + std::to_string(i)), "noop " + std::to_string(i), spec, {}, 1e-3, {}});
+    plan.jobs.push_back(
+        {guda::digest_of("noop " + std::to_string(i)), "noop " + std::to_string(i), spec, {}, 1e-3, {}});
   }
   plan.digest = guda::digest_of("noop plan " + std::to_string(jobs));
   return plan;

@@ -7,7 +7,8 @@
 namespace guda::cluster {
 namespace {
 constexpr const char* kTwo =
-    "GPU-aaaa1111, 00000000:3B:00.0, NVIDIA A100-SXM4-80GB, 550.54.15, 81920\nGPU-bbbb2222, 00000000:5E:00.0, NVIDIA A100-SXM4-80GB, 550.54.15, [N/A]\n";
+    "GPU-aaaa1111, 00000000:3B:00.0, NVIDIA A100-SXM4-80GB, 550.54.15, 81920\nGPU-bbbb2222, 00000000:5E:00.0, NVIDIA "
+    "A100-SXM4-80GB, 550.54.15, [N/A]\n";
 }
 
 TEST_CASE("gpus: nvidia-smi's lines become UUIDs, models and bytes") {

@@ -54,9 +54,11 @@ TEST_CASE("launch plan: a worker per GPU, however many cores there are") {
   CHECK(refusal(nodes(Source::slurm, {{"n1", 32, 4}}), wants(5, 1, "cuda")).find("5 workers do not fit") == 0);
 }
 
-TEST_CASE("launch plan: several workers of a node never share cores, except where somebody asked for it on his own machine") {
+TEST_CASE(
+    "launch plan: several workers of a node never share cores, except where somebody asked for it on his own machine") {
   CHECK(refusal(nodes(Source::slurm, {{"n1", 4, 0}}), wants(5)).find("Cure:") != std::string::npos);
-  CHECK(refusal(nodes(Source::hostfile, {{"n1", 4, 0}, {"n2", 4, 0}}), wants(3, 4)).find("do not fit") != std::string::npos);
+  CHECK(refusal(nodes(Source::hostfile, {{"n1", 4, 0}, {"n2", 4, 0}}), wants(3, 4)).find("do not fit") !=
+        std::string::npos);
   const LaunchPlan asked = plan_launch(nodes(Source::machine, {{"laptop", 2, 0}}), wants(5));
   CHECK(asked.oversubscribed);
   CHECK_FALSE(asked.bind);
@@ -78,22 +80,30 @@ TEST_CASE("launch plan: a thousand equal nodes are two lines") {
   CHECK(text.find("n2 .. n1000 (999 nodes): 8 workers on 16 cores, 8 GPUs") != std::string::npos);
 }
 
-TEST_CASE("launch plan: mpirun gets the coordinator first and the hosts in order, the first with a slot for the coordinator") {
-  const auto command = mpirun_command(plan_launch(nodes(Source::hostfile, {{"n1", 2, 0}, {"n2", 3, 0}}), wants(0)), "/opt/guda/bin", "/runs/r", "/runs/r/life.json");
-  const auto has = [&](const std::vector<std::string>& part) { return std::search(command.begin(), command.end(), part.begin(), part.end()) != command.end(); };
+TEST_CASE(
+    "launch plan: mpirun gets the coordinator first and the hosts in order, the first with a slot for the "
+    "coordinator") {
+  const auto command = mpirun_command(plan_launch(nodes(Source::hostfile, {{"n1", 2, 0}, {"n2", 3, 0}}), wants(0)),
+                                      "/opt/guda/bin", "/runs/r", "/runs/r/life.json");
+  const auto has = [&](const std::vector<std::string>& part) {
+    return std::search(command.begin(), command.end(), part.begin(), part.end()) != command.end();
+  };
   CHECK(has({"-np", "1", "--host", "n1:3,n2:3", "/opt/guda/bin/guda-coordinator", "/runs/r", "/runs/r/life.json"}));
   CHECK(has({":", "-np", "5", "--host", "n1:3,n2:3", "/opt/guda/bin/guda-agent"}));
   CHECK(has({"--mca", "plm", "rsh"}));
   CHECK(has({"--enable-recovery"}));
 }
 
-TEST_CASE("worker share: the agents of a node split its cores and GPUs without overlap, the coordinator's core is left alone") {
+TEST_CASE(
+    "worker share: the agents of a node split its cores and GPUs without overlap, the coordinator's core is left "
+    "alone") {
   LaunchPlan plan = plan_launch(nodes(Source::slurm, {{"n1", 9, 2}, {"n2", 9, 2}}), wants(0, 4, "cuda"));
   const Json launch = to_json(plan);
   const std::vector<int> mask{0, 1, 2, 3, 4, 5, 6, 7, 8};
   const std::vector<Gpu> gpus{{"GPU-a", "", "", "", 0}, {"GPU-b", "", "", "", 0}};
   REQUIRE(plan.nodes[0].workers == 2);
-  const WorkerShare one = share_of(launch, 1, "n1", mask, gpus), two = share_of(launch, 2, "n1", mask, gpus), three = share_of(launch, 3, "n2", mask, gpus);
+  const WorkerShare one = share_of(launch, 1, "n1", mask, gpus), two = share_of(launch, 2, "n1", mask, gpus),
+                    three = share_of(launch, 3, "n2", mask, gpus);
   CHECK(one.cores == std::vector<int>{1, 2, 3, 4});
   CHECK(two.cores == std::vector<int>{5, 6, 7, 8});
   CHECK(three.cores == std::vector<int>{0, 1, 2, 3});

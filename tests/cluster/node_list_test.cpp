@@ -14,7 +14,8 @@ TEST_CASE("node list: ranges keep their leading zeros, brackets multiply, plain 
 }
 
 TEST_CASE("node list: what is malformed is named, and nothing expands without bound") {
-  for (const char* wrong : {"", "n[1-", "n1]", "n[[1]]", "n[2-1]", "n[a-b]", "n[1,,2]", ",n1", "n[1-99999999]", "n[0-9999]m[0-9999]"}) {
+  for (const char* wrong :
+       {"", "n[1-", "n1]", "n[[1]]", "n[2-1]", "n[a-b]", "n[1,,2]", ",n1", "n[1-99999999]", "n[0-9999]m[0-9999]"}) {
     CHECK_THROWS_AS(static_cast<void>(expand_node_list(wrong)), Error);
   }
 }
@@ -34,7 +35,8 @@ TEST_CASE("node list: Slurm's times are minutes when bare, and go back and forth
   CHECK(slurm_seconds("1-00:00:01") == 86'401);
   CHECK_THROWS_AS(static_cast<void>(slurm_seconds("12h")), Error);
   CHECK_THROWS_AS(static_cast<void>(slurm_seconds("1:2:3:4")), Error);
-  for (const double seconds : {90.0, 43'200.0, 216'000.0, 86'401.0}) CHECK(slurm_seconds(slurm_time(seconds)) == seconds);
+  for (const double seconds : {90.0, 43'200.0, 216'000.0, 86'401.0})
+    CHECK(slurm_seconds(slurm_time(seconds)) == seconds);
 }
 
 }  // namespace guda::cluster

@@ -5,7 +5,8 @@
 namespace guda::cluster {
 namespace {
 constexpr const char* kSinfo =
-    "cpu*|1-00:00:00|40|64|(null)|256000\ngpu|12:00:00|8|48|gpu:a100:4(S:0-1)|512000\ngpu|12:00:00|2|48|gpu:h100:8|1024000+\ndebug|30:00|1|4|(null)|4000\nbroken line\n";
+    "cpu*|1-00:00:00|40|64|(null)|256000\ngpu|12:00:00|8|48|gpu:a100:4(S:0-1)|512000\ngpu|12:00:00|2|48|gpu:h100:8|"
+    "1024000+\ndebug|30:00|1|4|(null)|4000\nbroken line\n";
 }
 
 TEST_CASE("slurm: sinfo's lines of one partition are merged, its best node counts") {
@@ -33,7 +34,8 @@ TEST_CASE("slurm: each reason against a submission comes with its cure") {
 
 TEST_CASE("slurm: what sbatch says leads to a cure of its own") {
   CHECK(cure_for("sbatch: error: invalid partition specified: gpux").find("--partition") == 0);
-  CHECK(cure_for("Batch job submission failed: Invalid account or account/partition combination specified").find("--account") == 0);
+  CHECK(cure_for("Batch job submission failed: Invalid account or account/partition combination specified")
+            .find("--account") == 0);
   CHECK(cure_for("Requested node configuration is not available").find("fewer --gpus-per-node") == 0);
   CHECK(cure_for("Requested time limit is invalid (missing or exceeds some limit)").find("a shorter --time") == 0);
   CHECK(cure_for("something new").find("read what Slurm says") == 0);

@@ -13,7 +13,8 @@ TEST_CASE("walltime: durations carry their unit, bare numbers are refused") {
   CHECK(parse_duration("1.5h") == 5400);
   CHECK(parse_duration("2d") == 172'800);
   CHECK(parse_duration("1-12:00:00") == 129'600);
-  for (const char* wrong : {"12", "-3h", "0s", "12hours", "", "h", "nan h", "infh"}) CHECK_THROWS_AS(static_cast<void>(parse_duration(wrong)), Error);
+  for (const char* wrong : {"12", "-3h", "0s", "12hours", "", "h", "nan h", "infh"})
+    CHECK_THROWS_AS(static_cast<void>(parse_duration(wrong)), Error);
 }
 
 TEST_CASE("walltime: a deadline is a duration from now or a moment that has not passed") {

@@ -5,7 +5,8 @@
 namespace guda {
 
 TEST_CASE("chaos: shares and named jobs are read, nothing is invented") {
-  const ChaosSpec c = parse_chaos("seed=7,kill=0.02,stop=0.01,torn=0.5,crash=unlearn retrack_exact -3@cpu1,nan=train full");
+  const ChaosSpec c =
+      parse_chaos("seed=7,kill=0.02,stop=0.01,torn=0.5,crash=unlearn retrack_exact -3@cpu1,nan=train full");
   CHECK(c.seed == 7);
   CHECK(c.kill == 0.02);
   CHECK(c.stop == 0.01);
@@ -20,7 +21,8 @@ TEST_CASE("chaos: shares and named jobs are read, nothing is invented") {
 }
 
 TEST_CASE("chaos: a wrong word, share or seed is refused with the words that exist") {
-  for (const char* text : {"kil=0.1", "kill", "kill=2", "kill=-1", "kill=", "kill=x", "seed=x", "seed=", "crash=", "crash=@cpu1", "kill=0.1,,"}) {
+  for (const char* text : {"kil=0.1", "kill", "kill=2", "kill=-1", "kill=", "kill=x", "seed=x",
+                           "seed=", "crash=", "crash=@cpu1", "kill=0.1,,"}) {
     CHECK_THROWS_WITH_AS(static_cast<void>(parse_chaos(text)), doctest::Contains("--chaos"), Error);
   }
 }

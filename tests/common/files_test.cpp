@@ -45,7 +45,8 @@ TEST_CASE("files: a writer that throws publishes nothing, and the next attempt s
 }
 
 TEST_CASE("files: errors name the path and the reason") {
-  CHECK_THROWS_WITH_AS(static_cast<void>(read_file("/no/such/file")), "cannot open /no/such/file: No such file or directory", IoError);
+  CHECK_THROWS_WITH_AS(static_cast<void>(read_file("/no/such/file")),
+                       "cannot open /no/such/file: No such file or directory", IoError);
 }
 
 TEST_CASE("files: a full disk is an i/o error that names the cure") {

@@ -124,7 +124,9 @@ TEST_CASE("metrics: pooled sums add up to the Pearson correlation of the joined 
   CHECK(parts.r() == Approx(0.662116).epsilon(1e-6));
 }
 
-TEST_CASE("metrics: one fit to the whole table has the slope and the error of least squares, and is stricter than one per query") {
+TEST_CASE(
+    "metrics: one fit to the whole table has the slope and the error of least squares, and is stricter than one per "
+    "query") {
   const Values gold{1, 2, 4, 8, 3, 5}, predicted{0, 1, 1, 5, 2, 9};
   auto sums = metrics::pooled_sums({gold.data(), 3}, {predicted.data(), 3});
   sums += metrics::pooled_sums({gold.data() + 3, 3}, {predicted.data() + 3, 3});
@@ -132,7 +134,8 @@ TEST_CASE("metrics: one fit to the whole table has the slope and the error of le
   CHECK(sums.slope() == Approx(whole.slope));
   CHECK(sums.mse() == Approx(whole.mse));
   const double each = (metrics::calibrated_error({gold.data(), 3}, {predicted.data(), 3}).mse +
-                       metrics::calibrated_error({gold.data() + 3, 3}, {predicted.data() + 3, 3}).mse) / 2;
+                       metrics::calibrated_error({gold.data() + 3, 3}, {predicted.data() + 3, 3}).mse) /
+                      2;
   CHECK(sums.mse() > each);
   CHECK(metrics::pooled_sums(gold, Values(6, 2.0)).slope() == 0);
 }

@@ -37,11 +37,12 @@ TEST_CASE("png: what is no PNG, cut or missing is refused with the file's name")
 TEST_CASE("png: a header that declares too many pixels is refused before it is read") {
   const test::ScratchFolder folder;
   // Signature and IHDR of a 65,535 x 65,535 grey picture, then the head of its data.
-  const unsigned char header[] = {0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 0, 0xff, 0xff,
-                                  0, 0, 0xff, 0xff, 8, 0, 0, 0, 0, 0x93, 0x6e, 0x86, 0x8c,
-                                  0, 0, 0, 1, 'I', 'D', 'A', 'T'};
+  const unsigned char header[] = {0x89, 'P',  'N',  'G',  13,   10,   26, 10, 0,    0,    0,   13,  'I', 'H',
+                                  'D',  'R',  0,    0,    0xff, 0xff, 0,  0,  0xff, 0xff, 8,   0,   0,   0,
+                                  0,    0x93, 0x6e, 0x86, 0x8c, 0,    0,  0,  1,    'I',  'D', 'A', 'T'};
   replace_file(folder / "big.png", std::string(reinterpret_cast<const char*>(header), sizeof header));
-  CHECK_THROWS_WITH_AS((void)read_png(folder / "big.png"), doctest::Contains("big.png: 65535 x 65535 pixels are more"), Error);
+  CHECK_THROWS_WITH_AS((void)read_png(folder / "big.png"), doctest::Contains("big.png: 65535 x 65535 pixels are more"),
+                       Error);
 }
 
 TEST_CASE("png: pixels that do not fit the size are our bug") {

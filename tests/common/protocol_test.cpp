@@ -8,10 +8,17 @@
 namespace guda {
 
 TEST_CASE("protocol: every message survives encoding and decoding") {
-  const std::vector<Message> all{message::Hello{"token", "node", "node/cpu1", 42}, message::Beat{true, {3, 2}, 10, 100, 0.5, 12.5},
+  const std::vector<Message> all{message::Hello{"token", "node", "node/cpu1", 42},
+                                 message::Beat{true, {3, 2}, 10, 100, 0.5, 12.5},
                                  message::Done{{3, 2}, 1.5, {"0001-1.seg", 56, 112, 7}, {{"loss", 0.1}}},
-                                 message::Failed{{3, 2}, ErrorClass::divergence, "NaN at step 7"}, message::Returned{{3, 2}}, message::Ready{},
-                                 message::Assign{{3, 2}}, message::Cancel{{3, 2}}, message::Restart{}, message::Dismiss{}, message::Pulse{},
+                                 message::Failed{{3, 2}, ErrorClass::divergence, "NaN at step 7"},
+                                 message::Returned{{3, 2}},
+                                 message::Ready{},
+                                 message::Assign{{3, 2}},
+                                 message::Cancel{{3, 2}},
+                                 message::Restart{},
+                                 message::Dismiss{},
+                                 message::Pulse{},
                                  message::Leaving{"its worker does not start"}};
   CHECK(all.size() == std::variant_size_v<Message>);
   for (const Message& m : all) {

@@ -69,9 +69,14 @@ TEST_CASE("row segment: references that wrap around or ask for everything are re
   RowSegmentWriter writer(scratch.path() / "0001-1.seg");
   const RowsRef where = writer.append(kJob, 1, 4, std::vector<float>{1, 2, 3, 4});
   constexpr std::uint64_t kAll = ~std::uint64_t{0};
-  for (const auto& [offset, length] : {std::pair{kAll, where.length}, {kAll - 50, std::uint64_t{60}}, {std::uint64_t{0}, kAll}, {std::uint64_t{60}, kAll - 58},
-                                       {std::uint64_t{1} << 62, std::uint64_t{1} << 62}, {std::uint64_t{0}, std::uint64_t{0}}}) {
-    CHECK_THROWS_AS(static_cast<void>(read_row_record(scratch.path(), {where.segment, offset, length, where.crc})), IoError);
+  for (const auto& [offset, length] : {std::pair{kAll, where.length},
+                                       {kAll - 50, std::uint64_t{60}},
+                                       {std::uint64_t{0}, kAll},
+                                       {std::uint64_t{60}, kAll - 58},
+                                       {std::uint64_t{1} << 62, std::uint64_t{1} << 62},
+                                       {std::uint64_t{0}, std::uint64_t{0}}}) {
+    CHECK_THROWS_AS(static_cast<void>(read_row_record(scratch.path(), {where.segment, offset, length, where.crc})),
+                    IoError);
   }
 }
 
@@ -89,7 +94,8 @@ TEST_CASE("row segment: a record that a full disk cut is taken back, and the nex
   CHECK_THROWS_AS(static_cast<void>(writer.append(kJob, 1, 1, std::vector<float>{2})), IoError);
   ::setrlimit(RLIMIT_FSIZE, &before);
   CHECK(std::filesystem::file_size(file) == size);
-  CHECK(read_row_record(scratch.path(), writer.append(kJob, 1, 1, std::vector<float>{3})).losses == std::vector<float>{3});
+  CHECK(read_row_record(scratch.path(), writer.append(kJob, 1, 1, std::vector<float>{3})).losses ==
+        std::vector<float>{3});
 }
 
 }  // namespace guda

@@ -122,7 +122,8 @@ TEST_CASE("safetensors: headers that are not the known JSON are refused") {
   CHECK(has(refusal_of(std::string(100000, '[')), "nested too deeply"));
   CHECK(has(refusal_of(R"({"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})"), "nested too deeply"));
   CHECK(has(refusal_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-                       R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})"), "'a' stands twice"));
+                       R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})"),
+            "'a' stands twice"));
   CHECK(has(refusal_of(R"({"a":3})"), "'a': its description is not an object"));
   CHECK(has(refusal_of(R"({"a":{"dtype":"F32","shape":[2]}})"), "'data_offsets' is missing"));
   CHECK(has(refusal_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"code":"x"}})"), "unknown key 'code'"));

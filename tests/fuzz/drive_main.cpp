@@ -140,14 +140,10 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool more = i + 1 < argc;
-    if (word == "--seconds" && more)
-      seconds = std::atof(argv[++i]);
-    else if (word == "--seed" && more)
-      seed = std::strtoull(argv[++i], nullptr, 10);
-    else if (word == "--input" && more)
-      input = argv[++i];
-    else
-      folder = word;
+    if (word == "--seconds" && more) seconds = std::atof(argv[++i]);
+    else if (word == "--seed" && more) seed = std::strtoull(argv[++i], nullptr, 10);
+    else if (word == "--input" && more) input = argv[++i];
+    else folder = word;
   }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   const rlimit memory{kMemory, kMemory};

@@ -32,7 +32,9 @@ struct Folder {
   }
 };
 
-std::string record_of(std::uint8_t label, std::uint8_t pixel) { return std::string(1, static_cast<char>(label)) + std::string(3072, static_cast<char>(pixel)); }
+std::string record_of(std::uint8_t label, std::uint8_t pixel) {
+  return std::string(1, static_cast<char>(label)) + std::string(3072, static_cast<char>(pixel));
+}
 
 }  // namespace
 
@@ -78,10 +80,10 @@ TEST_CASE("CIFAR-10: pixels, labels, side and split are in the content digest") 
 TEST_CASE("CIFAR-10: a smaller side is the mean of squares of pixels, halves rounded up, channel by channel") {
   Folder folder;
   std::string record = record_of(0, 10);
-  record[1 + 1024] = 20;                                   // green, row 0, column 0
-  record[1 + 1024 + 33] = 12;                              // row 1, column 1: mean of 20, 10, 10, 12 is 13
-  for (int i : {0, 1, 32}) record[1 + 2048 + i] = 11;      // blue: mean of 11, 11, 11, 10 is 10.75
-  record[1 + 2048 + 2] = 12;                               // next square: 12, 10, 10, 10 is 10.5
+  record[1 + 1024] = 20;                               // green, row 0, column 0
+  record[1 + 1024 + 33] = 12;                          // row 1, column 1: mean of 20, 10, 10, 12 is 13
+  for (int i : {0, 1, 32}) record[1 + 2048 + i] = 11;  // blue: mean of 11, 11, 11, 10 is 10.75
+  record[1 + 2048 + 2] = 12;                           // next square: 12, 10, 10, 10 is 10.5
   replace_file(folder.scratch / "data_batch_1.bin", record, false);
   folder.config.side = 16;
   folder.config.train = 2;

@@ -13,7 +13,8 @@ TEST_CASE("cost: multiply-accumulates of the paper's CIFAR UNet match the hand c
 }
 
 TEST_CASE("cost: training an image costs three forwards") {
-  const Json config = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+  const Json config =
+      Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
     "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "add_attention": false})");
   CHECK(training_seconds(config, 10) == doctest::Approx(3 * forward_seconds(config, 10)));
@@ -21,7 +22,8 @@ TEST_CASE("cost: training an image costs three forwards") {
 }
 
 TEST_CASE("cost: parameters are those of the models that were counted") {
-  const Json digits = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+  const Json digits =
+      Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
     "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "add_attention": false})");
   CHECK(unet2d_parameters(digits) == 159'697);  // jobs/recipes/digits.yaml
@@ -33,7 +35,8 @@ TEST_CASE("cost: parameters are those of the models that were counted") {
 }
 
 TEST_CASE("cost: a job's memory grows with its batch, and scoring keeps less of an image than training") {
-  const Json digits = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+  const Json digits =
+      Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
     "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "add_attention": false})");
   const Activations a = unet2d_activations(digits);

@@ -70,7 +70,8 @@ TEST_CASE("dataset: the split depends on its seed only, and the content digest o
   CHECK(b.content != a.content);
   CHECK(b.pixels == a.pixels);
   // Fixed for ever: a run made by an earlier build is resumed only if its split is the same.
-  CHECK(std::vector<std::uint32_t>(a.train.begin(), a.train.begin() + 4) == std::vector<std::uint32_t>{26, 637, 711, 1346});
+  CHECK(std::vector<std::uint32_t>(a.train.begin(), a.train.begin() + 4) ==
+        std::vector<std::uint32_t>{26, 637, 711, 1346});
 }
 
 TEST_CASE("dataset: plain text is read as well as gzip") {

@@ -36,7 +36,9 @@ GroupsConfig by(const char* form) {
 
 }  // namespace
 
-TEST_CASE("noisy groups: each class loses and gains exactly the share, nobody keeps its class, sizes stay (methods.md 11.4)") {
+TEST_CASE(
+    "noisy groups: each class loses and gains exactly the share, nobody keeps its class, sizes stay (methods.md "
+    "11.4)") {
   GroupsConfig config = by("noisy");
   config.noise = 0.3;  // ten blocks of three
   const Dataset data = balanced();
@@ -47,7 +49,8 @@ TEST_CASE("noisy groups: each class loses and gains exactly the share, nobody ke
     CAPTURE(g);
     CHECK(groups[g].name == data.class_names[g]);
     CHECK(groups[g].items.size() == 100);
-    const auto own = std::count_if(groups[g].items.begin(), groups[g].items.end(), [&](auto item) { return data.labels[item] == g; });
+    const auto own = std::count_if(groups[g].items.begin(), groups[g].items.end(),
+                                   [&](auto item) { return data.labels[item] == g; });
     CHECK(own == 70);
     all.insert(groups[g].items.begin(), groups[g].items.end());
   }
@@ -83,7 +86,7 @@ TEST_CASE("random groups: independent subsets of the asked size, which overlap")
     CHECK(group.items.back() < 1000);  // no held-out item
     all.insert(group.items.begin(), group.items.end());
   }
-  CHECK(all.size() > 700);   // 1 - .8^7 = .79 of 1,000 are expected
+  CHECK(all.size() > 700);  // 1 - .8^7 = .79 of 1,000 are expected
   CHECK(all.size() < 900);
   CHECK(groups[0].items != groups[1].items);
 }
@@ -113,7 +116,8 @@ TEST_CASE("unequal groups: sizes fall geometrically from a whole class to a tent
   CHECK(groups[9].items.size() == 10);
   for (std::uint32_t c = 0; c + 1 < 10; ++c) {
     CHECK(groups[c].items.size() > groups[c + 1].items.size());
-    CHECK(std::all_of(groups[c].items.begin(), groups[c].items.end(), [&](auto item) { return data.labels[item] == c; }));
+    CHECK(
+        std::all_of(groups[c].items.begin(), groups[c].items.end(), [&](auto item) { return data.labels[item] == c; }));
   }
 }
 
@@ -124,7 +128,9 @@ TEST_CASE("drawn groups: what can't be drawn is refused with its key and a cure"
     CHECK_THROWS_WITH_AS((void)make_groups(config, data), doctest::Contains(why), Error);
   };
   GroupsConfig config = by("noisy");
-  refused(config, "groups.noise: 0.05 of the smallest class (100 items) can't be cut into 10 equal blocks; choose at least 0.100");
+  refused(
+      config,
+      "groups.noise: 0.05 of the smallest class (100 items) can't be cut into 10 equal blocks; choose at least 0.100");
   config = by("redundant");
   config.share = 0.999;
   refused(config, "groups.share: 0.999");
@@ -137,7 +143,9 @@ TEST_CASE("drawn groups: what can't be drawn is refused with its key and a cure"
   config.fraction = 0.0001;
   refused(config, "no training item");
   refused(by("colour"), "known: class, manifest, noisy, random, redundant, unequal");
-  data.train.erase(std::remove_if(data.train.begin(), data.train.end(), [&](auto item) { return data.labels[item] == 3; }), data.train.end());
+  data.train.erase(
+      std::remove_if(data.train.begin(), data.train.end(), [&](auto item) { return data.labels[item] == 3; }),
+      data.train.end());
   refused(by("redundant"), "the class 'c3' has no training item");
 }
 
@@ -145,7 +153,8 @@ TEST_CASE("manifests: groups may be nested and may overlap, each keeps all of it
   const test::ScratchFolder folder;
   GroupsConfig config = by("manifest");
   config.manifest = folder / "nested.json";
-  replace_file(config.manifest, R"({"animals": [0, 1, 2, 3], "cats": [1, 2], "tabby": [2], "pets": [2, 3, 10]})", false);
+  replace_file(config.manifest, R"({"animals": [0, 1, 2, 3], "cats": [1, 2], "tabby": [2], "pets": [2, 3, 10]})",
+               false);
   const auto groups = make_groups(config, balanced());
   REQUIRE(groups.size() == 4);
   CHECK(groups[0].items == std::vector<std::uint32_t>{0, 1, 2, 3});

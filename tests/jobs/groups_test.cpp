@@ -65,7 +65,8 @@ TEST_CASE("groups: of the digits are ten groups that cover the training set") {
   for (const std::uint32_t item : groups[7].items) CHECK(data.labels[item] == 7);
 }
 
-TEST_CASE("groups: a CSV manifest lists item,group; overlaps are allowed, held-out items drop out, order is of appearance") {
+TEST_CASE(
+    "groups: a CSV manifest lists item,group; overlaps are allowed, held-out items drop out, order is of appearance") {
   const auto groups = Manifest("g.csv", "item,group\n3,b x\r\n1,a-1\n\n3,a-1\n9,a-1\n3,a-1\n").groups();
   REQUIRE(groups.size() == 2);
   CHECK(groups[0].name == "b x");

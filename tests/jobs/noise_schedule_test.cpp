@@ -151,5 +151,6 @@ TEST_CASE("noise schedule: tables rounded to float32 change the ELBO weights as 
   for (std::uint32_t t = 0; t < 4000; ++t) {
     CHECK(static_cast<double>(static_cast<float>(rounded.alpha_bar(t))) == rounded.alpha_bar(t));
   }
-  CHECK_THROWS_WITH_AS(NoiseSchedule({.tables = "float16"}), doctest::Contains("diffusion.tables: 'float16'"), guda::Error);
+  CHECK_THROWS_WITH_AS(NoiseSchedule({.tables = "float16"}), doctest::Contains("diffusion.tables: 'float16'"),
+                       guda::Error);
 }

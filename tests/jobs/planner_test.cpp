@@ -18,7 +18,8 @@ std::map<std::string, int> kinds(const Plan& plan) {
 }
 
 const JobSpec& labelled(const Plan& plan, const std::string& label) {
-  const auto at = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const JobSpec& j) { return j.label.starts_with(label); });
+  const auto at =
+      std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const JobSpec& j) { return j.label.starts_with(label); });
   REQUIRE_MESSAGE(at != plan.jobs.end(), label);
   return *at;
 }
@@ -97,7 +98,8 @@ TEST_CASE("planner: numerics, data set and seeds enter every digest; names of me
   const auto shared = [&](const Plan& other) {
     std::set<Digest> mine;
     for (const auto& job : base.jobs) mine.insert(job.digest);
-    return std::count_if(other.jobs.begin(), other.jobs.end(), [&](const JobSpec& job) { return mine.contains(job.digest); });
+    return std::count_if(other.jobs.begin(), other.jobs.end(),
+                         [&](const JobSpec& job) { return mine.contains(job.digest); });
   };
   CHECK(shared(make_plan(e, data, {"cpu", "avx512", "float32", 1})) == 0);
   Experiment renamed = e;
@@ -115,7 +117,8 @@ TEST_CASE("planner: weights of slots are the ELBO's, shared by the draws") {
   const Plan one = test::small_plan();
   CHECK(two.slots.size() == 12);
   CHECK(two.slots[0].weight * 2 == doctest::Approx(one.slots[0].weight));
-  CHECK(std::set<std::uint32_t>{two.slots[0].draw, two.slots[3].draw, two.slots[6].draw, two.slots[9].draw}.size() == 4);
+  CHECK(std::set<std::uint32_t>{two.slots[0].draw, two.slots[3].draw, two.slots[6].draw, two.slots[9].draw}.size() ==
+        4);
 }
 
 }  // namespace guda::jobs

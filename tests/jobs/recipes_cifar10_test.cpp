@@ -58,7 +58,8 @@ TEST_CASE("recipes: cifar10-paper is the published experiment - steps, grid, que
   auto count = kinds(plan);
   CHECK(count["train"] == 11);
   CHECK(count["unlearn"] == 4 * 10);
-  CHECK(std::count_if(plan.queries.begin(), plan.queries.end(), [](const Query& q) { return q.role == "tuning"; }) == 256);
+  CHECK(std::count_if(plan.queries.begin(), plan.queries.end(), [](const Query& q) { return q.role == "tuning"; }) ==
+        256);
 }
 
 TEST_CASE("scoring grid: 10, 20, ..., 990 of Stable Diffusion are 99 slots a draw (methods.md 0.3.2)") {
@@ -107,7 +108,8 @@ TEST_CASE("recipes: the variants of the study ask other questions of the same fu
   CHECK(recipes.plan("cifar10-16px-mixed.yaml").groups.front() == "subset_0");
 }
 
-TEST_CASE("recipes: cifar10-16px-operators and -tiny use every operator that guda has, -cost five costs of two of them") {
+TEST_CASE(
+    "recipes: cifar10-16px-operators and -tiny use every operator that guda has, -cost five costs of two of them") {
   const Recipes recipes;
   for (const char* name : {"cifar10-16px-operators.yaml", "cifar10-16px-tiny.yaml"}) {
     std::set<std::string> used;
@@ -127,6 +129,6 @@ TEST_CASE("recipes: cifar10-16px-operators and -tiny use every operator that gud
 
 TEST_CASE("recipes: without the images a CIFAR-10 recipe says where they are missed and what to do") {
   const auto path = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/cifar10-16px.yaml";
-  CHECK_THROWS_WITH_AS((void)load_experiment(path, {"dataset.path=/nowhere"}), doctest::Contains("--set dataset.path=FOLDER"),
-                       config::ConfigError);
+  CHECK_THROWS_WITH_AS((void)load_experiment(path, {"dataset.path=/nowhere"}),
+                       doctest::Contains("--set dataset.path=FOLDER"), config::ConfigError);
 }

@@ -36,7 +36,8 @@ TEST_CASE("calibrate: the trial has a short job of every cost class of the exper
   const jobs::Plan plan = jobs::make_plan(trial, jobs::load_dataset(trial.dataset), {"cpu", "avx2", "float32", 1});
   std::map<std::string, int> classes;
   for (const auto& job : plan.jobs) ++classes[jobs::cost_class(job.work)];
-  for (const char* needed : {"train", "unlearn retrack_exact", "unlearn ifu", "sample", "score"}) CHECK_MESSAGE(classes[needed] > 0, needed);
+  for (const char* needed : {"train", "unlearn retrack_exact", "unlearn ifu", "sample", "score"})
+    CHECK_MESSAGE(classes[needed] > 0, needed);
   CHECK(classes["train"] == 1);
 }
 

@@ -248,7 +248,8 @@ TEST_CASE("comparison: real queries show how often the top group is the true one
 
   const auto& classes = real.methods.at("weak").by_class;
   CHECK(classes.size() == 10);
-  const auto first = std::find_if(run.plan.queries.begin(), run.plan.queries.end(), [](const auto& q) { return q.set == "real"; });
+  const auto first =
+      std::find_if(run.plan.queries.begin(), run.plan.queries.end(), [](const auto& q) { return q.set == "real"; });
   CHECK(classes.at(first->true_group).queries == 5);
   CHECK(classes.at(first->true_group).metrics.at("top1") == 1);
   CHECK(classes.at((first + 1)->true_group).metrics.at("top1") == 0);

@@ -7,7 +7,8 @@ namespace {
 
 struct Bench {
   DeviceBlame blame;
-  DeviceBlame::Index a0 = blame.join("a/gpu0", "a"), a1 = blame.join("a/gpu1", "a"), a2 = blame.join("a/gpu2", "a"), b0 = blame.join("b/gpu0", "b");
+  DeviceBlame::Index a0 = blame.join("a/gpu0", "a"), a1 = blame.join("a/gpu1", "a"), a2 = blame.join("a/gpu2", "a"),
+                     b0 = blame.join("b/gpu0", "b");
   /// A job fails on `bad` and succeeds on b0.
   std::vector<DeviceBlame::Fence> fail_then_succeed(DeviceBlame::Index bad, std::size_t job) {
     blame.failed(bad, job, {blame.name(bad)});

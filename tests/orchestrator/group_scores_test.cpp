@@ -112,9 +112,11 @@ TEST_CASE("group scores: weightings select timesteps, and flat ones count each t
   for (std::uint32_t t = 50; t < 1000; t += 100) expected += std::min(1.0, 5.0 / schedule.snr(t));
   const jobs::WeightingConfig min_snr{.name = "min_snr", .kind = "min_snr"};
   CHECK(group_scores(table, plan, "logo", min_snr, 0).score[0] == Approx(expected).epsilon(1e-6));
-  const jobs::WeightingConfig custom{.name = "custom", .kind = "custom", .timesteps = {150, 350, 850}, .weights = {1, 3, 0.5}};
+  const jobs::WeightingConfig custom{
+      .name = "custom", .kind = "custom", .timesteps = {150, 350, 850}, .weights = {1, 3, 0.5}};
   // 1 up to 150, 2 at 250, 3 at 350, then down by 0.5 a step to 0.5 at 850 and beyond.
-  CHECK(group_scores(table, plan, "logo", custom, 0).score[0] == Approx(1 + 1 + 2 + 3 + 2.5 + 2 + 1.5 + 1 + 0.5 + 0.5).epsilon(1e-6));
+  CHECK(group_scores(table, plan, "logo", custom, 0).score[0] ==
+        Approx(1 + 1 + 2 + 3 + 2.5 + 2 + 1.5 + 1 + 0.5 + 0.5).epsilon(1e-6));
   const jobs::WeightingConfig none{.name = "none", .kind = "elbo", .t_min = 1, .t_max = 2};
   CHECK_THROWS_AS(static_cast<void>(group_scores(table, plan, "logo", none, 0)), Error);
 }

@@ -14,7 +14,9 @@
 namespace guda::orchestrator {
 namespace {
 
-Commit commit(const std::string& name) { return {digest_of(name), 1, "rank 1", "node/cpu1", 2.5, {"0001-1.seg", 0, 60, 9}, {{"loss", 0.5}}, 7}; }
+Commit commit(const std::string& name) {
+  return {digest_of(name), 1, "rank 1", "node/cpu1", 2.5, {"0001-1.seg", 0, 60, 9}, {{"loss", 0.5}}, 7};
+}
 
 /// A life of three records: life, commit a, commit b.
 std::string write_life(const std::filesystem::path& folder, std::uint32_t epoch, std::uint64_t first) {
@@ -26,7 +28,9 @@ std::string write_life(const std::filesystem::path& folder, std::uint32_t epoch,
   return read_file(folder / ("000" + std::to_string(epoch) + ".bin"));
 }
 
-void overwrite(const std::filesystem::path& file, const std::string& bytes) { std::ofstream(file, std::ios::binary) << bytes; }
+void overwrite(const std::filesystem::path& file, const std::string& bytes) {
+  std::ofstream(file, std::ios::binary) << bytes;
+}
 
 /// Where record `index` of a file begins.
 std::size_t read_life_record_offset(const std::string& bytes, int index) {

@@ -32,7 +32,8 @@ bool says(const std::vector<std::string>& lines, const std::string& part) {
 }  // namespace
 
 TEST_CASE("node probe: answers survive mpirun's own chatter") {
-  const std::string output = "mpirun: warning\n" + encode_answer(good("n1")) + "[n2] " + encode_answer(good("n2")) + "guda-node-answer {broken\n";
+  const std::string output = "mpirun: warning\n" + encode_answer(good("n1")) + "[n2] " + encode_answer(good("n2")) +
+                             "guda-node-answer {broken\n";
   const auto answers = decode_answers(output);
   REQUIRE(answers.size() == 2);
   CHECK(answers[1].host == "n2");
@@ -45,7 +46,8 @@ TEST_CASE("node probe: equal, answering nodes are good news") {
   CHECK(v.notes.empty());
 }
 
-TEST_CASE("node probe: a silent node, an unshared folder, a broken worker and a wrong clock each keep a run from starting") {
+TEST_CASE(
+    "node probe: a silent node, an unshared folder, a broken worker and a wrong clock each keep a run from starting") {
   CHECK(says(judge({good("n1")}, {"n1", "n2"}, 99, 101).bad, "1 of 2 nodes did not answer: n2"));
   NodeAnswer blind = good("n2"), broken = good("n3"), late = good("n4"), gpu = good("n5");
   blind.sees_folder = false;

@@ -93,7 +93,8 @@ TEST_CASE("report: independent draws come before the papers' protocol, which is 
   CHECK(count(page, "<details class=\"view\" open>") == 1);
 }
 
-TEST_CASE("report: with two seeds of the reference each view says what it is held against, the overview shows the mean") {
+TEST_CASE(
+    "report: with two seeds of the reference each view says what it is held against, the overview shows the mean") {
   ReportData data = tests::sample_report();
   const Json views = data.comparison["views"];
   data.comparison["views"] = Json::array();

@@ -6,15 +6,33 @@
 
 namespace guda::orchestrator {
 
-TEST_CASE("history: failures, fences and costs of earlier lives are read back, in order, and what a person forgave is not") {
+TEST_CASE(
+    "history: failures, fences and costs of earlier lives are read back, in order, and what a person forgave is not") {
   const jobs::Plan plan = test::small_plan();
   const auto digest = [&](std::size_t i) { return plan.jobs.at(i).digest.hex; };
   JournalContent journal;
-  const auto add = [&](RecordType type, Json body) { journal.records.push_back({type, journal.records.size(), std::move(body)}); };
-  add(RecordType::failure, {{"job", digest(0)}, {"attempt", 1}, {"device", "n/cpu1"}, {"error", "i/o"}, {"text", "full"}, {"quarantined", false}});
-  add(RecordType::failure, {{"job", digest(1)}, {"attempt", 1}, {"device", "n/cpu1"}, {"error", "crash"}, {"text", "x"}, {"quarantined", true}});
+  const auto add = [&](RecordType type, Json body) {
+    journal.records.push_back({type, journal.records.size(), std::move(body)});
+  };
+  add(RecordType::failure, {{"job", digest(0)},
+                            {"attempt", 1},
+                            {"device", "n/cpu1"},
+                            {"error", "i/o"},
+                            {"text", "full"},
+                            {"quarantined", false}});
+  add(RecordType::failure, {{"job", digest(1)},
+                            {"attempt", 1},
+                            {"device", "n/cpu1"},
+                            {"error", "crash"},
+                            {"text", "x"},
+                            {"quarantined", true}});
   add(RecordType::failure, {{"job", digest(1)}, {"forgiven", true}});
-  add(RecordType::failure, {{"job", digest(2)}, {"attempt", 4}, {"device", "n/cpu2"}, {"error", "out of memory"}, {"text", "y"}, {"quarantined", true}});
+  add(RecordType::failure, {{"job", digest(2)},
+                            {"attempt", 4},
+                            {"device", "n/cpu2"},
+                            {"error", "out of memory"},
+                            {"text", "y"},
+                            {"quarantined", true}});
   add(RecordType::failure, {{"job", digest(2)}, {"late", true}, {"attempt", 3}});
   add(RecordType::failure, {{"job", "of another plan"}, {"attempt", 1}, {"error", "crash"}});
   add(RecordType::fence, {{"device", "n/cpu1"}, {"fenced", true}});

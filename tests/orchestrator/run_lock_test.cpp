@@ -19,7 +19,8 @@ namespace guda::orchestrator {
 TEST_CASE("run lock: a second owner is refused and told who the first is") {
   const test::ScratchFolder scratch;
   RunLock first(scratch / "lock");
-  CHECK_THROWS_WITH_AS(RunLock(scratch / "lock"), doctest::Contains(("pid " + std::to_string(::getpid())).c_str()), Error);
+  CHECK_THROWS_WITH_AS(RunLock(scratch / "lock"), doctest::Contains(("pid " + std::to_string(::getpid())).c_str()),
+                       Error);
 }
 
 TEST_CASE("run lock: a released lock is free, its epoch is kept") {
@@ -69,10 +70,13 @@ TEST_CASE("run lock: an owner whose lock was replaced notices at its next renewa
   CHECK_FALSE(first.renew());
 }
 
-TEST_CASE("run lock: a silent owner on another host is only believed to be gone after nobody renewed its sign while we watched") {
+TEST_CASE(
+    "run lock: a silent owner on another host is only believed to be gone after nobody renewed its sign while we "
+    "watched") {
   const test::ScratchFolder scratch;
   const auto lock = scratch / "lock";
-  const std::string other = R"({"epoch": 3, "host": "h", "boot": "b", "user": "u", "pid": 7, "pid_start": 1, "slurm_job": "", "slurm_restarts": "", "nonce": "x"})";
+  const std::string other =
+      R"({"epoch": 3, "host": "h", "boot": "b", "user": "u", "pid": 7, "pid_start": 1, "slurm_job": "", "slurm_restarts": "", "nonce": "x"})";
   const auto set_age = [&](long seconds) {
     const timespec times[2] = {{::time(nullptr) - seconds, 0}, {::time(nullptr) - seconds, 0}};
     REQUIRE(::utimensat(AT_FDCWD, lock.c_str(), times, 0) == 0);

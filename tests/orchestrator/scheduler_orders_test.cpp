@@ -1,4 +1,5 @@
-// Events race: messages of a worker that is thought dead, its replacement, a commit, a stop. Every order of them is tried.
+// Events race: messages of a worker that is thought dead, its replacement, a commit, a stop. Every order of them is
+// tried.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -15,8 +16,10 @@ using Bench = test::SchedulerBench;
 const WorkerId w1(1), w2(2), w3(3);
 using Step = std::function<void(Bench&, const Lease&)>;
 
-/// Runs every order of `steps`, each on a fresh bench on which w1 holds the first lease; then whatever is left to its end.
-std::size_t every_order(const std::vector<Step>& steps, const SchedulerConfig& config, const std::function<void(const Bench&)>& check) {
+/// Runs every order of `steps`, each on a fresh bench on which w1 holds the first lease; then whatever is left to its
+/// end.
+std::size_t every_order(const std::vector<Step>& steps, const SchedulerConfig& config,
+                        const std::function<void(const Bench&)>& check) {
   std::vector<std::size_t> order(steps.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::size_t orders = 0;
@@ -30,7 +33,8 @@ std::size_t every_order(const std::vector<Step>& steps, const SchedulerConfig& c
     if (!b.exit_code) b.join(w3, "other");
     for (int turn = 0; turn < 200 && !b.exit_code; ++turn) {
       b.now += 10;
-      b.feed(event::Heartbeat{w3, b.busy(w3), b.scheduler.workers().at(w3).lease.value_or(Lease{}), static_cast<std::uint64_t>(turn)});
+      b.feed(event::Heartbeat{w3, b.busy(w3), b.scheduler.workers().at(w3).lease.value_or(Lease{}),
+                              static_cast<std::uint64_t>(turn)});
       b.feed(event::Tick{});
       if (!b.exit_code && b.busy(w3)) b.finish(w3);
       b.commit_all();
@@ -66,24 +70,23 @@ void drain(Bench& b, const Lease&) { b.feed(event::DrainRequested{}); }
 }  // namespace
 
 TEST_CASE("every order: a worker's loss, its late result, failure and heartbeat, a newcomer, a commit and a silence") {
-  CHECK(every_order({lost, late_done, failed, heartbeat, newcomer, commit, silence}, {}, [](const Bench& b) {
-          CHECK((b.exit_code == 0 || (b.exit_code == 75 && !b.planned)));
-        }) == 5040);
+  CHECK(every_order({lost, late_done, failed, heartbeat, newcomer, commit, silence}, {},
+                    [](const Bench& b) { CHECK((b.exit_code == 0 || (b.exit_code == 75 && !b.planned))); }) == 5040);
 }
 
 TEST_CASE("every order: a result that can't be read, twice reported, a hand-back, a person's retry") {
-  CHECK(every_order({late_done, late_done, refused, returned, by_hand, newcomer, lost}, {}, [](const Bench& b) {
-          CHECK((b.exit_code == 0 || (b.exit_code == 75 && !b.planned)));
-        }) == 5040);
+  CHECK(every_order({late_done, late_done, refused, returned, by_hand, newcomer, lost}, {},
+                    [](const Bench& b) { CHECK((b.exit_code == 0 || (b.exit_code == 75 && !b.planned))); }) == 5040);
 }
 
 TEST_CASE("every order: a deadline that comes and goes among failures never loses a job") {
-  CHECK(every_order({deadline_passes, deadline_lifted, failed, newcomer, late_done, commit, silence}, {}, [](const Bench& b) {
-          CHECK((b.exit_code == 0 || b.exit_code == 75));
-        }) == 5040);
+  CHECK(every_order({deadline_passes, deadline_lifted, failed, newcomer, late_done, commit, silence}, {},
+                    [](const Bench& b) { CHECK((b.exit_code == 0 || b.exit_code == 75)); }) == 5040);
 }
 
-TEST_CASE("every order: a stop and a drain among results end the life with what is committed, and count no failure after the stop") {
+TEST_CASE(
+    "every order: a stop and a drain among results end the life with what is committed, and count no failure after the "
+    "stop") {
   CHECK(every_order({stop, drain, late_done, returned, failed, newcomer, commit}, {}, [](const Bench& b) {
           CHECK((b.exit_code == 0 || b.exit_code == 75));
           if (b.exit_code == 75) CHECK(b.planned);

@@ -116,7 +116,8 @@ TEST_CASE("scheduler: steps count as progress") {
   CHECK(b.held[w1].attempt == 1);
 }
 
-TEST_CASE("scheduler: a job that crashes three times on two devices is quarantined, its dependants are blocked, exit 10") {
+TEST_CASE(
+    "scheduler: a job that crashes three times on two devices is quarantined, its dependants are blocked, exit 10") {
   Bench b({job(1), job(1, {0}), job(1)});
   b.join(w1);
   b.join(w2);
@@ -187,7 +188,8 @@ TEST_CASE("scheduler: a commit that is refused becomes an i/o failure of the job
   CHECK(b.scheduler.jobs()[0].io_failures == 1);
 }
 
-TEST_CASE("scheduler: a job that runs out of memory is tried once more, then quarantined with the cure in the message") {
+TEST_CASE(
+    "scheduler: a job that runs out of memory is tried once more, then quarantined with the cure in the message") {
   Bench b({job(1), job(1)});
   b.join(w1);
   b.join(w2);
@@ -385,9 +387,11 @@ TEST_CASE("scheduler: a fenced device is never the last one") {
   CHECK(b.busy(w1));  // held back only as long as there is somebody else
 }
 
-TEST_CASE("scheduler: failures of earlier lives count, and quarantined jobs stay so until they are tried again by hand") {
+TEST_CASE(
+    "scheduler: failures of earlier lives count, and quarantined jobs stay so until they are tried again by hand") {
   History history;
-  history.failures = {{JobIndex(0), 3, "node/cpu1", ErrorClass::crash, "x", false}, {JobIndex(0), 4, "node/cpu2", ErrorClass::crash, "x", false},
+  history.failures = {{JobIndex(0), 3, "node/cpu1", ErrorClass::crash, "x", false},
+                      {JobIndex(0), 4, "node/cpu2", ErrorClass::crash, "x", false},
                       {JobIndex(1), 2, "node/cpu1", ErrorClass::divergence, "NaN", true}};
   Bench b({job(9), job(1), job(1, {1})}, {}, history);
   CHECK(b.status(1).state == JobState::quarantined);

@@ -24,9 +24,12 @@ using test::LoopbackNetwork;
 /// An agent and worker in one thread that "computes" a function of the job's digest.
 class FakeAgent {
  public:
-  FakeAgent(LoopbackNetwork& network, std::uint32_t rank, const RunLayout& run, const jobs::Plan& plan, std::string token,
-            std::filesystem::path slow = {})
-      : slow_disk(std::move(slow)), channel_(network, rank), run_(run), plan_(plan),
+  FakeAgent(LoopbackNetwork& network, std::uint32_t rank, const RunLayout& run, const jobs::Plan& plan,
+            std::string token, std::filesystem::path slow = {})
+      : slow_disk(std::move(slow)),
+        channel_(network, rank),
+        run_(run),
+        plan_(plan),
         segment_((slow_disk.empty() ? run.rows() : slow_disk) / ("0001-" + std::to_string(rank) + ".seg")) {
     channel_.send(0, encode(message::Hello{std::move(token), "elsewhere", "elsewhere/cpu" + std::to_string(rank), 1}));
   }
@@ -44,14 +47,16 @@ class FakeAgent {
       const Message m = decode(envelope->bytes);
       if (std::holds_alternative<message::Dismiss>(m)) return;
       if (const auto* assign = std::get_if<message::Assign>(&m)) compute(assign->lease);
-      if (const auto* cancel = std::get_if<message::Cancel>(&m)) channel_.send(0, encode(message::Returned{cancel->lease}));
+      if (const auto* cancel = std::get_if<message::Cancel>(&m))
+        channel_.send(0, encode(message::Returned{cancel->lease}));
     }
   }
 
   std::size_t done = 0;
   std::string fail_label;  ///< jobs whose label starts so diverge
   bool ask_again = false;  ///< the first of them is asked for again, as guda retry does
-  std::filesystem::path slow_disk;  ///< rows are written here and show up in the run directory a while after the job is done
+  std::filesystem::path
+      slow_disk;  ///< rows are written here and show up in the run directory a while after the job is done
 
  private:
   void compute(const Lease& lease) {
@@ -61,7 +66,9 @@ class FakeAgent {
       if (ask_again) {
         fail_label.clear();
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        const auto file = post_control(run_, {.kind = ControlRequest::Kind::retry, .epoch = 1, .jobs = {job.digest}, .unfence = {}, .by = "me@here"});
+        const auto file = post_control(
+            run_,
+            {.kind = ControlRequest::Kind::retry, .epoch = 1, .jobs = {job.digest}, .unfence = {}, .by = "me@here"});
         while (std::filesystem::exists(file)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
       }
       return;
@@ -84,7 +91,8 @@ class FakeAgent {
     channel_.send(0, encode(result));
     if (slow_disk.empty() || result.rows.length == 0) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
-    std::filesystem::copy_file(slow_disk / result.rows.segment, run_.rows() / result.rows.segment, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(slow_disk / result.rows.segment, run_.rows() / result.rows.segment,
+                               std::filesystem::copy_options::overwrite_existing);
   }
 
   LoopbackNetwork::Endpoint channel_;
@@ -151,7 +159,8 @@ TEST_CASE("serve: rebuilt from journal and segments, results.h5 has the very sam
   for (const auto& [name, values] : live.losses) {
     const auto& other = rebuilt.losses.at(name);
     REQUIRE(values.size() == other.size());
-    for (std::size_t i = 0; i < values.size(); ++i) CHECK((values[i] == other[i] || (std::isnan(values[i]) && std::isnan(other[i]))));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      CHECK((values[i] == other[i] || (std::isnan(values[i]) && std::isnan(other[i]))));
   }
   CHECK(live.status == rebuilt.status);
 }
@@ -197,7 +206,8 @@ TEST_CASE("serve: a diverging job is quarantined and named, everything else is d
   CHECK(b.serve_one_life() == 10);
   bool named = false;
   for (const auto& record : read_journal(b.run.journal()).records) {
-    named = named || (record.type == RecordType::failure && record.body.at("quarantined") == true && record.body.at("text") == "NaN at step 3");
+    named = named || (record.type == RecordType::failure && record.body.at("quarantined") == true &&
+                      record.body.at("text") == "NaN at step 3");
   }
   CHECK(named);
   const auto status = read_status(b.run.status());
@@ -216,7 +226,9 @@ TEST_CASE("serve: a hello with a foreign token gets no work") {
 
 TEST_CASE("serve: a newer owner in the lock makes this life leave before it commits more") {
   Bench b;
-  replace_file(b.run.lock(), R"({"epoch": 9, "host": "h", "boot": "b", "user": "u", "pid": 1, "pid_start": 1, "slurm_job": "", "slurm_restarts": "", "nonce": "x"})");
+  replace_file(
+      b.run.lock(),
+      R"({"epoch": 9, "host": "h", "boot": "b", "user": "u", "pid": 1, "pid_start": 1, "slurm_job": "", "slurm_restarts": "", "nonce": "x"})");
   std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(3); });
   CHECK_THROWS_WITH(static_cast<void>(b.serve_one_life()), doctest::Contains("taken over"));
 }

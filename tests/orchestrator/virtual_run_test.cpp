@@ -19,7 +19,8 @@ TEST_CASE("virtual run: longest first keeps the makespan at the bound where the 
 }
 
 TEST_CASE("virtual run: a chain takes its length whatever the number of workers") {
-  CHECK(run_virtually({job(2), job(3, {0}), job(1, {1})}, {false, false, false}, {.workers = 8}).makespan == doctest::Approx(6));
+  CHECK(run_virtually({job(2), job(3, {0}), job(1, {1})}, {false, false, false}, {.workers = 8}).makespan ==
+        doctest::Approx(6));
 }
 
 TEST_CASE("virtual run: what is committed costs nothing") {

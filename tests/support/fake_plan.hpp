@@ -14,7 +14,8 @@ namespace guda::test {
 inline jobs::Experiment small_experiment(std::uint32_t queries = 4) {
   jobs::Experiment e;
   e.name = "small";
-  e.model = Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [8, 8], "layers_per_block": 1,
+  e.model = Json::parse(
+      R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [8, 8], "layers_per_block": 1,
     "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"], "norm_num_groups": 4,
     "add_attention": false})");
   e.training.steps = 2;

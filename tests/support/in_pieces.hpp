@@ -12,8 +12,8 @@ namespace guda::test {
 
 using ProgressSink = std::function<void(const worker::Progress&)>;
 
-/// Calls `attempt(progress, checkpoints)` once for every cut, stopped there, and once more to its end, which it returns. In
-/// between, torch's generator is what another job would have left.
+/// Calls `attempt(progress, checkpoints)` once for every cut, stopped there, and once more to its end, which it
+/// returns. In between, torch's generator is what another job would have left.
 template <class Attempt>
 auto in_pieces(const std::vector<std::uint64_t>& cuts, Attempt&& attempt) {
   const ScratchFolder folder;
@@ -25,7 +25,11 @@ auto in_pieces(const std::vector<std::uint64_t>& cuts, Attempt&& attempt) {
     worker::JobCheckpoints checkpoints = open();
     bool stopped = false;
     try {
-      (void)attempt([&](const worker::Progress& p) { if (p.step == cut) throw worker::Cancelled{}; }, checkpoints);
+      (void)attempt(
+          [&](const worker::Progress& p) {
+            if (p.step == cut) throw worker::Cancelled{};
+          },
+          checkpoints);
     } catch (const worker::Cancelled&) {
       stopped = true;
     }

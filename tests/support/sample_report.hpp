@@ -187,8 +187,7 @@ inline void fill_tables(ReportData& data) {
   data.costs.push_back({"full", {{"train", 23, 1}, {"sample", 5, 2}, {"score", 4.1, 4}}});
   for (const auto& m : kSampleMethods) {
     const std::string_view kind = m.kind;
-    if (kind == "control")
-      data.costs.push_back({m.name, {{"attribute", m.seconds, 2}}});
+    if (kind == "control") data.costs.push_back({m.name, {{"attribute", m.seconds, 2}}});
     else
       data.costs.push_back(
           {m.name, {{kind == "guda" ? "unlearn" : "train", m.seconds * .9, 10}, {"score", m.seconds * .1 + 20, 40}}});

@@ -16,14 +16,16 @@ namespace guda::test {
 
 using namespace guda::orchestrator;
 
-inline JobNode job(double cost, std::vector<std::uint32_t> inputs = {}, std::uint32_t kind = 0, bool checkpoints = false) {
+inline JobNode job(double cost, std::vector<std::uint32_t> inputs = {}, std::uint32_t kind = 0,
+                   bool checkpoints = false) {
   JobNode node{cost, {}, kind, checkpoints};
   for (const auto i : inputs) node.inputs.emplace_back(i);
   return node;
 }
 
 struct SchedulerBench {
-  explicit SchedulerBench(const std::vector<JobNode>& jobs, const SchedulerConfig& config = {}, const History& history = {})
+  explicit SchedulerBench(const std::vector<JobNode>& jobs, const SchedulerConfig& config = {},
+                          const History& history = {})
       : scheduler(jobs, std::vector<bool>(jobs.size(), false), config, history) {}
 
   std::vector<Action> feed(const Event& event) {
@@ -54,7 +56,9 @@ struct SchedulerBench {
     return feed(event::WorkerJoined{w, node + "/cpu" + std::to_string(w.value), node});
   }
   std::vector<Action> finish(WorkerId w, double seconds = 1) { return feed(event::Finished{w, held.at(w), seconds}); }
-  std::vector<Action> fail(WorkerId w, ErrorClass error = ErrorClass::crash) { return feed(event::Failed{w, held.at(w), error, "on purpose"}); }
+  std::vector<Action> fail(WorkerId w, ErrorClass error = ErrorClass::crash) {
+    return feed(event::Failed{w, held.at(w), error, "on purpose"});
+  }
   std::vector<Action> tick(double seconds) {
     now += seconds;
     return feed(event::Tick{});
@@ -87,7 +91,8 @@ struct SchedulerBench {
 
 template <class T>
 std::size_t count_of(const std::vector<Action>& actions) {
-  return static_cast<std::size_t>(std::count_if(actions.begin(), actions.end(), [](const Action& a) { return std::holds_alternative<T>(a); }));
+  return static_cast<std::size_t>(
+      std::count_if(actions.begin(), actions.end(), [](const Action& a) { return std::holds_alternative<T>(a); }));
 }
 
 }  // namespace guda::test

@@ -75,12 +75,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   for (int i = 2; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--pause") == 0 && i + 1 < argc)
-      pause = std::atoi(argv[++i]);
+    if (std::strcmp(argv[i], "--pause") == 0 && i + 1 < argc) pause = std::atoi(argv[++i]);
     else if (std::strcmp(argv[i], "--queries") == 0 && i + 1 < argc)
       queries = static_cast<std::uint32_t>(std::atoi(argv[++i]));
-    else
-      most = std::strtoull(argv[i], nullptr, 10);
+    else most = std::strtoull(argv[i], nullptr, 10);
   }
   try {
     live(RunLayout{argv[1]}, most, pause, queries);

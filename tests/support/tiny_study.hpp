@@ -13,9 +13,15 @@
 namespace guda::test {
 
 inline Json tiny_model() {
-  return {{"sample_size", 8}, {"in_channels", 1}, {"out_channels", 1}, {"block_out_channels", {8, 8}},
-          {"layers_per_block", 1}, {"down_block_types", {"DownBlock2D", "DownBlock2D"}},
-          {"up_block_types", {"UpBlock2D", "UpBlock2D"}}, {"norm_num_groups", 4}, {"add_attention", false}};
+  return {{"sample_size", 8},
+          {"in_channels", 1},
+          {"out_channels", 1},
+          {"block_out_channels", {8, 8}},
+          {"layers_per_block", 1},
+          {"down_block_types", {"DownBlock2D", "DownBlock2D"}},
+          {"up_block_types", {"UpBlock2D", "UpBlock2D"}},
+          {"norm_num_groups", 4},
+          {"add_attention", false}};
 }
 
 inline jobs::DiffusionConfig tiny_diffusion() {

@@ -17,8 +17,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const Json kConfig = {{"in_channels", 1}, {"out_channels", 1}, {"block_out_channels", {8, 16}}, {"layers_per_block", 1},
-                      {"norm_num_groups", 4}, {"down_block_types", {"DownBlock2D", "DownBlock2D"}},
+const Json kConfig = {{"in_channels", 1},
+                      {"out_channels", 1},
+                      {"block_out_channels", {8, 16}},
+                      {"layers_per_block", 1},
+                      {"norm_num_groups", 4},
+                      {"down_block_types", {"DownBlock2D", "DownBlock2D"}},
                       {"up_block_types", {"UpBlock2D", "UpBlock2D"}}};
 
 struct Workspace {

@@ -27,7 +27,7 @@ struct Bench {
   std::vector<fs::path> folders{folder / "artifacts"};
   std::uint64_t progress_calls = 0;
   CheckpointRule rule;
-  std::uint64_t stop_at = 0;   ///< hands the job back after this step
+  std::uint64_t stop_at = 0;  ///< hands the job back after this step
 
   Bench() {
     for (const std::uint32_t label : {0U, 1U}) {
@@ -43,10 +43,16 @@ struct Bench {
     job.digest = digest_of(name);
     job.label = name;
     job.work = std::move(work);
-    Context context{plan, data, folders, [this](const Progress& p) {
+    Context context{plan,
+                    data,
+                    folders,
+                    [this](const Progress& p) {
                       ++progress_calls;
                       if (stop_at > 0 && p.step == stop_at) throw Cancelled{};
-                    }, rule, "bench", {}};
+                    },
+                    rule,
+                    "bench",
+                    {}};
     return execute(job, context);
   }
   [[nodiscard]] fs::path artifact(const std::string& name) const { return folders[0] / digest_of(name).hex; }
@@ -171,7 +177,8 @@ TEST_CASE("execute: a missing input is an input-output error with its digest, an
   CHECK_THROWS_AS((void)bench.score("full", "q", 3, 3), Bug);
 }
 
-TEST_CASE("execute: a job that was handed back publishes nothing, goes on from its checkpoint and leaves the same artifact") {
+TEST_CASE(
+    "execute: a job that was handed back publishes nothing, goes on from its checkpoint and leaves the same artifact") {
   Bench whole, pieces;
   (void)whole.train("full");
   (void)whole.unlearn("u", "retrack_exact");

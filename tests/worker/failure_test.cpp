@@ -61,10 +61,13 @@ TEST_CASE("failure: what the CUDA runtime says is a device error, unless it is a
   CHECK(accelerator(700, "CUDA error: an illegal memory access was encountered").error == ErrorClass::device);
   CHECK(accelerator(719, "CUDA error: unspecified launch failure").error == ErrorClass::device);
   CHECK(accelerator(2, "CUDA error: out of memory").error == ErrorClass::out_of_memory);
-  CHECK(failure_of([&] { throw c10::OutOfMemoryError(here, "CUDA out of memory. Tried to allocate 2.00 GiB"); }).error ==
-        ErrorClass::out_of_memory);
-  CHECK(failure_of([&] { throw c10::Error(here, "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"); }).error == ErrorClass::device);
-  CHECK(failure_of([] { throw std::runtime_error("CUDA error: device-side assert triggered"); }).error == ErrorClass::device);
+  CHECK(failure_of([&] {
+          throw c10::OutOfMemoryError(here, "CUDA out of memory. Tried to allocate 2.00 GiB");
+        }).error == ErrorClass::out_of_memory);
+  CHECK(failure_of([&] { throw c10::Error(here, "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"); }).error ==
+        ErrorClass::device);
+  CHECK(failure_of([] { throw std::runtime_error("CUDA error: device-side assert triggered"); }).error ==
+        ErrorClass::device);
 }
 
 TEST_CASE("failure: streams and the file system are i/o") {

@@ -48,7 +48,8 @@ std::vector<double> pixel_cosine_scores(const torch::Tensor& queries, const jobs
 }
 
 std::vector<double> knn_scores(const torch::Tensor& queries, const jobs::Dataset& dataset,
-                               std::span<const jobs::RemovalSet> groups, std::uint32_t k, const std::function<void()>& poll) {
+                               std::span<const jobs::RemovalSet> groups, std::uint32_t k,
+                               const std::function<void()>& poll) {
   if (k == 0) throw Error("knn: k must be at least 1");
   std::vector<torch::Tensor> columns;
   for (const jobs::RemovalSet& group : groups) {

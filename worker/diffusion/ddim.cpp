@@ -41,8 +41,10 @@ Ddim::Ddim(const jobs::NoiseSchedule& schedule, Prediction prediction, DdimOptio
     : schedule_(schedule), prediction_(prediction), options_(std::move(options)) {
   const std::uint32_t all = schedule_.timesteps(), steps = options_.steps;
   if (steps < 1 || steps > all) throw Error(fmt::format("sampler.steps: {} is not in 1..{} timesteps", steps, all));
-  if (!(options_.eta >= 0 && options_.eta <= 1)) throw Error(fmt::format("sampler.eta: {} is not in 0..1", options_.eta));
-  if (!(options_.clip_range > 0)) throw Error(fmt::format("sampler.clip_range: {} is not positive", options_.clip_range));
+  if (!(options_.eta >= 0 && options_.eta <= 1))
+    throw Error(fmt::format("sampler.eta: {} is not in 0..1", options_.eta));
+  if (!(options_.clip_range > 0))
+    throw Error(fmt::format("sampler.clip_range: {} is not positive", options_.clip_range));
   if (options_.spacing == "leading") {
     timesteps_ = leading(all, steps, options_.steps_offset);
   } else if (options_.spacing == "trailing") {
@@ -72,7 +74,8 @@ double Ddim::noise_std(std::uint32_t t) const {
 at::Tensor Ddim::step(const at::Tensor& output, std::uint32_t t, const at::Tensor& sample,
                       const at::Tensor& noise) const {
   const double std_dev = noise_std(t);
-  if (std_dev > 0 && !noise.defined()) throw Error(fmt::format("DDIM with eta {} needs noise at timestep {}", options_.eta, t));
+  if (std_dev > 0 && !noise.defined())
+    throw Error(fmt::format("DDIM with eta {} needs noise at timestep {}", options_.eta, t));
   const double after = alpha_bar_after(t);
   const double gamma = schedule_.sqrt_alpha_bar(t), sigma = schedule_.sigma(t);
 

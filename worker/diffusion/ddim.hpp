@@ -13,8 +13,8 @@ namespace guda::worker {
 
 struct DdimOptions {
   std::uint32_t steps = 100;
-  double eta = 0.0;                 ///< 0: deterministic; 1: the variance of ancestral sampling
-  bool clip_sample = true;          ///< clamp the predicted x_0 to [-clip_range, clip_range]
+  double eta = 0.0;         ///< 0: deterministic; 1: the variance of ancestral sampling
+  bool clip_sample = true;  ///< clamp the predicted x_0 to [-clip_range, clip_range]
   double clip_range = 1.0;
   bool reuse_clipped = false;       ///< recompute eps from the clamped x_0 (diffusers: use_clipped_model_output)
   bool set_alpha_to_one = true;     ///< A beyond the last step is 1, else A_0
@@ -34,8 +34,8 @@ class Ddim {
   /// Standard deviation of the noise that step() adds after timestep t; 0 when it needs none.
   [[nodiscard]] double noise_std(std::uint32_t t) const;
 
-  /// From x_t and the model's output at t to the next sample; all [N, C, H, W] float32. `noise` is standard normal and is
-  /// needed (Error otherwise) when noise_std(t) > 0. Not differentiable use: call under NoGradGuard.
+  /// From x_t and the model's output at t to the next sample; all [N, C, H, W] float32. `noise` is standard normal and
+  /// is needed (Error otherwise) when noise_std(t) > 0. Not differentiable use: call under NoGradGuard.
   [[nodiscard]] at::Tensor step(const at::Tensor& output, std::uint32_t t, const at::Tensor& sample,
                                 const at::Tensor& noise) const;
 

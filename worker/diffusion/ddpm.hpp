@@ -13,7 +13,7 @@ namespace guda::worker {
 
 struct DdpmOptions {
   std::uint32_t steps = 1000;
-  bool clip_sample = true;     ///< clamp the predicted x_0 to [-clip_range, clip_range]
+  bool clip_sample = true;  ///< clamp the predicted x_0 to [-clip_range, clip_range]
   double clip_range = 1.0;
 };
 
@@ -29,9 +29,10 @@ class Ddpm {
   /// Standard deviation of the noise that step() adds after timestep t; 0 at the last.
   [[nodiscard]] double noise_std(std::uint32_t t) const;
 
-  /// From x_t and the model's output at t to the next sample; all [N, C, H, W] float32. `noise` is standard normal and is
-  /// needed (Error otherwise) when noise_std(t) > 0. Call under NoGradGuard.
-  [[nodiscard]] at::Tensor step(const at::Tensor& output, std::uint32_t t, const at::Tensor& sample, const at::Tensor& noise) const;
+  /// From x_t and the model's output at t to the next sample; all [N, C, H, W] float32. `noise` is standard normal and
+  /// is needed (Error otherwise) when noise_std(t) > 0. Call under NoGradGuard.
+  [[nodiscard]] at::Tensor step(const at::Tensor& output, std::uint32_t t, const at::Tensor& sample,
+                                const at::Tensor& noise) const;
 
  private:
   [[nodiscard]] double alpha_bar_after(std::uint32_t t) const;

@@ -14,7 +14,8 @@ DpmSolver::DpmSolver(const jobs::NoiseSchedule& schedule, Prediction prediction,
     : schedule_(schedule), prediction_(prediction), options_(options) {
   const std::uint32_t all = schedule_.timesteps(), steps = options_.steps;
   if (steps < 1 || steps >= all) {
-    throw Error(fmt::format("sampler.steps: {} is not in 1..{}: DPM-Solver++ takes fewer steps than there are timesteps", steps, all - 1));
+    throw Error(fmt::format(
+        "sampler.steps: {} is not in 1..{}: DPM-Solver++ takes fewer steps than there are timesteps", steps, all - 1));
   }
   // linspace(0, T - 1, steps + 1) without its 0; as numpy rounds: halves to even.
   for (std::uint32_t i = steps; i > 0; --i) {
@@ -22,7 +23,8 @@ DpmSolver::DpmSolver(const jobs::NoiseSchedule& schedule, Prediction prediction,
   }
 }
 
-at::Tensor DpmSolver::step(const at::Tensor& output, std::size_t i, const at::Tensor& sample, at::Tensor& x0_before) const {
+at::Tensor DpmSolver::step(const at::Tensor& output, std::size_t i, const at::Tensor& sample,
+                           at::Tensor& x0_before) const {
   const std::uint32_t t = timesteps_.at(i);
   const at::TensorOptions scalar = sample.options().dtype(at::kFloat);
   const NoiseLevels levels{.gamma = at::scalar_tensor(schedule_.sqrt_alpha_bar(t), scalar),
@@ -36,7 +38,8 @@ at::Tensor DpmSolver::step(const at::Tensor& output, std::size_t i, const at::Te
   const auto lambda = [&](std::uint32_t at) { return 0.5 * std::log(schedule_.snr(at)); };
   const std::uint32_t next = timesteps_[i + 1];
   const double h = lambda(next) - lambda(t);
-  const double shrink = schedule_.sigma(next) / schedule_.sigma(t), gain = -schedule_.sqrt_alpha_bar(next) * std::expm1(-h);
+  const double shrink = schedule_.sigma(next) / schedule_.sigma(t),
+               gain = -schedule_.sqrt_alpha_bar(next) * std::expm1(-h);
   at::Tensor result = shrink * sample + gain * x0;
   if (i == 0) return result;
   if (!before.defined()) throw Bug("DPM-Solver++ was not given what the step before predicted");

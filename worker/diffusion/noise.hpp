@@ -12,11 +12,10 @@ namespace guda::worker {
                                                       const std::array<std::uint32_t, 2>& key) noexcept;
 
 /// out[i] = standard normal number i of (seed, query_id, timestep, draw).
-/// Element i comes from word i mod 4 of the counter {i / 4, low half of query_id, high half, timestep << 16 | draw} under
-/// the key {low half of seed, high half}, by Box-Muller on words (0, 1) and (2, 3); |out[i]| < 6.7.
-/// Bits are equal on every processor: only exactly rounded operations and our own polynomials are used, no libm.
-/// A shorter `out` gets a prefix of a longer one. timestep and draw must be below 65,536, else Error.
-/// Any thread; no allocation.
+/// Element i comes from word i mod 4 of the counter {i / 4, low half of query_id, high half, timestep << 16 | draw}
+/// under the key {low half of seed, high half}, by Box-Muller on words (0, 1) and (2, 3); |out[i]| < 6.7. Bits are
+/// equal on every processor: only exactly rounded operations and our own polynomials are used, no libm. A shorter `out`
+/// gets a prefix of a longer one. timestep and draw must be below 65,536, else Error. Any thread; no allocation.
 void fill_normal(std::uint64_t seed, std::uint64_t query_id, std::uint32_t timestep, std::uint32_t draw,
                  std::span<float> out);
 

@@ -34,27 +34,36 @@ at::Tensor add_noise(const at::Tensor& x0, const at::Tensor& eps, const NoiseLev
 at::Tensor training_target(Prediction prediction, const at::Tensor& x0, const at::Tensor& eps,
                            const NoiseLevels& levels) {
   switch (prediction) {
-    case Prediction::epsilon: return eps;
-    case Prediction::v_prediction: return levels.gamma * eps - levels.sigma * x0;
-    case Prediction::sample: return x0;
+    case Prediction::epsilon:
+      return eps;
+    case Prediction::v_prediction:
+      return levels.gamma * eps - levels.sigma * x0;
+    case Prediction::sample:
+      return x0;
   }
   throw Bug("training_target: unknown prediction type");
 }
 
 at::Tensor to_eps(Prediction prediction, const at::Tensor& output, const at::Tensor& x_t, const NoiseLevels& levels) {
   switch (prediction) {
-    case Prediction::epsilon: return output;
-    case Prediction::v_prediction: return levels.gamma * output + levels.sigma * x_t;
-    case Prediction::sample: return (x_t - levels.gamma * output) / levels.sigma;
+    case Prediction::epsilon:
+      return output;
+    case Prediction::v_prediction:
+      return levels.gamma * output + levels.sigma * x_t;
+    case Prediction::sample:
+      return (x_t - levels.gamma * output) / levels.sigma;
   }
   throw Bug("to_eps: unknown prediction type");
 }
 
 at::Tensor to_x0(Prediction prediction, const at::Tensor& output, const at::Tensor& x_t, const NoiseLevels& levels) {
   switch (prediction) {
-    case Prediction::epsilon: return (x_t - levels.sigma * output) / levels.gamma;
-    case Prediction::v_prediction: return levels.gamma * x_t - levels.sigma * output;
-    case Prediction::sample: return output;
+    case Prediction::epsilon:
+      return (x_t - levels.sigma * output) / levels.gamma;
+    case Prediction::v_prediction:
+      return levels.gamma * x_t - levels.sigma * output;
+    case Prediction::sample:
+      return output;
   }
   throw Bug("to_x0: unknown prediction type");
 }

@@ -27,8 +27,10 @@ PngImage contact_sheet(const torch::Tensor& images) {
   const std::int64_t zoom = std::max<std::int64_t>(1, kSmallestTile / std::max(height, width));
   const std::int64_t columns = std::min(shown, kSheetColumns), lines = (shown + columns - 1) / columns;
   const std::int64_t step_y = height * zoom + kMargin, step_x = width * zoom + kMargin;
-  PngImage sheet{static_cast<std::uint32_t>(columns * step_x + kMargin), static_cast<std::uint32_t>(lines * step_y + kMargin),
-                 static_cast<std::uint32_t>(channels), {}};
+  PngImage sheet{static_cast<std::uint32_t>(columns * step_x + kMargin),
+                 static_cast<std::uint32_t>(lines * step_y + kMargin),
+                 static_cast<std::uint32_t>(channels),
+                 {}};
   constexpr std::uint8_t kGrey = 96;
   sheet.pixels.assign(std::size_t{sheet.width} * sheet.height * sheet.channels, kGrey);
   const auto pixel = images.accessor<float, 4>();
@@ -67,7 +69,8 @@ void save_query_set(const QuerySet& set, const std::filesystem::path& folder) {
   NpyArray array;
   for (const std::int64_t side : images.sizes()) array.shape.push_back(static_cast<std::uint64_t>(side));
   array.values = std::vector<float>(images.data_ptr<float>(), images.data_ptr<float>() + images.numel());
-  const Json index{{"schema", kSchema}, {"names", set.names}, {"items", nullable(set.items)}, {"classes", nullable(set.classes)}};
+  const Json index{
+      {"schema", kSchema}, {"names", set.names}, {"items", nullable(set.items)}, {"classes", nullable(set.classes)}};
   replace_file(folder / "queries.npy", encode_npy(array), false);
   replace_file(folder / "queries.json", index.dump(1) + "\n", false);
   replace_file(folder / "sheet.png", encode_png(contact_sheet(images)), false);
@@ -87,8 +90,10 @@ QuerySet load_query_set(const std::filesystem::path& folder) {
   }
   const NpyArray array = read_npy(array_file);
   const auto* const values = std::get_if<std::vector<float>>(&array.values);
-  if (values == nullptr || array.shape.size() != 4) throw Error(array_file.string() + ": is no float32 array [N, C, H, W]");
-  if (array.shape[0] != set.names.size() || set.items.size() != set.names.size() || set.classes.size() != set.names.size()) {
+  if (values == nullptr || array.shape.size() != 4)
+    throw Error(array_file.string() + ": is no float32 array [N, C, H, W]");
+  if (array.shape[0] != set.names.size() || set.items.size() != set.names.size() ||
+      set.classes.size() != set.names.size()) {
     throw Error(array_file.string() + ": holds another number of queries than queries.json");
   }
   const std::vector<std::int64_t> shape(array.shape.begin(), array.shape.end());

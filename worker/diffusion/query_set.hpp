@@ -11,10 +11,10 @@
 namespace guda::worker {
 
 struct QuerySet {
-  torch::Tensor images;                               ///< float32 [N, C, H, W] on the CPU
-  std::vector<std::string> names;                     ///< [N]
-  std::vector<std::optional<std::uint32_t>> items;    ///< [N] row of the data set a query is, where it is one
-  std::vector<std::optional<std::string>> classes;    ///< [N] true class, where it is known
+  torch::Tensor images;                             ///< float32 [N, C, H, W] on the CPU
+  std::vector<std::string> names;                   ///< [N]
+  std::vector<std::optional<std::uint32_t>> items;  ///< [N] row of the data set a query is, where it is one
+  std::vector<std::optional<std::string>> classes;  ///< [N] true class, where it is known
 };
 
 /// Writes the three files into an existing folder.

@@ -35,7 +35,8 @@ torch::Tensor to_levels(const torch::Tensor& x, std::uint32_t levels) {
 void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::uint64_t seed, std::uint32_t timestep,
                std::uint32_t draw) {
   const auto size = static_cast<std::size_t>(noise[0].numel());
-  for (std::size_t i = 0; i < ids.size(); ++i) fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
 }
 
 /// The samplers behind one face: timesteps, the noise after one, the step from one.
@@ -56,8 +57,8 @@ class Chain {
         kind_);
   }
   /// Step number i; `memory` is empty before the first and belongs to this chain of samples.
-  [[nodiscard]] torch::Tensor step(const torch::Tensor& output, std::size_t i, const torch::Tensor& x, const torch::Tensor& noise,
-                                   torch::Tensor& memory) const {
+  [[nodiscard]] torch::Tensor step(const torch::Tensor& output, std::size_t i, const torch::Tensor& x,
+                                   const torch::Tensor& noise, torch::Tensor& memory) const {
     if (const auto* solver = std::get_if<DpmSolver>(&kind_)) return solver->step(output, i, x, memory);
     const std::uint32_t t = timesteps()[i];
     if (const auto* ddpm = std::get_if<Ddpm>(&kind_)) return ddpm->step(output, t, x, noise);
@@ -91,8 +92,10 @@ QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset)
 
 QuerySet take_held_out(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
   if (spec.names.size() + spec.set.first > dataset.held_out.size()) {
-    throw Error(fmt::format("query set {}: {} held-out queries from number {} on were asked for, the data set holds out {}; lower count, "
-                            "first or dataset.train", spec.set.name, spec.names.size(), spec.set.first, dataset.held_out.size()));
+    throw Error(fmt::format(
+        "query set {}: {} held-out queries from number {} on were asked for, the data set holds out {}; lower count, "
+        "first or dataset.train",
+        spec.set.name, spec.names.size(), spec.set.first, dataset.held_out.size()));
   }
   QuerySet set;
   const std::span<const std::uint32_t> items(dataset.held_out.data() + spec.set.first, spec.names.size());
@@ -106,8 +109,8 @@ QuerySet take_held_out(const jobs::SampleSpec& spec, const jobs::Dataset& datase
 
 }  // namespace
 
-torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset, torch::Device device,
-                            const std::function<void(const Progress&)>& progress) {
+torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
+                            torch::Device device, const std::function<void(const Progress&)>& progress) {
   const jobs::SamplerConfig& sampler = spec.set.sampler;
   if (sampler.batch == 0) throw Error("sampler.batch: must be at least 1");
   if (sampler.grey_levels == 1) throw Error("sampler.grey_levels: must be 0 (off) or at least 2");
@@ -125,7 +128,8 @@ torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const j
   std::uint64_t done = 0;
   for (std::uint64_t b = 0; b < batches; ++b) {
     const std::size_t first = b * sampler.batch;
-    const std::span<const std::uint64_t> rows(ids.data() + first, std::min<std::size_t>(sampler.batch, ids.size() - first));
+    const std::span<const std::uint64_t> rows(ids.data() + first,
+                                              std::min<std::size_t>(sampler.batch, ids.size() - first));
     torch::Tensor x = torch::zeros(shape), noise = torch::zeros(shape);
     torch::Tensor memory;
     fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
@@ -157,11 +161,13 @@ QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs:
     set = take_held_out(spec, dataset);
   } else if (spec.set.kind == "images") {
     if (spec.set.images.size() != spec.names.size()) {
-      throw Bug(fmt::format("query set {}: {} images have {} names", spec.set.name, spec.set.images.size(), spec.names.size()));
+      throw Bug(fmt::format("query set {}: {} images have {} names", spec.set.name, spec.set.images.size(),
+                            spec.names.size()));
     }
     set = read_images(spec, dataset);
   } else {
-    throw Error("query set " + spec.set.name + ": kind '" + spec.set.kind + "' is not known; known: generated, held_out, images");
+    throw Error("query set " + spec.set.name + ": kind '" + spec.set.kind +
+                "' is not known; known: generated, held_out, images");
   }
   set.names = spec.names;
   return set;

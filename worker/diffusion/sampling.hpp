@@ -19,8 +19,9 @@ namespace guda::worker {
                                           torch::Device device, const std::function<void(const Progress&)>& progress);
 
 /// The query set that `spec` describes. kind generated: sample_images (`model` must not be empty); held_out:
-/// names.size() held-out items from number set.first on; images: PNG files (8 bits), float32 NPY in [-1, 1] or uint8 NPY 0..255, each of exactly
-/// the data set's size (no resizing), rounded to the data set's levels. Throws Error naming file, cause and cure.
+/// names.size() held-out items from number set.first on; images: PNG files (8 bits), float32 NPY in [-1, 1] or uint8
+/// NPY 0..255, each of exactly the data set's size (no resizing), rounded to the data set's levels. Throws Error naming
+/// file, cause and cure.
 [[nodiscard]] QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
                                       torch::Device device, const std::function<void(const Progress&)>& progress);
 

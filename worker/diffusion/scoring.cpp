@@ -80,15 +80,16 @@ std::vector<float> squared_errors(UNet2D& model, const jobs::DiffusionConfig& di
     predicted = to_eps(prediction, predicted, at, {levels.gamma.to(device), levels.sigma.to(device)});
     predicted = predicted.to(torch::kCPU, torch::kFloat32).contiguous();
     for (std::size_t i = 0; i < count; ++i) {
-      result[first + i] = squared_error(noise.data_ptr<float>() + i * size, predicted.data_ptr<float>() + i * size, size);
+      result[first + i] =
+          squared_error(noise.data_ptr<float>() + i * size, predicted.data_ptr<float>() + i * size, size);
     }
     progress({b + 1, batches, std::numeric_limits<double>::quiet_NaN()});
   }
   const auto bad = std::find_if(result.begin(), result.end(), [](float value) { return !std::isfinite(value); });
   if (bad != result.end()) {
     const auto at = static_cast<std::size_t>(bad - result.begin());
-    throw DivergenceError("the model predicts NaN or Inf for query " + names[at / slots.size()] + " at t=" +
-                          std::to_string(slots[at % slots.size()].timestep) + "; its training diverged");
+    throw DivergenceError("the model predicts NaN or Inf for query " + names[at / slots.size()] +
+                          " at t=" + std::to_string(slots[at % slots.size()].timestep) + "; its training diverged");
   }
   return result;
 }

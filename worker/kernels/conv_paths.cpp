@@ -78,10 +78,8 @@ Gathers forward_gathers(const ConvShape& s) {
   all.source_width = s.width;
   all.destination_height = s.out_height();
   all.destination_width = s.out_width();
-  if (s.enlarge)
-    by_parity(all, kEnlargedEven, kEnlargedOdd, s.kernel);
-  else
-    whole(all, s.kernel == 1 ? kPoint : kPlain, s.kernel, s.stride);
+  if (s.enlarge) by_parity(all, kEnlargedEven, kEnlargedOdd, s.kernel);
+  else whole(all, s.kernel == 1 ? kPoint : kPlain, s.kernel, s.stride);
   return all;
 }
 
@@ -91,12 +89,9 @@ Gathers backward_gathers(const ConvShape& s) {
   all.source_width = s.out_width();
   all.destination_height = s.height;
   all.destination_width = s.width;
-  if (s.enlarge)
-    whole(all, kEnlargedBack, s.kernel, 2);
-  else if (s.stride == 2)
-    by_parity(all, kStridedBackEven, kStridedBackOdd, s.kernel);
-  else
-    whole(all, s.kernel == 1 ? kPoint : kPlainBack, s.kernel, 1);
+  if (s.enlarge) whole(all, kEnlargedBack, s.kernel, 2);
+  else if (s.stride == 2) by_parity(all, kStridedBackEven, kStridedBackOdd, s.kernel);
+  else whole(all, s.kernel == 1 ? kPoint : kPlainBack, s.kernel, 1);
   return all;
 }
 

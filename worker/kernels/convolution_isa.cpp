@@ -145,8 +145,7 @@ void pack(const Gathers& all, const ConvShape& s, bool forward, const float* wei
       for (std::int64_t k = 0; k < window; ++k) {
         if ((all.gather[g].taps[t].weights >> k & 1) == 0) continue;
         const float* const term = single + k * matrix;
-        if (first)
-          copy(packed, term, matrix);
+        if (first) copy(packed, term, matrix);
         else
           for (std::int64_t i = 0; i < matrix; i += kLanes) store(packed + i, load(packed + i) + load(term + i));
         first = false;
@@ -276,10 +275,8 @@ void convolve(const Gathers& all, const ConvShape& s, bool forward, std::int64_t
       }
       const Added added{base, residual != nullptr ? residual + n * y_size : nullptr};
       const float* const from = source.take(x + n * x_size, count);
-      if (narrow)
-        run_narrow(all.gather[g], pixels, count, source, from, s, w, added, padded, y + n * y_size);
-      else
-        run(all.gather[g], pixels, count, source, from, inner, w, channels, added, y + n * y_size);
+      if (narrow) run_narrow(all.gather[g], pixels, count, source, from, s, w, added, padded, y + n * y_size);
+      else run(all.gather[g], pixels, count, source, from, inner, w, channels, added, y + n * y_size);
     }
     w += all.gather[g].tap_count * matrix;
   }
@@ -377,8 +374,7 @@ void conv_backward_weight(const ConvShape& s, std::int64_t images, const float* 
               narrow_gradient<9>(from + i, pixels, visits, taps, rows + o, s.in - i, to, matrix);
             else if (gather.tap_count == 4)
               narrow_gradient<4>(from + i, pixels, visits, taps, rows + o, s.in - i, to, matrix);
-            else
-              narrow_gradient<1>(from + i, pixels, visits, taps, rows + o, s.in - i, to, matrix);
+            else narrow_gradient<1>(from + i, pixels, visits, taps, rows + o, s.in - i, to, matrix);
           }
         }
         continue;

@@ -98,10 +98,8 @@ void group_norm_forward(const GroupNormShape& s, const float* x, const float* ga
         }
       });
     };
-    if (s.silu)
-      normalise.template operator()<true>();
-    else
-      normalise.template operator()<false>();
+    if (s.silu) normalise.template operator()<true>();
+    else normalise.template operator()<false>();
   }
 }
 

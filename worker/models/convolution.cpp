@@ -16,8 +16,11 @@ constexpr at::MemoryFormat kLast = at::MemoryFormat::ChannelsLast;
 /// What stands for an input that was not given: autograd functions take no undefined tensors.
 const float* data_or_null(const at::Tensor& t) { return t.numel() > 0 ? t.const_data_ptr<float>() : nullptr; }
 
-/// Where the kernels win or draw: beyond it the weights of a register block leave the first-level cache (./run bench kernels).
-bool is_small(const ConvShape& s) { return s.in * s.out * s.kernel * s.kernel <= 9 * 64 * 64 && s.height * s.width <= 1024; }
+/// Where the kernels win or draw: beyond it the weights of a register block leave the first-level cache (./run bench
+/// kernels).
+bool is_small(const ConvShape& s) {
+  return s.in * s.out * s.kernel * s.kernel <= 9 * 64 * 64 && s.height * s.width <= 1024;
+}
 
 std::optional<ConvShape> shape_of(const torch::nn::Conv2d& conv, const at::Tensor& x, bool enlarge) {
   const auto& o = conv->options;

@@ -1,6 +1,7 @@
 #pragma once
-// Convolutions of a UNet with what surrounds them. On the CPU small ones run on our own kernels (worker/kernels), which do the
-// enlargement, the shift and the residual on the way; all others run on LibTorch. Where each wins: ./run bench kernels.
+// Convolutions of a UNet with what surrounds them. On the CPU small ones run on our own kernels (worker/kernels), which
+// do the enlargement, the shift and the residual on the way; all others run on LibTorch. Where each wins: ./run bench
+// kernels.
 #include <torch/nn/modules/conv.h>
 
 namespace guda::worker {

@@ -14,9 +14,9 @@ struct Row {
   Dtype stored;
   at::ScalarType type;
 };
-constexpr std::array kTypes{Row{Dtype::f64, at::kDouble}, Row{Dtype::f32, at::kFloat},     Row{Dtype::f16, at::kHalf},
-                            Row{Dtype::bf16, at::kBFloat16}, Row{Dtype::i64, at::kLong},   Row{Dtype::i32, at::kInt},
-                            Row{Dtype::u8, at::kByte},    Row{Dtype::boolean, at::kBool}};
+constexpr std::array kTypes{Row{Dtype::f64, at::kDouble},    Row{Dtype::f32, at::kFloat},   Row{Dtype::f16, at::kHalf},
+                            Row{Dtype::bf16, at::kBFloat16}, Row{Dtype::i64, at::kLong},    Row{Dtype::i32, at::kInt},
+                            Row{Dtype::u8, at::kByte},       Row{Dtype::boolean, at::kBool}};
 
 }  // namespace
 

@@ -47,8 +47,9 @@ TORCH_MODULE(UNet2D);
 /// Same config, own copy of all parameters, same device and mode.
 [[nodiscard]] UNet2D copy_unet2d(const UNet2D& model);
 
-/// Reads config.json and diffusion_pytorch_model.safetensors (or its sharded index). float16, bfloat16 and float64 tensors
-/// are converted to float32. All missing, unused and misshaped tensors are listed in one Error. In eval mode, on the CPU.
+/// Reads config.json and diffusion_pytorch_model.safetensors (or its sharded index). float16, bfloat16 and float64
+/// tensors are converted to float32. All missing, unused and misshaped tensors are listed in one Error. In eval mode,
+/// on the CPU.
 [[nodiscard]] UNet2D load_unet2d(const std::filesystem::path& folder);
 
 /// Writes a folder that diffusers' UNet2DModel.from_pretrained reads. The folder is created; files are replaced whole.

@@ -21,8 +21,8 @@ using Activation = at::Tensor (*)(const at::Tensor&);
 /// silu | swish | mish | gelu | relu, else Bug (the config has been checked).
 [[nodiscard]] Activation activation_from(const std::string& name);
 
-/// Sines and cosines of [N] timesteps at `channels` / 2 frequencies, float32 [N, channels]; an odd number of channels is
-/// padded with a zero column (diffusers' get_timestep_embedding).
+/// Sines and cosines of [N] timesteps at `channels` / 2 frequencies, float32 [N, channels]; an odd number of channels
+/// is padded with a zero column (diffusers' get_timestep_embedding).
 [[nodiscard]] at::Tensor sinusoidal_embedding(const at::Tensor& timestep, std::int64_t channels, bool flip_sin_to_cos,
                                               double freq_shift);
 
@@ -54,10 +54,10 @@ struct ResnetStyle {
   std::int64_t groups = 32;
   double eps = 1e-5;
   double dropout = 0;
-  bool scale_shift = false;    ///< the time embedding scales and shifts after norm2 instead of being added before it
-  double output_scale = 1;     ///< the sum of both branches is divided by it
+  bool scale_shift = false;  ///< the time embedding scales and shifts after norm2 instead of being added before it
+  double output_scale = 1;   ///< the sum of both branches is divided by it
   Activation activation = nullptr;
-  bool silu = false;              ///< the activation is SiLU: fused with the norm before it
+  bool silu = false;  ///< the activation is SiLU: fused with the norm before it
 };
 
 enum class Resample { none, up, down };
@@ -122,7 +122,7 @@ enum class Sampler { none, conv, resnet };
 struct BlockShape {
   std::int64_t in = 0;
   std::int64_t out = 0;
-  std::int64_t skip = 0;              ///< up blocks: channels of the last skip connection
+  std::int64_t skip = 0;  ///< up blocks: channels of the last skip connection
   std::int64_t layers = 1;
   std::int64_t attention_head_dim = 0;  ///< 0: no attention
   Sampler sampler = Sampler::none;

@@ -35,10 +35,8 @@ class Reader {
 
   void flag(const char* key, bool& out) {
     with(key, [&](const Json& v) {
-      if (v.is_boolean())
-        out = v.get<bool>();
-      else
-        fault(key, v.dump() + " is not true or false");
+      if (v.is_boolean()) out = v.get<bool>();
+      else fault(key, v.dump() + " is not true or false");
     });
   }
   void count(const char* key, std::uint32_t& out, std::uint32_t low, std::uint32_t high) {
@@ -47,18 +45,14 @@ class Reader {
   void count(const char* key, std::optional<std::uint32_t>& out, std::uint32_t low, std::uint32_t high) {
     with(key, [&](const Json& v) {
       std::uint32_t value = low;
-      if (v.is_null())
-        out.reset();
-      else if (read_count(key, v, value, low, high))
-        out = value;
+      if (v.is_null()) out.reset();
+      else if (read_count(key, v, value, low, high)) out = value;
     });
   }
   void number(const char* key, double& out, double low, double high) {
     with(key, [&](const Json& v) {
-      if (v.is_number() && v.get<double>() >= low && v.get<double>() <= high)
-        out = v.get<double>();
-      else
-        fault(key, fmt::format("{} is not a number from {} to {}", v.dump(), low, high));
+      if (v.is_number() && v.get<double>() >= low && v.get<double>() <= high) out = v.get<double>();
+      else fault(key, fmt::format("{} is not a number from {} to {}", v.dump(), low, high));
     });
   }
   void choice(const char* key, std::string& out, std::initializer_list<const char*> known) {
@@ -67,10 +61,8 @@ class Reader {
   void choice(const char* key, std::optional<std::string>& out, std::initializer_list<const char*> known) {
     with(key, [&](const Json& v) {
       std::string value;
-      if (v.is_null())
-        out.reset();
-      else if (read_choice(key, v, value, known))
-        out = value;
+      if (v.is_null()) out.reset();
+      else if (read_choice(key, v, value, known)) out = value;
     });
   }
   void choices(const char* key, std::vector<std::string>& out, std::initializer_list<const char*> known) {
@@ -103,10 +95,8 @@ class Reader {
  private:
   bool read_count(const char* key, const Json& v, std::uint32_t& out, std::uint32_t low, std::uint32_t high) {
     const std::optional<std::uint32_t> n = count_from(v, low, high);
-    if (n)
-      out = *n;
-    else
-      fault(key, fmt::format("{} is not a whole number from {} to {}", v.dump(), low, high));
+    if (n) out = *n;
+    else fault(key, fmt::format("{} is not a whole number from {} to {}", v.dump(), low, high));
     return n.has_value();
   }
   bool read_choice(const char* key, const Json& v, std::string& out, std::initializer_list<const char*> known) {
@@ -136,10 +126,8 @@ void read_sample_size(Reader& r, UNet2DConfig& c) {
     }
     const bool pair = v.is_array() && v.size() == 2;
     const auto height = count_from(pair ? v[0] : v, 1, kMaxImage), width = count_from(pair ? v[1] : v, 1, kMaxImage);
-    if (height && width)
-      c.sample_size = {*height, *width};
-    else
-      r.fault("sample_size", v.dump() + " is neither a size nor a pair of sizes");
+    if (height && width) c.sample_size = {*height, *width};
+    else r.fault("sample_size", v.dump() + " is neither a size nor a pair of sizes");
   });
 }
 

@@ -24,20 +24,20 @@ struct UNet2DConfig {
   std::vector<std::uint32_t> block_out_channels{224, 448, 672, 896};
   std::uint32_t layers_per_block = 2;
   double mid_block_scale_factor = 1;
-  std::uint32_t downsample_padding = 1;            ///< 0 | 1, of conv downsampling
-  std::string downsample_type = "conv";            ///< conv | resnet
-  std::string upsample_type = "conv";              ///< conv | resnet
+  std::uint32_t downsample_padding = 1;  ///< 0 | 1, of conv downsampling
+  std::string downsample_type = "conv";  ///< conv | resnet
+  std::string upsample_type = "conv";    ///< conv | resnet
   double dropout = 0;
-  std::string act_fn = "silu";                     ///< silu | swish | mish | gelu | relu
-  std::optional<std::uint32_t> attention_head_dim = 8;      ///< null: one head of all channels
+  std::string act_fn = "silu";                          ///< silu | swish | mish | gelu | relu
+  std::optional<std::uint32_t> attention_head_dim = 8;  ///< null: one head of all channels
   std::uint32_t norm_num_groups = 32;
-  std::optional<std::uint32_t> attn_norm_num_groups;        ///< of the mid block's attention
+  std::optional<std::uint32_t> attn_norm_num_groups;  ///< of the mid block's attention
   double norm_eps = 1e-5;
-  std::string resnet_time_scale_shift = "default"; ///< default | scale_shift
-  bool add_attention = true;                       ///< attention in the mid block
-  std::optional<std::string> class_embed_type;     ///< null | timestep | identity
-  std::optional<std::uint32_t> num_class_embeds;   ///< rows of a learned table when class_embed_type is null
-  std::optional<std::uint32_t> num_train_timesteps;         ///< of learned time embeddings; information only here
+  std::string resnet_time_scale_shift = "default";   ///< default | scale_shift
+  bool add_attention = true;                         ///< attention in the mid block
+  std::optional<std::string> class_embed_type;       ///< null | timestep | identity
+  std::optional<std::uint32_t> num_class_embeds;     ///< rows of a learned table when class_embed_type is null
+  std::optional<std::uint32_t> num_train_timesteps;  ///< of learned time embeddings; information only here
 
   /// Keys beginning with "_" are skipped, but "_class_name" must be UNet2DModel. One Error lists every unknown key,
   /// unsupported value and misfit; `where` (a file, a key of the experiment) begins its message.

@@ -18,15 +18,18 @@ namespace {
 constexpr const char* kFormat = "guda checkpoint 1";
 constexpr const char* kContent = "content";
 
-/// Digest of a line per tensor and per entry of the metadata: covers names, types, shapes and bytes, whatever their place.
-Digest content_of(const std::map<std::string, std::string>& metadata, const std::map<std::string, TensorToWrite>& tensors) {
+/// Digest of a line per tensor and per entry of the metadata: covers names, types, shapes and bytes, whatever their
+/// place.
+Digest content_of(const std::map<std::string, std::string>& metadata,
+                  const std::map<std::string, TensorToWrite>& tensors) {
   std::string text;
   for (const auto& [key, value] : metadata) {
     if (key != kContent) text += fmt::format("{}={}\n", Json(key).dump(), Json(value).dump());
   }
   for (const auto& [name, t] : tensors) {
     const std::span bytes(reinterpret_cast<const std::uint8_t*>(t.bytes.data()), t.bytes.size());
-    text += fmt::format("{} {} [{}] {}\n", Json(name).dump(), to_string(t.dtype), fmt::join(t.shape, ","), digest_of(bytes).hex);
+    text += fmt::format("{} {} [{}] {}\n", Json(name).dump(), to_string(t.dtype), fmt::join(t.shape, ","),
+                        digest_of(bytes).hex);
   }
   return digest_of(text);
 }
@@ -39,8 +42,9 @@ CheckpointHead head_from(const std::filesystem::path& file, const std::map<std::
   const auto found = metadata.find("head");
   const Json json = found == metadata.end() ? Json() : Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
   try {
-    return {Digest{json.at("job").get<std::string>()}, json.at("step").get<std::uint64_t>(), json.at("steps").get<std::uint64_t>(),
-            json.at("seconds").get<double>(), json.at("worker").get<std::string>()};
+    return {Digest{json.at("job").get<std::string>()}, json.at("step").get<std::uint64_t>(),
+            json.at("steps").get<std::uint64_t>(), json.at("seconds").get<double>(),
+            json.at("worker").get<std::string>()};
   } catch (const Json::exception& e) {
     refuse(file, fmt::format("its head can't be read ({})", e.what()));
   }
@@ -53,9 +57,14 @@ void write_checkpoint(const std::filesystem::path& file, const CheckpointHead& h
   std::map<std::string, TensorToWrite> by_name;
   for (const auto& [name, tensor] : state) {
     alive.push_back(tensor.detach().cpu().contiguous());
-    if (!by_name.emplace(name, to_write(name, alive.back())).second) throw Bug("checkpoint: two tensors are named " + name);
+    if (!by_name.emplace(name, to_write(name, alive.back())).second)
+      throw Bug("checkpoint: two tensors are named " + name);
   }
-  const Json json{{"job", head.job.hex}, {"step", head.step}, {"steps", head.steps}, {"seconds", head.seconds}, {"worker", head.worker}};
+  const Json json{{"job", head.job.hex},
+                  {"step", head.step},
+                  {"steps", head.steps},
+                  {"seconds", head.seconds},
+                  {"worker", head.worker}};
   std::map<std::string, std::string> metadata{{"format", kFormat}, {"head", json.dump()}};
   metadata[kContent] = content_of(metadata, by_name).hex;
   std::vector<TensorToWrite> tensors;
@@ -66,16 +75,19 @@ void write_checkpoint(const std::filesystem::path& file, const CheckpointHead& h
 CheckpointHead read_checkpoint(const std::filesystem::path& file, const Digest& job, const NamedTensors& state) {
   const SafetensorsFile stored(file);
   const auto& metadata = stored.metadata();
-  if (!metadata.contains("format") || metadata.at("format") != kFormat) refuse(file, std::string("is no '") + kFormat + "'");
+  if (!metadata.contains("format") || metadata.at("format") != kFormat)
+    refuse(file, std::string("is no '") + kFormat + "'");
   std::map<std::string, TensorToWrite> tensors;
-  for (const auto& [name, entry] : stored.tensors()) tensors.emplace(name, TensorToWrite{name, entry.dtype, entry.shape, stored.bytes(name)});
+  for (const auto& [name, entry] : stored.tensors())
+    tensors.emplace(name, TensorToWrite{name, entry.dtype, entry.shape, stored.bytes(name)});
   if (!metadata.contains(kContent) || metadata.at(kContent) != content_of(metadata, tensors).hex) {
     refuse(file, "is damaged: its content has another digest than was written");
   }
   const CheckpointHead head = head_from(file, metadata);
   if (head.job != job) refuse(file, fmt::format("belongs to the job {}, not to {}", head.job.hex, job.hex));
   if (tensors.size() != state.size()) {
-    refuse(file, fmt::format("has {} tensors where this build keeps {}: another version wrote it", tensors.size(), state.size()));
+    refuse(file, fmt::format("has {} tensors where this build keeps {}: another version wrote it", tensors.size(),
+                             state.size()));
   }
   for (const auto& [name, target] : state) {
     if (!tensors.contains(name)) refuse(file, fmt::format("lacks the tensor '{}': another version wrote it", name));

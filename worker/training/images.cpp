@@ -12,13 +12,15 @@ torch::Tensor gather_images(const jobs::Dataset& dataset, std::span<const std::u
     value[b] = static_cast<float>(2.0 * b / (dataset.levels - 1) - 1.0);
   }
   const auto [channels, height, width] = dataset.shape;
-  torch::Tensor images = torch::empty({static_cast<std::int64_t>(items.size()), channels, height, width}, torch::kFloat32);
+  torch::Tensor images =
+      torch::empty({static_cast<std::int64_t>(items.size()), channels, height, width}, torch::kFloat32);
   float* out = images.data_ptr<float>();
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::uint8_t* in = dataset.pixels.data() + items[i] * dataset.image_size();
     std::transform(in, in + dataset.image_size(), out, [&](std::uint8_t b) { return value[b]; });
     if (!flips.empty() && flips[i]) {
-      for (std::uint32_t row = 0; row < channels * height; ++row) std::reverse(out + row * width, out + (row + 1) * width);
+      for (std::uint32_t row = 0; row < channels * height; ++row)
+        std::reverse(out + row * width, out + (row + 1) * width);
     }
     out += dataset.image_size();
   }

@@ -69,7 +69,8 @@ std::uint64_t JobCheckpoints::resume(NamedTensors state, std::uint64_t steps, c1
     const fs::path file = file_of(step);
     try {
       if (count_tries(file) >= kTriesPerCheckpoint) {
-        say(fmt::format("{} is discarded: {} attempts began from it and none got further", file.filename().string(), kTriesPerCheckpoint));
+        say(fmt::format("{} is discarded: {} attempts began from it and none got further", file.filename().string(),
+                        kTriesPerCheckpoint));
         remove_checkpoint(file);
         continue;
       }
@@ -78,7 +79,8 @@ std::uint64_t JobCheckpoints::resume(NamedTensors state, std::uint64_t steps, c1
       for (const auto& [d, place] : generators_) generator_of(d).set_state(state_[place].second);
       resumed_from_ = saved_step_ = step;
       earlier_seconds_ = head.seconds;
-      say(fmt::format("goes on from step {} of {} (written by {} after {:.1f} s)", step, steps, head.worker, head.seconds));
+      say(fmt::format("goes on from step {} of {} (written by {} after {:.1f} s)", step, steps, head.worker,
+                      head.seconds));
       return step;
     } catch (const IoError& e) {
       say(fmt::format("{} is skipped: {}", file.filename().string(), e.what()));
@@ -133,7 +135,8 @@ double JobCheckpoints::due_in(std::uint64_t step) const {
   // The job's own pace so far is a better prediction than any model of the machine.
   const double spent = earlier_seconds_ + now - began_;
   const double predicted = spent / static_cast<double>(step) * static_cast<double>(steps_);
-  const double interval = checkpoint_interval(config_.rule, predicted, write_seconds_) * checkpoint_jitter(config_.worker, saved_);
+  const double interval =
+      checkpoint_interval(config_.rule, predicted, write_seconds_) * checkpoint_jitter(config_.worker, saved_);
   return last_save_ + interval - now;
 }
 
@@ -142,7 +145,8 @@ void JobCheckpoints::save(std::uint64_t step) {
   try {
     if (fs::create_directories(config_.folder)) sync_directory(config_.folder.parent_path());
     for (const auto& [d, place] : generators_) state_[place].second = generator_of(d).get_state();
-    write_checkpoint(file_of(step), {config_.job, step, steps_, earlier_seconds_ + start - began_, config_.worker}, state_);
+    write_checkpoint(file_of(step), {config_.job, step, steps_, earlier_seconds_ + start - began_, config_.worker},
+                     state_);
     prune();
     saved_step_ = step;
     ++saved_;

@@ -1,6 +1,7 @@
 #pragma once
-// The checkpoints of one job: <artifact>.checkpoints/, shared by all workers that ever try the job. A retry goes on from
-// the newest good one, bit for bit as if it had never been interrupted (on the CPU, and wherever the kernels repeat).
+// The checkpoints of one job: <artifact>.checkpoints/, shared by all workers that ever try the job. A retry goes on
+// from the newest good one, bit for bit as if it had never been interrupted (on the CPU, and wherever the kernels
+// repeat).
 #include <c10/core/Device.h>
 #include <torch/nn/module.h>
 
@@ -25,12 +26,12 @@ inline constexpr std::size_t kTriesPerCheckpoint = 2;
 void append_state(const torch::nn::Module& model, NamedTensors& state);
 
 struct JobCheckpointsConfig {
-  std::filesystem::path folder;                    ///< made when the first checkpoint is saved
+  std::filesystem::path folder;  ///< made when the first checkpoint is saved
   Digest job;
   CheckpointRule rule;
   std::string worker;
-  std::function<double()> clock;                   ///< s, never going back
-  std::function<void(const std::string&)> log;     ///< one line for the worker's log
+  std::function<double()> clock;                ///< s, never going back
+  std::function<void(const std::string&)> log;  ///< one line for the worker's log
 };
 
 /// One attempt at a job: resume() once before the loop, finished_step() after every step. One thread.
@@ -39,27 +40,31 @@ class JobCheckpoints {
   /// The clock of the job begins.
   explicit JobCheckpoints(JobCheckpointsConfig config);
 
-  /// Fills `state`, and torch's generators of the CPU and of `device`, from the newest good checkpoint; returns the steps
-  /// that are done, 0 when there is none. Damaged and foreign ones are set aside as *.damaged, one that was begun from
-  /// twice without a newer one after it is removed, each with a log line. This try is counted, durably, before it returns.
+  /// Fills `state`, and torch's generators of the CPU and of `device`, from the newest good checkpoint; returns the
+  /// steps that are done, 0 when there is none. Damaged and foreign ones are set aside as *.damaged, one that was begun
+  /// from twice without a newer one after it is removed, each with a log line. This try is counted, durably, before it
+  /// returns.
   [[nodiscard]] std::uint64_t resume(NamedTensors state, std::uint64_t steps, c10::Device device);
 
   /// Saves the state when it is due, then calls `progress` with the seconds to the next checkpoint filled in. When that
-  /// throws Cancelled, saves what is new and lets it pass. A checkpoint that can't be written is a log line, not a failure.
+  /// throws Cancelled, saves what is new and lets it pass. A checkpoint that can't be written is a log line, not a
+  /// failure.
   void finished_step(Progress done, const std::function<void(const Progress&)>& progress);
 
   /// Removes the folder: the artifact has been published.
   void remove() noexcept;
 
   [[nodiscard]] std::uint64_t resumed_from() const noexcept { return resumed_from_; }
-  [[nodiscard]] double earlier_seconds() const noexcept { return earlier_seconds_; }  ///< of the attempts before this one
+  [[nodiscard]] double earlier_seconds() const noexcept {
+    return earlier_seconds_;
+  }  ///< of the attempts before this one
   [[nodiscard]] std::uint64_t saved() const noexcept { return saved_; }
   [[nodiscard]] double saving_seconds() const noexcept { return saving_seconds_; }
 
  private:
   [[nodiscard]] std::filesystem::path file_of(std::uint64_t step) const;
-  [[nodiscard]] std::vector<std::uint64_t> steps_on_disk() const;   ///< newest first
-  [[nodiscard]] double due_in(std::uint64_t step) const;            ///< s; negative: overdue
+  [[nodiscard]] std::vector<std::uint64_t> steps_on_disk() const;  ///< newest first
+  [[nodiscard]] double due_in(std::uint64_t step) const;           ///< s; negative: overdue
   void save(std::uint64_t step);
   void prune() const;
   void forgive_this_try() const;
@@ -67,7 +72,7 @@ class JobCheckpoints {
 
   JobCheckpointsConfig config_;
   NamedTensors state_;
-  std::vector<std::pair<c10::Device, std::size_t>> generators_;     ///< whose state lies where in state_
+  std::vector<std::pair<c10::Device, std::size_t>> generators_;  ///< whose state lies where in state_
   std::uint64_t steps_ = 0, resumed_from_ = 0, saved_step_ = 0, saved_ = 0;
   double began_ = 0, last_save_ = 0, earlier_seconds_ = 0, write_seconds_ = 0, saving_seconds_ = 0;
 };

@@ -22,8 +22,10 @@ double check_loss(const torch::Tensor& loss, const torch::Tensor& per_row, std::
     bad += fmt::format("{}item {} at t={}", bad.empty() ? "" : ", ", items[static_cast<std::size_t>(row)],
                        timesteps[static_cast<std::size_t>(row)]);
   }
-  throw DivergenceError(fmt::format("the loss is {} at step {} of {} ({} bad rows: {}); lower the learning rate, clip the "
-                                    "gradient or lengthen the warm-up", value, step, what, found, bad));
+  throw DivergenceError(
+      fmt::format("the loss is {} at step {} of {} ({} bad rows: {}); lower the learning rate, clip the "
+                  "gradient or lengthen the warm-up",
+                  value, step, what, found, bad));
 }
 
 }  // namespace guda::worker

@@ -19,7 +19,8 @@ void clip_gradients(std::vector<torch::Tensor>& gradients, double clip) {
 
 double learning_rate(double lr, std::uint64_t step, std::uint64_t steps, std::uint64_t warmup_steps,
                      const std::string& decay) {
-  if (decay != "cosine" && decay != "constant") throw Error("decay: '" + decay + "' is not known; known: cosine, constant");
+  if (decay != "cosine" && decay != "constant")
+    throw Error("decay: '" + decay + "' is not known; known: cosine, constant");
   if (step < warmup_steps) return lr * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
   if (decay == "constant") return lr;
   const double progress = static_cast<double>(step - warmup_steps) / static_cast<double>(steps - warmup_steps);
@@ -48,13 +49,14 @@ void AdamW::step(double lr) {
   gradients.reserve(parameters_.size());
   for (torch::Tensor& p : parameters_) {
     torch::Tensor gradient = p.grad().defined() ? p.grad() : torch::zeros_like(p, {}, at::MemoryFormat::Preserve);
-    if (gradient.strides() != p.strides()) gradient = torch::empty_like(p, {}, at::MemoryFormat::Preserve).copy_(gradient);
+    if (gradient.strides() != p.strides())
+      gradient = torch::empty_like(p, {}, at::MemoryFormat::Preserve).copy_(gradient);
     gradients.push_back(std::move(gradient));
   }
   if (clip_ > 0) clip_gradients(gradients, clip_);
   at::_foreach_add_(steps_, 1);
-  at::_fused_adamw_(parameters_, gradients, first_moments_, second_moments_, {}, steps_, lr, config_.beta1, config_.beta2,
-                    config_.weight_decay, config_.eps, /*amsgrad=*/false, /*maximize=*/false);
+  at::_fused_adamw_(parameters_, gradients, first_moments_, second_moments_, {}, steps_, lr, config_.beta1,
+                    config_.beta2, config_.weight_decay, config_.eps, /*amsgrad=*/false, /*maximize=*/false);
   for (torch::Tensor& p : parameters_) p.mutable_grad().reset();
 }
 
@@ -69,7 +71,8 @@ void AdamW::resume_at(std::uint64_t step) {
   for (torch::Tensor& count : steps_) count.fill_(static_cast<float>(step));
 }
 
-Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay) : parameters_(std::move(parameters)), max_decay_(max_decay) {
+Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay)
+    : parameters_(std::move(parameters)), max_decay_(max_decay) {
   const torch::NoGradGuard no_grad;
   for (const torch::Tensor& p : parameters_) averages_.push_back(p.detach().clone(at::MemoryFormat::Preserve));
 }

@@ -65,12 +65,14 @@ Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, std::sp
     const NoiseLevels levels = noise_levels(schedule, t);
     const torch::Tensor target = training_target(prediction, x0, noise, levels).to(device);
 
-    const torch::Tensor output = result.model->forward(add_noise(x0, noise, levels).to(device), to_tensor(t).to(device));
+    const torch::Tensor output =
+        result.model->forward(add_noise(x0, noise, levels).to(device), to_tensor(t).to(device));
     const torch::Tensor per_row = (output - target).square().mean({1, 2, 3});
     const torch::Tensor loss = per_row.mean();
     const double value = check_loss(loss, per_row, t, items, step, "training");
     loss.backward();
-    optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps, config.decay));
+    optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps,
+                                 config.decay));
     if (ema) ema->step();
 
     if (step < tenth) sums[0] += value / tenth;

@@ -15,8 +15,8 @@
 namespace guda::worker {
 
 struct Trained {
-  UNet2D model{nullptr};   ///< EMA weights, or raw ones when ema_max_decay is 0
-  double first_loss = 0;   ///< mean loss of the first and of the last tenth of the steps (at least one step)
+  UNet2D model{nullptr};  ///< EMA weights, or raw ones when ema_max_decay is 0
+  double first_loss = 0;  ///< mean loss of the first and of the last tenth of the steps (at least one step)
   double last_loss = 0;
 };
 
@@ -26,6 +26,7 @@ struct Trained {
 /// Throws Error on a bad config, DivergenceError when a loss is not finite, and whatever `progress` throws.
 [[nodiscard]] Trained train(const jobs::TrainSpec& spec, const jobs::Dataset& dataset,
                             std::span<const std::uint32_t> removed, torch::Device device,
-                            const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr);
+                            const std::function<void(const Progress&)>& progress,
+                            JobCheckpoints* checkpoints = nullptr);
 
 }  // namespace guda::worker

@@ -14,8 +14,8 @@ namespace {
 constexpr double kFewest = 1e-30;  // keeps 0/0 of parameters without any gradient at 0
 
 /// Squared error per row of what a model predicts.
-torch::Tensor row_losses(UNet2D& model, Prediction prediction, const jobs::NoiseSchedule& schedule, const StepImages& rows,
-                         torch::Device device) {
+torch::Tensor row_losses(UNet2D& model, Prediction prediction, const jobs::NoiseSchedule& schedule,
+                         const StepImages& rows, torch::Device device) {
   return (predict_noise(model, prediction, schedule, rows, device) - rows.noise.flatten(1).to(device)).square().mean(1);
 }
 
@@ -25,7 +25,8 @@ StepImages row_of(const StepImages& rows, std::size_t i) {
   return {{rows.items[i]}, {rows.timesteps[i]}, {}, rows.noise.narrow(0, at, 1), rows.x_t.narrow(0, at, 1)};
 }
 
-void take_gradients(std::vector<torch::Tensor>& parameters, std::vector<torch::Tensor>& sums, double factor, bool squared) {
+void take_gradients(std::vector<torch::Tensor>& parameters, std::vector<torch::Tensor>& sums, double factor,
+                    bool squared) {
   const torch::NoGradGuard no_grad;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const torch::Tensor& gradient = parameters[i].grad();
@@ -46,11 +47,13 @@ void fisher_step(std::vector<torch::Tensor>& parameters, const std::vector<torch
     count += static_cast<double>(f.numel());
   }
   const double floor = damping * sum / count;
-  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].addcdiv_(gradient[i], (fisher[i] + floor).clamp_min(kFewest), factor);
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    parameters[i].addcdiv_(gradient[i], (fisher[i] + floor).clamp_min(kFewest), factor);
 }
 
-Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
-                         torch::Device device, const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
+Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+                         std::span<const std::uint32_t> removed, torch::Device device,
+                         const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
   const jobs::UnlearnConfig& config = spec.unlearn;
   const SeedPath seed = SeedPath(spec.seed) / "unlearn";
   const jobs::NoiseSchedule schedule(spec.diffusion);
@@ -77,16 +80,16 @@ Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const job
   }
   const std::uint64_t tenth = std::max<std::uint64_t>(1, config.steps / 10);
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
-    const StepImages forget =
-        draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip, forget_stream, dataset, schedule);
+    const StepImages forget = draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip,
+                                               forget_stream, dataset, schedule);
     const torch::Tensor per_row = row_losses(model, prediction, schedule, forget, device);
     const torch::Tensor loss = per_row.mean();
     const double value = check_loss(loss, per_row, forget.timesteps, forget.items, step, "unlearning by fisher");
     loss.backward();
     take_gradients(parameters, gradient, 1.0 / config.steps, /*squared=*/false);
 
-    const StepImages retain =
-        draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip, retain_stream, dataset, schedule);
+    const StepImages retain = draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip,
+                                               retain_stream, dataset, schedule);
     double retain_loss = 0;
     for (std::size_t i = 0; i < retain.items.size(); ++i) {
       const torch::Tensor row_loss = row_losses(model, prediction, schedule, row_of(retain, i), device).mean();
@@ -105,7 +108,8 @@ Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const job
   fisher_step(parameters, gradient, fisher, forget_weight(config, removed.size(), retained, 0), config.damping);
   for (const torch::Tensor& p : parameters) {
     if (!p.isfinite().all().item<bool>()) {
-      throw DivergenceError("the Newton step of the operator fisher is not finite; raise unlearn.damping or lower unlearn.strength");
+      throw DivergenceError(
+          "the Newton step of the operator fisher is not finite; raise unlearn.damping or lower unlearn.strength");
     }
   }
   return {sums[0], sums[1]};

@@ -1,7 +1,8 @@
 #pragma once
-// One-step removal: the Newton step from the full model to the model without the group, with the diagonal Fisher matrix of the
-// retained images for their Hessian. Stationarity of the full model, n_r g_r + n_k g_k = 0, turns the retain gradient into
-// that of the group: theta_-k = theta_0 + (n_k/n_r) F^-1 g_k. Source: Choi et al. 2025, in the form for groups.
+// One-step removal: the Newton step from the full model to the model without the group, with the diagonal Fisher matrix
+// of the retained images for their Hessian. Stationarity of the full model, n_r g_r + n_k g_k = 0, turns the retain
+// gradient into that of the group: theta_-k = theta_0 + (n_k/n_r) F^-1 g_k. Source: Choi et al. 2025, in the form for
+// groups.
 #include <torch/torch.h>
 
 #include <functional>
@@ -21,9 +22,11 @@ namespace guda::worker {
 void fisher_step(std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& gradient,
                  const std::vector<torch::Tensor>& fisher, double factor, double damping);
 
-/// The operator `fisher`, as unlearn() describes it. Each of `steps` steps adds a forget batch to the group's mean gradient
-/// and a retain batch, row by row, to the mean squared gradient; the one update comes after the last. Dropout is off.
-Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
-                         torch::Device device, const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints);
+/// The operator `fisher`, as unlearn() describes it. Each of `steps` steps adds a forget batch to the group's mean
+/// gradient and a retain batch, row by row, to the mean squared gradient; the one update comes after the last. Dropout
+/// is off.
+Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+                         std::span<const std::uint32_t> removed, torch::Device device,
+                         const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints);
 
 }  // namespace guda::worker

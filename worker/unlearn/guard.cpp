@@ -20,15 +20,20 @@ constexpr double kRelativeStep = 1e-3;  // of the weights' norm: far above float
 class FixedLosses {
  public:
   FixedLosses(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset, torch::Device device)
-      : model_(model), dataset_(dataset), schedule_(spec.diffusion), prediction_(prediction_from(spec.diffusion.prediction)),
-        seed_(SeedPath(spec.seed) / "unlearn" / "guard"), device_(device) {}
+      : model_(model),
+        dataset_(dataset),
+        schedule_(spec.diffusion),
+        prediction_(prediction_from(spec.diffusion.prediction)),
+        seed_(SeedPath(spec.seed) / "unlearn" / "guard"),
+        device_(device) {}
 
   /// Calls use(losses, first item) for every block of items and timestep.
   template <class Use>
   void each(std::span<const std::uint32_t> items, const std::function<void()>& poll, Use&& use) const {
     for (std::uint32_t j = 0; j < kTimesteps; ++j) {
       const auto t = static_cast<std::uint32_t>((j + 0.5) / kTimesteps * schedule_.timesteps());
-      const torch::Tensor noise = draw_noise(seed_ / "noise", j, {1, dataset_.shape[0], dataset_.shape[1], dataset_.shape[2]});
+      const torch::Tensor noise =
+          draw_noise(seed_ / "noise", j, {1, dataset_.shape[0], dataset_.shape[1], dataset_.shape[2]});
       for (std::size_t first = 0; first < items.size(); first += kRows) {
         if (poll) poll();
         const auto block = items.subspan(first, std::min(kRows, items.size() - first));
@@ -50,7 +55,8 @@ class FixedLosses {
     each(items, poll, [&](const torch::Tensor& losses, std::size_t first) {
       const torch::Tensor values = losses.to(torch::kCPU, torch::kFloat64).contiguous();
       const double* const loss = values.data_ptr<double>();
-      for (std::size_t i = 0; i < static_cast<std::size_t>(values.numel()); ++i) sums[first + i] += loss[i] / kTimesteps;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(values.numel()); ++i)
+        sums[first + i] += loss[i] / kTimesteps;
     });
     return sums;
   }
@@ -66,7 +72,9 @@ class FixedLosses {
   torch::Device device_;
 };
 
-double norm_of(const std::vector<torch::Tensor>& tensors) { return torch::stack(at::_foreach_norm(tensors, 2)).norm().item<double>(); }
+double norm_of(const std::vector<torch::Tensor>& tensors) {
+  return torch::stack(at::_foreach_norm(tensors, 2)).norm().item<double>();
+}
 
 }  // namespace
 
@@ -89,7 +97,8 @@ std::vector<double> guard_weights(std::span<const double> alignments, double tem
 }
 
 std::vector<double> guard_alignments(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
-                                     std::span<const std::uint32_t> removed, torch::Device device, const std::function<void()>& poll) {
+                                     std::span<const std::uint32_t> removed, torch::Device device,
+                                     const std::function<void()>& poll) {
   const bool training = model->is_training();
   model->eval();
   const FixedLosses losses(model, spec, dataset, device);
@@ -99,7 +108,8 @@ std::vector<double> guard_alignments(UNet2D& model, const jobs::UnlearnSpec& spe
   }
   std::sort(retained.begin(), retained.end());
   std::vector<std::uint32_t> sample;
-  for (const std::uint32_t i : random_permutation(static_cast<std::uint32_t>(retained.size()), (losses.seed() / "sample").value())) {
+  for (const std::uint32_t i :
+       random_permutation(static_cast<std::uint32_t>(retained.size()), (losses.seed() / "sample").value())) {
     if (sample.size() < kRetainSample) sample.push_back(retained[i]);
   }
 

@@ -1,6 +1,7 @@
 #pragma once
-// GUARD: forget images that the retained ones need are pushed less. Weights fall with the alignment of an image's gradient
-// with the mean retain gradient. The idea is Ma, Niu et al., "GUARD" (arXiv 2506.10946); formula and estimator are ours.
+// GUARD: forget images that the retained ones need are pushed less. Weights fall with the alignment of an image's
+// gradient with the mean retain gradient. The idea is Ma, Niu et al., "GUARD" (arXiv 2506.10946); formula and estimator
+// are ours.
 #include <torch/torch.h>
 
 #include <cstdint>
@@ -19,12 +20,12 @@ namespace guda::worker {
 /// temperature > 0; infinity weighs all alike.
 [[nodiscard]] std::vector<double> guard_weights(std::span<const double> alignments, double temperature);
 
-/// <grad l(x_i), mean retain gradient> of each forget item, l = squared error of the noise averaged over ten fixed (t, eps)
-/// that all items share. The retain gradient is a mean over at most 1,024 retained images; the inner product is a central
-/// difference of the losses along it, so it costs two forwards per (item, t) instead of a gradient per item. The model is
-/// left as it was. `poll` may throw.
-[[nodiscard]] std::vector<double> guard_alignments(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
-                                                   std::span<const std::uint32_t> removed, torch::Device device,
-                                                   const std::function<void()>& poll);
+/// <grad l(x_i), mean retain gradient> of each forget item, l = squared error of the noise averaged over ten fixed (t,
+/// eps) that all items share. The retain gradient is a mean over at most 1,024 retained images; the inner product is a
+/// central difference of the losses along it, so it costs two forwards per (item, t) instead of a gradient per item.
+/// The model is left as it was. `poll` may throw.
+[[nodiscard]] std::vector<double> guard_alignments(UNet2D& model, const jobs::UnlearnSpec& spec,
+                                                   const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
+                                                   torch::Device device, const std::function<void()>& poll);
 
 }  // namespace guda::worker

@@ -19,7 +19,8 @@ Digest name_of(const jobs::Dataset& dataset, std::span<const std::uint32_t> remo
   // Pixels and the split, not only the content's name: a data set made by hand has none.
   if (dataset.content.empty()) {
     identity += digest_of(std::span(dataset.pixels)).hex;
-    identity.append(reinterpret_cast<const char*>(dataset.train.data()), dataset.train.size() * sizeof dataset.train[0]);
+    identity.append(reinterpret_cast<const char*>(dataset.train.data()),
+                    dataset.train.size() * sizeof dataset.train[0]);
   }
   identity.append(reinterpret_cast<const char*>(removed.data()), removed.size_bytes());
   return digest_of(std::string_view(identity));
@@ -27,8 +28,8 @@ Digest name_of(const jobs::Dataset& dataset, std::span<const std::uint32_t> remo
 
 }  // namespace
 
-NeighbourTable::NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k, bool mirrors,
-                               const std::function<void()>& poll) {
+NeighbourTable::NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k,
+                               bool mirrors, const std::function<void()>& poll) {
   std::vector<std::uint32_t> retained = dataset.train;
   std::erase_if(retained, [&](std::uint32_t item) { return std::binary_search(removed.begin(), removed.end(), item); });
   std::sort(retained.begin(), retained.end());  // ties of distance go by item, whatever the split's order
@@ -64,8 +65,9 @@ torch::Tensor NeighbourTable::differences(const jobs::Dataset& dataset, std::spa
   return forget.unsqueeze(1) - retain.view({forget.size(0), static_cast<std::int64_t>(k_), -1});
 }
 
-std::shared_ptr<const NeighbourTable> neighbour_table(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
-                                                      std::uint32_t k, bool mirrors, const std::function<void()>& poll) {
+std::shared_ptr<const NeighbourTable> neighbour_table(const jobs::Dataset& dataset,
+                                                      std::span<const std::uint32_t> removed, std::uint32_t k,
+                                                      bool mirrors, const std::function<void()>& poll) {
   static thread_local std::deque<std::pair<Digest, std::shared_ptr<const NeighbourTable>>> kept;
   if (poll) poll();
   const Digest name = name_of(dataset, removed, k, mirrors);

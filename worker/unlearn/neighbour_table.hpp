@@ -15,13 +15,13 @@ namespace guda::worker {
 
 class NeighbourTable {
  public:
-  /// The k nearest training items outside `removed` (sorted) of each item of `removed`, by pixel distance, ties by item;
-  /// with `mirrors` in the nearer of both orientations. `poll` is called now and then and may throw.
+  /// The k nearest training items outside `removed` (sorted) of each item of `removed`, by pixel distance, ties by
+  /// item; with `mirrors` in the nearer of both orientations. `poll` is called now and then and may throw.
   NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k, bool mirrors,
                  const std::function<void()>& poll);
 
-  /// float32 [items, K, D], a_f - a_r. Where `flips` (empty or one per item) mirrors a forget image its neighbours are mirrored
-  /// with it, so that the pair keeps the distance that the search found.
+  /// float32 [items, K, D], a_f - a_r. Where `flips` (empty or one per item) mirrors a forget image its neighbours are
+  /// mirrored with it, so that the pair keeps the distance that the search found.
   [[nodiscard]] torch::Tensor differences(const jobs::Dataset& dataset, std::span<const std::uint32_t> items,
                                           const std::vector<bool>& flips) const;
 
@@ -34,9 +34,11 @@ class NeighbourTable {
   std::map<std::uint32_t, std::size_t> row_;
 };
 
-/// A table that this thread keeps for its next jobs: the operators of one removal set share it. Named by the digest of data
-/// set, removal, k and mirrors; the oldest goes when there are more than sixteen. `poll` is called at least once.
-[[nodiscard]] std::shared_ptr<const NeighbourTable> neighbour_table(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
-                                                                    std::uint32_t k, bool mirrors, const std::function<void()>& poll);
+/// A table that this thread keeps for its next jobs: the operators of one removal set share it. Named by the digest of
+/// data set, removal, k and mirrors; the oldest goes when there are more than sixteen. `poll` is called at least once.
+[[nodiscard]] std::shared_ptr<const NeighbourTable> neighbour_table(const jobs::Dataset& dataset,
+                                                                    std::span<const std::uint32_t> removed,
+                                                                    std::uint32_t k, bool mirrors,
+                                                                    const std::function<void()>& poll);
 
 }  // namespace guda::worker

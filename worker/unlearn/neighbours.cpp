@@ -64,13 +64,15 @@ Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tens
         ranked = rank(query, items.data_ptr<float>(), d, candidates, [&](std::int64_t c) { return row[c]; });
         // Whatever was left out is at least this far away; float32 sums of d products err by less than `slack`.
         const double query_norm = block[i].square().sum().item<double>();
-        const double slack = 4.0 * std::numeric_limits<float>::epsilon() * static_cast<double>(d) * (query_norm + largest_norm);
+        const double slack =
+            4.0 * std::numeric_limits<float>::epsilon() * static_cast<double>(d) * (query_norm + largest_norm);
         const double outside = rough_distance.data_ptr<float>()[i * candidates + candidates - 1] + query_norm - slack;
         if (ranked[static_cast<std::size_t>(wanted - 1)].first >= outside) ranked.clear();
       }
       if (ranked.empty()) ranked = rank(query, items.data_ptr<float>(), d, n, every_row);
       for (std::int64_t c = 0; c < wanted; ++c) {
-        result.squared_distance.data_ptr<double>()[(first + i) * wanted + c] = ranked[static_cast<std::size_t>(c)].first;
+        result.squared_distance.data_ptr<double>()[(first + i) * wanted + c] =
+            ranked[static_cast<std::size_t>(c)].first;
         result.index.data_ptr<std::int64_t>()[(first + i) * wanted + c] = ranked[static_cast<std::size_t>(c)].second;
       }
     }
@@ -78,11 +80,11 @@ Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tens
   return result;
 }
 
-MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t k,
-                                               const std::function<void()>& poll) {
+MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& items,
+                                               std::uint32_t k, const std::function<void()>& poll) {
   const torch::Tensor rows = items.flatten(1);
-  // ||mirror(a) - b|| = ||a - mirror(b)||. The k items that are nearest at their better orientation are among the k nearest
-  // of that orientation.
+  // ||mirror(a) - b|| = ||a - mirror(b)||. The k items that are nearest at their better orientation are among the k
+  // nearest of that orientation.
   const Neighbours sides[] = {nearest_neighbours(queries.flatten(1), rows, k, poll),
                               nearest_neighbours(queries.flip({3}).flatten(1), rows, k, poll)};
   const std::int64_t m = queries.size(0), wanted = sides[0].index.size(1);
@@ -94,8 +96,8 @@ MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, con
     ranked.clear();
     for (const bool mirrored : {false, true}) {
       for (std::int64_t i = q * wanted; i < (q + 1) * wanted; ++i) {
-        ranked.emplace_back(sides[mirrored].squared_distance.data_ptr<double>()[i], sides[mirrored].index.data_ptr<std::int64_t>()[i],
-                            mirrored);
+        ranked.emplace_back(sides[mirrored].squared_distance.data_ptr<double>()[i],
+                            sides[mirrored].index.data_ptr<std::int64_t>()[i], mirrored);
       }
     }
     std::sort(ranked.begin(), ranked.end());

@@ -24,9 +24,9 @@ struct MirroredNeighbours {
   torch::Tensor mirrored;  ///< bool [queries, k] whether that distance is of the item mirrored left and right
 };
 
-/// As nearest_neighbours, but an item counts at the nearer of its two orientations; equal distances prefer the smaller row,
-/// then the item as it is. queries [m, C, H, W] and items [n, C, H, W]: the queries are mirrored for the search, which needs
-/// no second copy of the items.
+/// As nearest_neighbours, but an item counts at the nearer of its two orientations; equal distances prefer the smaller
+/// row, then the item as it is. queries [m, C, H, W] and items [n, C, H, W]: the queries are mirrored for the search,
+/// which needs no second copy of the items.
 [[nodiscard]] MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& items,
                                                              std::uint32_t k, const std::function<void()>& poll = {});
 

@@ -23,8 +23,8 @@ void refuse_unread(const OperatorEntry& entry, const jobs::UnlearnConfig& config
   const jobs::UnlearnConfig standard;
   const auto check = [&](std::string_view field, bool changed) {
     if (changed && !reads(entry, field)) {
-      throw Error(fmt::format("unlearn.{}: the operator {} does not use it; leave it out (it uses: {})", field, entry.name,
-                              entry.fields));
+      throw Error(fmt::format("unlearn.{}: the operator {} does not use it; leave it out (it uses: {})", field,
+                              entry.name, entry.fields));
     }
   };
   check("forget_batch", config.forget_batch != standard.forget_batch);
@@ -56,7 +56,8 @@ void check_ranges(const OperatorEntry& entry, const jobs::UnlearnConfig& config)
   };
   require(config.steps > 0, "steps: must be at least 1");
   require(config.retain_batch > 0, "retain_batch: must be at least 1");
-  require((entry.forget_loss == nullptr && !entry.one_step) || config.forget_batch > 0, "forget_batch: must be at least 1");
+  require((entry.forget_loss == nullptr && !entry.one_step) || config.forget_batch > 0,
+          "forget_batch: must be at least 1");
   require(config.forget_scaling == "constant" || config.forget_scaling == "proportional",
           "forget_scaling: known are constant and proportional");
   require(config.preserve == "standard" || config.preserve == "distillation",
@@ -74,7 +75,8 @@ void check_ranges(const OperatorEntry& entry, const jobs::UnlearnConfig& config)
 }  // namespace
 
 const OperatorEntry& find_operator(const jobs::UnlearnConfig& config) {
-  const auto found = std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& entry) { return entry.name == config.op; });
+  const auto found =
+      std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& entry) { return entry.name == config.op; });
   if (found == kOperators.end()) {
     std::string known;
     for (const OperatorEntry& entry : kOperators) known += fmt::format("{}{}", known.empty() ? "" : ", ", entry.name);

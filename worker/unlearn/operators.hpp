@@ -21,7 +21,8 @@ struct ForgetBatch {
   torch::Tensor teacher;      ///< [rows, D] noise predicted by the full model; defined when the row asks for it
   torch::Tensor snr;          ///< [rows] A_t / (1 - A_t)
   torch::Tensor fresh_noise;  ///< [rows, D] independent of everything else; defined when the row asks for it
-  torch::Tensor differences;  ///< [rows, K, D] a_f - a_r to the K nearest retain images; defined when the row asks for it
+  torch::Tensor
+      differences;  ///< [rows, K, D] a_f - a_r to the K nearest retain images; defined when the row asks for it
 };
 
 /// Loss of every row of the forget batch [rows]; the loop takes the mean and applies the weight.
@@ -29,17 +30,18 @@ using ForgetLoss = torch::Tensor (*)(const ForgetBatch&, const jobs::UnlearnConf
 
 struct OperatorEntry {
   std::string_view name;
-  std::string_view summary;            ///< one line for people
-  ForgetLoss forget_loss = nullptr;    ///< nullptr: no forget batch is drawn, or the operator has a loop of its own
+  std::string_view summary;          ///< one line for people
+  ForgetLoss forget_loss = nullptr;  ///< nullptr: no forget batch is drawn, or the operator has a loop of its own
   bool needs_neighbours = false;
-  bool needs_teacher = false;          ///< on the forget batch
-  bool distils = false;                ///< the retain target is the teacher whatever `preserve` says
+  bool needs_teacher = false;  ///< on the forget batch
+  bool distils = false;        ///< the retain target is the teacher whatever `preserve` says
   bool needs_fresh_noise = false;
-  bool weight_is_size_ratio = false;   ///< forget weight is strength n_k/n_r by derivation instead of forget_weight/forget_scaling
+  bool weight_is_size_ratio =
+      false;  ///< forget weight is strength n_k/n_r by derivation instead of forget_weight/forget_scaling
   bool retain_weight_is_size_ratio = false;  ///< the retain loss weighs n/n_r = 1 + n_k/n_r
-  bool caps_gradient = false;          ///< the forget gradient's norm is limited by gradient_cap
-  bool one_step = false;               ///< not trained at all: fisher.hpp
-  std::string_view fields;             ///< the UnlearnConfig fields it reads beyond the loop's own, separated by spaces
+  bool caps_gradient = false;                ///< the forget gradient's norm is limited by gradient_cap
+  bool one_step = false;                     ///< not trained at all: fisher.hpp
+  std::string_view fields;  ///< the UnlearnConfig fields it reads beyond the loop's own, separated by spaces
 };
 
 torch::Tensor retrack_exact_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
@@ -51,9 +53,10 @@ torch::Tensor esd_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& conf
 torch::Tensor erasediff_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor siss_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 
-/// Adds `gradients` (of the forget loss; may hold undefined ones) to those that the parameters have, scaled down to a norm of at
-/// most `cap` times that of the latter before their loss was multiplied by `weight`. cap 0: as they are.
-void add_capped_gradients(std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& gradients, double cap, double weight);
+/// Adds `gradients` (of the forget loss; may hold undefined ones) to those that the parameters have, scaled down to a
+/// norm of at most `cap` times that of the latter before their loss was multiplied by `weight`. cap 0: as they are.
+void add_capped_gradients(std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& gradients,
+                          double cap, double weight);
 
 /// unconditional + guidance (unconditional - conditional).
 torch::Tensor esd_target(const torch::Tensor& unconditional, const torch::Tensor& conditional, double guidance);
@@ -69,11 +72,12 @@ inline constexpr std::array kOperators{
                   .forget_loss = retrack_clipped_loss,
                   .needs_neighbours = true,
                   .fields = "forget_batch forget_weight forget_scaling neighbours kl_cap preserve guard_temperature"},
-    OperatorEntry{.name = "retrack_minsnr",
-                  .summary = "as retrack_exact, rows weighted by min(SNR, gamma)/SNR",
-                  .forget_loss = retrack_minsnr_loss,
-                  .needs_neighbours = true,
-                  .fields = "forget_batch forget_weight forget_scaling neighbours minsnr_gamma preserve guard_temperature"},
+    OperatorEntry{
+        .name = "retrack_minsnr",
+        .summary = "as retrack_exact, rows weighted by min(SNR, gamma)/SNR",
+        .forget_loss = retrack_minsnr_loss,
+        .needs_neighbours = true,
+        .fields = "forget_batch forget_weight forget_scaling neighbours minsnr_gamma preserve guard_temperature"},
     OperatorEntry{.name = "retrack_released",
                   .summary = "noise target 0: what the released code computes",
                   .forget_loss = retrack_released_loss,

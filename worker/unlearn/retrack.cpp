@@ -2,7 +2,8 @@
 // Target in the difference form, with the term common to all neighbours removed analytically:
 //   E_r = -(SNR ||a_f - a_r||^2 + 2 sqrt(SNR) <eps, a_f - a_r>)/2,   p = softmax(E),
 //   target = eps + sqrt(SNR) sum_r p_r (a_f - a_r).
-// Source: Shi et al., "ReTrack: data unlearning in diffusion models through redirecting the denoising trajectory" (2025).
+// Source: Shi et al., "ReTrack: data unlearning in diffusion models through redirecting the denoising trajectory"
+// (2025).
 #include <cmath>
 
 #include "worker/unlearn/operators.hpp"

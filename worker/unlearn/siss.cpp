@@ -1,8 +1,8 @@
 // SISS without importance sampling, as GUDA's code intends it:
 //   L = n/n_r MSE(retain) - strength n_k/n_r MSE(forget).
-// It has no minimum, so the loop (unlearner.cpp) limits the norm of the second gradient to `gradient_cap` norms of the retain
-// gradient of the same step; the released code probes that norm once, and then discards the forget gradient altogether.
-// Source: Alberti et al., "Data unlearning in diffusion models" (ICLR 2025).
+// It has no minimum, so the loop (unlearner.cpp) limits the norm of the second gradient to `gradient_cap` norms of the
+// retain gradient of the same step; the released code probes that norm once, and then discards the forget gradient
+// altogether. Source: Alberti et al., "Data unlearning in diffusion models" (ICLR 2025).
 #include "worker/unlearn/operators.hpp"
 
 namespace guda::worker {
@@ -11,7 +11,8 @@ torch::Tensor siss_loss(const ForgetBatch& batch, const jobs::UnlearnConfig&) {
   return -(batch.prediction - batch.noise).square().mean(1);
 }
 
-void add_capped_gradients(std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& gradients, double cap, double weight) {
+void add_capped_gradients(std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& gradients,
+                          double cap, double weight) {
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> present, added;
   for (std::size_t i = 0; i < parameters.size(); ++i) {

@@ -6,14 +6,15 @@
 
 namespace guda::worker {
 
-StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<std::uint32_t> items, std::vector<bool> flips,
-                         const jobs::Dataset& dataset, const jobs::NoiseSchedule& schedule) {
+StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<std::uint32_t> items,
+                         std::vector<bool> flips, const jobs::Dataset& dataset, const jobs::NoiseSchedule& schedule) {
   StepImages half;
   half.items = std::move(items);
   half.flips = std::move(flips);
   const torch::Tensor x0 = gather_images(dataset, half.items, half.flips);
-  half.timesteps = draw_timesteps(seed / "timestep", step, static_cast<std::uint32_t>(half.items.size()), schedule.timesteps(),
-                                  /*stratified=*/true);
+  half.timesteps =
+      draw_timesteps(seed / "timestep", step, static_cast<std::uint32_t>(half.items.size()), schedule.timesteps(),
+                     /*stratified=*/true);
   half.noise = draw_noise(seed / "noise", step, x0.sizes());
   half.x_t = add_noise(x0, half.noise, noise_levels(schedule, half.timesteps));
   return half;
@@ -21,12 +22,12 @@ StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<s
 
 StepImages draw_step_images(const SeedPath& seed, std::uint64_t step, std::uint32_t rows, bool flip, ItemStream& stream,
                             const jobs::Dataset& dataset, const jobs::NoiseSchedule& schedule) {
-  return noised_images(seed, step, stream.batch(step, rows), flip ? draw_flips(seed / "flip", step, rows) : std::vector<bool>{}, dataset,
-                       schedule);
+  return noised_images(seed, step, stream.batch(step, rows),
+                       flip ? draw_flips(seed / "flip", step, rows) : std::vector<bool>{}, dataset, schedule);
 }
 
-torch::Tensor predict_noise(UNet2D model, Prediction prediction, const jobs::NoiseSchedule& schedule, const StepImages& rows,
-                            torch::Device device) {
+torch::Tensor predict_noise(UNet2D model, Prediction prediction, const jobs::NoiseSchedule& schedule,
+                            const StepImages& rows, torch::Device device) {
   const torch::Tensor x_t = rows.x_t.to(device);
   const torch::Tensor output = model->forward(x_t, to_tensor(rows.timesteps).to(device));
   return to_eps(prediction, output, x_t, noise_levels(schedule, rows.timesteps, device)).flatten(1);

@@ -15,17 +15,19 @@ namespace guda::worker {
 
 struct StepImages {
   std::vector<std::uint32_t> items, timesteps;
-  std::vector<bool> flips;      ///< empty: none is mirrored
-  torch::Tensor noise, x_t;     ///< float32 [rows, C, H, W]
+  std::vector<bool> flips;   ///< empty: none is mirrored
+  torch::Tensor noise, x_t;  ///< float32 [rows, C, H, W]
 };
 
 /// `rows` images of batch number `step`; every random number is a function of `seed` and the step.
-[[nodiscard]] StepImages draw_step_images(const SeedPath& seed, std::uint64_t step, std::uint32_t rows, bool flip, ItemStream& stream,
-                                          const jobs::Dataset& dataset, const jobs::NoiseSchedule& schedule);
+[[nodiscard]] StepImages draw_step_images(const SeedPath& seed, std::uint64_t step, std::uint32_t rows, bool flip,
+                                          ItemStream& stream, const jobs::Dataset& dataset,
+                                          const jobs::NoiseSchedule& schedule);
 
 /// The given images under the noise of batch number `step`, timesteps stratified over the rows.
 [[nodiscard]] StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<std::uint32_t> items,
-                                       std::vector<bool> flips, const jobs::Dataset& dataset, const jobs::NoiseSchedule& schedule);
+                                       std::vector<bool> flips, const jobs::Dataset& dataset,
+                                       const jobs::NoiseSchedule& schedule);
 
 /// Predicted noise [rows, D], on `device`.
 [[nodiscard]] torch::Tensor predict_noise(UNet2D model, Prediction prediction, const jobs::NoiseSchedule& schedule,

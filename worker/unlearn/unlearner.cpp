@@ -52,23 +52,25 @@ torch::Tensor snr_of(const jobs::NoiseSchedule& schedule, std::span<const std::u
 /// float32 [items]
 torch::Tensor weights_of(const std::map<std::uint32_t, float>& table, std::span<const std::uint32_t> items) {
   torch::Tensor weights = torch::empty({static_cast<std::int64_t>(items.size())}, torch::kFloat32);
-  std::transform(items.begin(), items.end(), weights.data_ptr<float>(), [&](std::uint32_t item) { return table.at(item); });
+  std::transform(items.begin(), items.end(), weights.data_ptr<float>(),
+                 [&](std::uint32_t item) { return table.at(item); });
   return weights;
 }
 
 /// Whether the retain target is the full model's prediction.
-bool distils(const jobs::UnlearnConfig& config) { return find_operator(config).distils || config.preserve == "distillation"; }
+bool distils(const jobs::UnlearnConfig& config) {
+  return find_operator(config).distils || config.preserve == "distillation";
+}
 
 }  // namespace
 
-bool needs_teacher(const jobs::UnlearnConfig& config) {
-  return find_operator(config).needs_teacher || distils(config);
-}
+bool needs_teacher(const jobs::UnlearnConfig& config) { return find_operator(config).needs_teacher || distils(config); }
 
 double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained, std::size_t groups) {
   const double ratio = static_cast<double>(removed) / static_cast<double>(retained);
   if (find_operator(config).weight_is_size_ratio) return config.strength * ratio;
-  return config.forget_scaling == "proportional" ? config.forget_weight * ratio * static_cast<double>(groups) : config.forget_weight;
+  return config.forget_scaling == "proportional" ? config.forget_weight * ratio * static_cast<double>(groups)
+                                                 : config.forget_weight;
 }
 
 double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained) {
@@ -95,7 +97,8 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   ItemStream forget_stream(seed / "forget", {removed.begin(), removed.end()});
   const auto poll = [&] { progress({0, config.steps, std::numeric_limits<double>::quiet_NaN()}); };
   std::shared_ptr<const NeighbourTable> neighbours;
-  if (op.needs_neighbours) neighbours = neighbour_table(dataset, removed, config.neighbours, config.horizontal_flip, poll);
+  if (op.needs_neighbours)
+    neighbours = neighbour_table(dataset, removed, config.neighbours, config.horizontal_flip, poll);
   const std::map<std::uint32_t, float> guard = guard_table(model, spec, dataset, removed, device, poll);
   const std::size_t retained = dataset.train.size() - removed.size();
   const double weight = forget_weight(config, removed.size(), retained, groups);
@@ -105,7 +108,8 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   model->train();
   std::vector<torch::Tensor> parameters = model->parameters();
   AdamW optimizer(parameters, config.optimizer, config.clip);
-  const torch::Tensor losses = torch::zeros({2}, torch::kFloat64);  // retain and forget: a tensor, to be part of the state
+  const torch::Tensor losses =
+      torch::zeros({2}, torch::kFloat64);  // retain and forget: a tensor, to be part of the state
   double* const sums = losses.data_ptr<double>();
   const std::uint32_t tenth = std::max(1U, config.steps / 10);
   std::uint64_t first_step = 0;
@@ -117,12 +121,13 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
     optimizer.resume_at(first_step);
   }
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
-    const StepImages retain =
-        draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip, retain_stream, dataset, schedule);
+    const StepImages retain = draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip,
+                                               retain_stream, dataset, schedule);
     StepImages batch = retain;
     std::optional<StepImages> forget;
     if (forgets) {
-      forget = draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip, forget_stream, dataset, schedule);
+      forget = draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip, forget_stream,
+                                dataset, schedule);
       append(batch, *forget);
     }
     const torch::Tensor predicted = predict_noise(model, prediction, schedule, batch, device);
@@ -144,7 +149,8 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
       rows.snr = snr_of(schedule, forget->timesteps).to(device);
       if (op.needs_teacher) rows.teacher = taught.narrow(0, split, config.forget_batch);
       if (neighbours) rows.differences = neighbours->differences(dataset, forget->items, forget->flips).to(device);
-      if (op.needs_fresh_noise) rows.fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes()).flatten(1).to(device);
+      if (op.needs_fresh_noise)
+        rows.fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes()).flatten(1).to(device);
       torch::Tensor forget_rows = op.forget_loss(rows, config);
       if (!guard.empty()) forget_rows = forget_rows * weights_of(guard, forget->items).to(device);
       per_row = torch::cat({per_row, forget_rows});
@@ -153,14 +159,16 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
     }
     const double value = check_loss(loss, per_row, batch.timesteps, batch.items, step, "unlearning by " + config.op);
     if (op.caps_gradient) {
-      const auto gradients = torch::autograd::grad({weight * forget_loss}, parameters, {}, /*retain_graph=*/true, /*create_graph=*/false,
-                                                   /*allow_unused=*/true);
+      const auto gradients =
+          torch::autograd::grad({weight * forget_loss}, parameters, {}, /*retain_graph=*/true, /*create_graph=*/false,
+                                /*allow_unused=*/true);
       retain_part.backward();
       add_capped_gradients(parameters, gradients, config.gradient_cap, retaining);
     } else {
       loss.backward();
     }
-    optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps, config.decay));
+    optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps,
+                                 config.decay));
     if (step >= config.steps - tenth) {
       sums[0] += retain_loss.item<double>() / tenth;
       if (forgets) sums[1] += forget_loss.item<double>() / tenth;

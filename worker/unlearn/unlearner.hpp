@@ -15,8 +15,8 @@
 namespace guda::worker {
 
 struct Unlearned {
-  double retain_loss = 0;   ///< mean over the last tenth of the steps (at least one)
-  double forget_loss = 0;   ///< the operator's, before its weight; 0 where there is none
+  double retain_loss = 0;  ///< mean over the last tenth of the steps (at least one)
+  double forget_loss = 0;  ///< the operator's, before its weight; 0 where there is none
 };
 
 /// Changes `model` in place; it starts from the full model's weights and ends with the raw weights of the last step.
@@ -33,7 +33,8 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
 /// Whether unlearn() reads its teacher under this config. Throws as find_operator.
 [[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);
 
-/// Weight of the mean forget loss: forget_weight, times n_k/n_r * groups when proportional; strength n_k/n_r where derived so.
+/// Weight of the mean forget loss: forget_weight, times n_k/n_r * groups when proportional; strength n_k/n_r where
+/// derived so.
 [[nodiscard]] double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained,
                                    std::size_t groups);
 

@@ -15,7 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// An agent with a fake worker in a thread; the test is its coordinator. Time limits are only how long a hang would last.
+/// An agent with a fake worker in a thread; the test is its coordinator. Time limits are only how long a hang would
+/// last.
 class Bench {
  public:
   explicit Bench(const std::string& segment = "0001-1.seg", const std::string& chaos = "") {

@@ -35,13 +35,25 @@ int main(int argc, char** argv) {
       if (!assign) continue;
       held = assign->lease;
       switch (held.job) {
-        case 0: say(message::Done{held, 0.1, {}, Json::object()}); break;
-        case 1: ::raise(SIGSEGV); break;
-        case 2: ::raise(SIGSTOP); break;
-        case 5: ::raise(SIGKILL); break;
-        case 6: ::pause(); break;           // deadlocked: not stopped, but uses no CPU time and says nothing
-        case 7: while (true) spin = spin + 1;  // computes without a word
-        default: break;                     // 3, 4: works on until cancelled
+        case 0:
+          say(message::Done{held, 0.1, {}, Json::object()});
+          break;
+        case 1:
+          ::raise(SIGSEGV);
+          break;
+        case 2:
+          ::raise(SIGSTOP);
+          break;
+        case 5:
+          ::raise(SIGKILL);
+          break;
+        case 6:
+          ::pause();
+          break;  // deadlocked: not stopped, but uses no CPU time and says nothing
+        case 7:
+          while (true) spin = spin + 1;  // computes without a word
+        default:
+          break;  // 3, 4: works on until cancelled
       }
     }
     if (held.job == 3 || held.job == 4) say(message::Beat{true, held, ++spin, 1000, 0.5, 0, 0});

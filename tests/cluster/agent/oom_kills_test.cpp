@@ -27,5 +27,4 @@ TEST_CASE("oom kills: the control group's own counter is read, else the machine'
   CHECK(oom_kills(proc, cgroups) == 3);
 }
 
-
 }  // namespace guda::cluster

@@ -21,7 +21,8 @@ struct Digits {
   torch::Tensor queries;
   std::vector<std::string> names;
   Digits() {
-    for (std::uint32_t label = 0; label < 10; ++label) groups.push_back({"group " + std::to_string(label), test::items_of(data, label)});
+    for (std::uint32_t label = 0; label < 10; ++label)
+      groups.push_back({"group " + std::to_string(label), test::items_of(data, label)});
     queries = gather_images(data, data.held_out);
     for (std::size_t i = 0; i < data.held_out.size(); ++i) names.push_back("real/" + std::to_string(i));
   }
@@ -56,7 +57,8 @@ TEST_CASE("controls: cosine and distance are those of the definition") {
   const double cosine = torch::cosine_similarity(items, q.unsqueeze(0), 1).mean().item<double>();
   CHECK(pixel_cosine_scores(query, data, groups)[0] == doctest::Approx(cosine).epsilon(1e-6));
   const torch::Tensor distances = std::get<0>((items - q).square().sum(1).sqrt().sort());
-  CHECK(knn_scores(query, data, groups, 2)[0] == doctest::Approx(-distances.narrow(0, 0, 2).mean().item<double>()).epsilon(1e-6));
+  CHECK(knn_scores(query, data, groups, 2)[0] ==
+        doctest::Approx(-distances.narrow(0, 0, 2).mean().item<double>()).epsilon(1e-6));
   CHECK(knn_scores(query, data, groups, 50)[0] == doctest::Approx(-distances.mean().item<double>()).epsilon(1e-6));
 }
 

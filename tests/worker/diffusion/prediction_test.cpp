@@ -47,8 +47,10 @@ TEST_CASE("prediction: a noised image mixes image and noise by the schedule of i
 TEST_CASE("prediction: the target of v_prediction is gamma eps - sigma x0") {
   const std::vector<std::uint32_t> timesteps{400};
   const NoiseLevels levels = noise_levels(schedule(), timesteps);
-  const at::Tensor v = training_target(Prediction::v_prediction, at::full({1, 1, 1, 1}, 3.0), at::full({1, 1, 1, 1}, 5.0), levels);
-  CHECK(v.item<double>() == doctest::Approx(5 * schedule().sqrt_alpha_bar(400) - 3 * schedule().sigma(400)).epsilon(1e-6));
+  const at::Tensor v =
+      training_target(Prediction::v_prediction, at::full({1, 1, 1, 1}, 3.0), at::full({1, 1, 1, 1}, 5.0), levels);
+  CHECK(v.item<double>() ==
+        doctest::Approx(5 * schedule().sqrt_alpha_bar(400) - 3 * schedule().sigma(400)).epsilon(1e-6));
 }
 
 TEST_CASE("prediction: names are diffusers', others are refused with the list") {

@@ -32,7 +32,8 @@ TEST_CASE("DDPM: one step is DDIM's with eta = 1, which has the same mean and th
   }
 }
 
-TEST_CASE("DDPM: with all timesteps the mean is the posterior mean c0 x_0 + c1 x_t of the clamped x_0 (methods.md 0.2)") {
+TEST_CASE(
+    "DDPM: with all timesteps the mean is the posterior mean c0 x_0 + c1 x_t of the clamped x_0 (methods.md 0.2)") {
   const jobs::NoiseSchedule schedule = cosine(100);
   const Ddpm ddpm(schedule, Prediction::sample, {.steps = 100});
   const std::uint32_t t = 40;
@@ -66,10 +67,13 @@ TEST_CASE("DPM-Solver++: a perfect noise prediction is carried back to the clean
 }
 
 TEST_CASE("DPM-Solver++: the second order is closer to the ODE than the first, by far") {
-  // x_0 predicted by a Gaussian prior N(0, s^2): x_0 = s^2 gamma x / (s^2 A + 1 - A); the ODE keeps x / sqrt(s^2 A + 1 - A).
+  // x_0 predicted by a Gaussian prior N(0, s^2): x_0 = s^2 gamma x / (s^2 A + 1 - A); the ODE keeps x / sqrt(s^2 A + 1
+  // - A).
   const jobs::NoiseSchedule schedule = cosine();
   constexpr double kVariance = 0.25;
-  const auto spread = [&](std::uint32_t t) { return std::sqrt(kVariance * schedule.alpha_bar(t) + 1 - schedule.alpha_bar(t)); };
+  const auto spread = [&](std::uint32_t t) {
+    return std::sqrt(kVariance * schedule.alpha_bar(t) + 1 - schedule.alpha_bar(t));
+  };
   const auto error = [&](bool second_order) {
     const DpmSolver solver(schedule, Prediction::sample, {.steps = 10});
     at::Tensor x = at::full({1, 1, 1, 1}, 1.0), memory;
@@ -86,10 +90,14 @@ TEST_CASE("DPM-Solver++: the second order is closer to the ODE than the first, b
 }
 
 TEST_CASE("DDPM and DPM-Solver++: options that do not fit are refused by name, missing noise too") {
-  CHECK_THROWS_WITH_AS(Ddpm(cosine(100), Prediction::epsilon, {.steps = 101}), doctest::Contains("sampler.steps: 101"), Error);
-  CHECK_THROWS_WITH_AS(Ddpm(cosine(100), Prediction::epsilon, {.steps = 0}), doctest::Contains("sampler.steps: 0"), Error);
-  CHECK_THROWS_WITH_AS(Ddpm(cosine(100), Prediction::epsilon, {.steps = 10, .clip_range = 0}), doctest::Contains("clip_range"), Error);
-  CHECK_THROWS_WITH_AS(DpmSolver(cosine(100), Prediction::epsilon, {.steps = 100}), doctest::Contains("sampler.steps: 100"), Error);
+  CHECK_THROWS_WITH_AS(Ddpm(cosine(100), Prediction::epsilon, {.steps = 101}), doctest::Contains("sampler.steps: 101"),
+                       Error);
+  CHECK_THROWS_WITH_AS(Ddpm(cosine(100), Prediction::epsilon, {.steps = 0}), doctest::Contains("sampler.steps: 0"),
+                       Error);
+  CHECK_THROWS_WITH_AS(Ddpm(cosine(100), Prediction::epsilon, {.steps = 10, .clip_range = 0}),
+                       doctest::Contains("clip_range"), Error);
+  CHECK_THROWS_WITH_AS(DpmSolver(cosine(100), Prediction::epsilon, {.steps = 100}),
+                       doctest::Contains("sampler.steps: 100"), Error);
   const Ddpm ddpm(cosine(100), Prediction::epsilon, {.steps = 10});
   const at::Tensor x = at::zeros({1, 1, 2, 2});
   CHECK_THROWS_WITH_AS(static_cast<void>(ddpm.step(x, 50, x, {})), doctest::Contains("needs noise"), Error);

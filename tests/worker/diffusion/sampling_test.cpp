@@ -117,7 +117,8 @@ TEST_CASE("queries: held-out ones may pass over the first items, so that two set
   CHECK(set.items[0] == data.held_out[18]);
   CHECK(set.items[1] == data.held_out[19]);
   spec.names.push_back("tuning/2");
-  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress), doctest::Contains("from number 18 on"), Error);
+  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress),
+                       doctest::Contains("from number 18 on"), Error);
 }
 
 TEST_CASE("queries: held-out ones are the first of the split with item and true class") {
@@ -131,7 +132,8 @@ TEST_CASE("queries: held-out ones are the first of the split with item and true 
   CHECK(set.classes[1] == data.class_names[data.labels[data.held_out[1]]]);
   CHECK(set.images[1][0][3][4].item<float>() == doctest::Approx(data.pixels[data.held_out[1] * 64 + 28] / 8.0 - 1));
   spec.names.resize(21, "x");
-  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress), doctest::Contains("holds out 20"), Error);
+  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress),
+                       doctest::Contains("holds out 20"), Error);
 }
 
 TEST_CASE("queries: PNG and NPY files of the right size are read onto the data set's levels") {

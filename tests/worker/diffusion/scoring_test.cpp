@@ -56,7 +56,8 @@ TEST_CASE("scoring: a loss does not depend on the block or on the other slots, b
   }
   const auto part = q.score(std::span(q.slots).subspan(2, 3), 0, 13, 16);
   bool equal = true;
-  for (std::size_t i = 0; i < 13; ++i) equal = equal && std::equal(part.begin() + i * 3, part.begin() + i * 3 + 3, all.begin() + i * 8 + 2);
+  for (std::size_t i = 0; i < 13; ++i)
+    equal = equal && std::equal(part.begin() + i * 3, part.begin() + i * 3 + 3, all.begin() + i * 8 + 2);
   CHECK(equal);
 }
 
@@ -66,7 +67,8 @@ TEST_CASE("scoring: a loss does not depend on the order of the queries, bit for 
   q.images = q.images.flip({0});
   std::reverse(q.names.begin(), q.names.end());
   const auto reversed = q.score(q.slots, 0, 13, 16);
-  for (std::size_t i = 0; i < 13; ++i) CHECK(std::equal(all.begin() + i * 8, all.begin() + i * 8 + 8, reversed.begin() + (12 - i) * 8));
+  for (std::size_t i = 0; i < 13; ++i)
+    CHECK(std::equal(all.begin() + i * 8, all.begin() + i * 8 + 8, reversed.begin() + (12 - i) * 8));
 }
 
 TEST_CASE("scoring: another batch shape changes a loss by less than 1e-5 of it") {
@@ -138,7 +140,8 @@ TEST_CASE("scoring: an evidence bound by the closed form equals the one by poste
   // methods: KL_t = sum (mu_q - mu_p)^2 / (2 v_t) = w_t ||eps - eps_hat||^2 with equal fixed variances.
   const jobs::NoiseSchedule schedule(test::tiny_diffusion());
   torch::manual_seed(1);
-  const auto x0 = torch::randn({64}, torch::kFloat64), eps = torch::randn({64}, torch::kFloat64), hat = torch::randn({64}, torch::kFloat64);
+  const auto x0 = torch::randn({64}, torch::kFloat64), eps = torch::randn({64}, torch::kFloat64),
+             hat = torch::randn({64}, torch::kFloat64);
   for (const std::uint32_t t : {1U, 10U, 50U, 90U}) {
     const double a = schedule.alpha_bar(t), before = schedule.alpha_bar(t - 1), beta = schedule.beta(t);
     const auto x_t = std::sqrt(a) * x0 + std::sqrt(1 - a) * eps;

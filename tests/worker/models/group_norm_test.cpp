@@ -41,7 +41,9 @@ TEST_CASE("group norm: the fused kernel equals LibTorch's GroupNorm and SiLU, fo
 }
 
 TEST_CASE("group norm: extreme inputs stay finite and saturate as SiLU does") {
-  at::Tensor x = at::tensor({-1e4F, 1e4F, -200.0F, 200.0F, 0.0F, 1.0F, -1.0F, 3.0F}).view({1, 2, 2, 2}).contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = at::tensor({-1e4F, 1e4F, -200.0F, 200.0F, 0.0F, 1.0F, -1.0F, 3.0F})
+                     .view({1, 2, 2, 2})
+                     .contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor gamma = at::full({2}, 100.0F), beta = at::zeros({2});
   const at::Tensor y = group_norm(x, gamma, beta, 1, 1e-5, true);
   CHECK(at::isfinite(y).all().item<bool>());
@@ -55,7 +57,8 @@ TEST_CASE("group norm: an image's bits do not depend on the others of the batch,
   const at::Tensor all = group_norm(x, gamma, beta, 8, 1e-5, true).detach();
   const at::NoGradGuard no_grad;
   for (std::int64_t i = 0; i < 8; ++i) {
-    const at::Tensor one = group_norm(x.slice(0, i, i + 1).contiguous(at::MemoryFormat::ChannelsLast), gamma, beta, 8, 1e-5, true);
+    const at::Tensor one =
+        group_norm(x.slice(0, i, i + 1).contiguous(at::MemoryFormat::ChannelsLast), gamma, beta, 8, 1e-5, true);
     CHECK(at::equal(one, all.slice(0, i, i + 1)));
   }
 }

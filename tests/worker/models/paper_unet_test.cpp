@@ -11,8 +11,8 @@
 using namespace guda;
 
 TEST_CASE("CIFAR-10 UNet: the recipe's model has 49,062,787 parameters and 8.38 GMAC (methods.md 1.1)") {
-  const jobs::Experiment e = jobs::load_experiment(std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/cifar10-paper.yaml",
-                                                   {"dataset.path=" GUDA_SOURCE_DIR});
+  const jobs::Experiment e = jobs::load_experiment(
+      std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/cifar10-paper.yaml", {"dataset.path=" GUDA_SOURCE_DIR});
   worker::UNet2D model = worker::make_unet2d(e.model, 0);
   std::int64_t parameters = 0;
   for (const auto& p : model->parameters()) parameters += p.numel();

@@ -39,10 +39,17 @@ TEST_CASE("UNet2D config: an empty one has diffusers' defaults") {
 }
 
 TEST_CASE("UNet2D config: what is written reads back the same") {
-  const Json given = {{"_class_name", "UNet2DModel"}, {"_name_or_path", "x"}, {"sample_size", {8, 12}},
-                      {"block_out_channels", {16, 32}}, {"down_block_types", {"DownBlock2D", "AttnDownBlock2D"}},
-                      {"up_block_types", {"AttnUpBlock2D", "UpBlock2D"}}, {"attention_head_dim", nullptr},
-                      {"norm_num_groups", 8}, {"class_embed_type", "identity"}, {"act_fn", "mish"}, {"dropout", 0.25}};
+  const Json given = {{"_class_name", "UNet2DModel"},
+                      {"_name_or_path", "x"},
+                      {"sample_size", {8, 12}},
+                      {"block_out_channels", {16, 32}},
+                      {"down_block_types", {"DownBlock2D", "AttnDownBlock2D"}},
+                      {"up_block_types", {"AttnUpBlock2D", "UpBlock2D"}},
+                      {"attention_head_dim", nullptr},
+                      {"norm_num_groups", 8},
+                      {"class_embed_type", "identity"},
+                      {"act_fn", "mish"},
+                      {"dropout", 0.25}};
   const Json written = UNet2DConfig::from_json(given).to_json();
   CHECK(UNet2DConfig::from_json(written).to_json() == written);
   for (const auto& [key, value] : given.items()) {
@@ -52,12 +59,20 @@ TEST_CASE("UNet2D config: what is written reads back the same") {
 }
 
 TEST_CASE("UNet2D config: all faults are listed at once, by key") {
-  const std::string what = faults_of({{"_class_name", "UNet2DConditionModel"}, {"cross_attention_dim", 768},
-                                      {"mid_block_type", "UNetMidBlock2D"}, {"act_fn", "tanh"},
-                                      {"time_embedding_type", "learned"}, {"dropout", 2}, {"in_channels", -1},
-                                      {"norm_num_groups", "many"}, {"add_attention", 1},
-                                      {"down_block_types", {"SkipDownBlock2D"}}, {"block_out_channels", {100000}},
-                                      {"layers_per_block", 65}, {"downsample_padding", 2}, {"sample_size", {1, 2, 3}}});
+  const std::string what = faults_of({{"_class_name", "UNet2DConditionModel"},
+                                      {"cross_attention_dim", 768},
+                                      {"mid_block_type", "UNetMidBlock2D"},
+                                      {"act_fn", "tanh"},
+                                      {"time_embedding_type", "learned"},
+                                      {"dropout", 2},
+                                      {"in_channels", -1},
+                                      {"norm_num_groups", "many"},
+                                      {"add_attention", 1},
+                                      {"down_block_types", {"SkipDownBlock2D"}},
+                                      {"block_out_channels", {100000}},
+                                      {"layers_per_block", 65},
+                                      {"downsample_padding", 2},
+                                      {"sample_size", {1, 2, 3}}});
   for (const char* part :
        {"here:", "_class_name: \"UNet2DConditionModel\" is not UNet2DModel", "cross_attention_dim: is not a key",
         "mid_block_type: is not a key", "act_fn: \"tanh\" is not one of silu, swish, mish, gelu, relu",
@@ -70,8 +85,10 @@ TEST_CASE("UNet2D config: all faults are listed at once, by key") {
 }
 
 TEST_CASE("UNet2D config: sizes that do not fit each other are refused") {
-  const Json two = {{"block_out_channels", {16, 32}}, {"norm_num_groups", 8},
-                    {"down_block_types", {"DownBlock2D", "DownBlock2D"}}, {"up_block_types", {"UpBlock2D", "UpBlock2D"}}};
+  const Json two = {{"block_out_channels", {16, 32}},
+                    {"norm_num_groups", 8},
+                    {"down_block_types", {"DownBlock2D", "DownBlock2D"}},
+                    {"up_block_types", {"UpBlock2D", "UpBlock2D"}}};
   CHECK(faults_of(two) == "");
   const auto changed = [&](const char* key, const Json& value) {
     Json j = two;

@@ -76,9 +76,8 @@ TEST_CASE("UNet2D: gradients of every parameter equal those of diffusers within 
       }
       ++compared;
     }
-    const auto recorded_gradients = std::count_if(
-        recorded.file.tensors().begin(), recorded.file.tensors().end(),
-        [](const auto& t) { return t.first.starts_with("grad."); });
+    const auto recorded_gradients = std::count_if(recorded.file.tensors().begin(), recorded.file.tensors().end(),
+                                                  [](const auto& t) { return t.first.starts_with("grad."); });
     CHECK(compared == static_cast<std::size_t>(recorded_gradients));
   }
 }

@@ -20,9 +20,15 @@ namespace fs = std::filesystem;
 namespace {
 
 Json digits_config() {
-  return {{"sample_size", 8}, {"in_channels", 1}, {"out_channels", 1}, {"block_out_channels", {16, 32}},
-          {"layers_per_block", 1}, {"norm_num_groups", 8}, {"add_attention", false},
-          {"down_block_types", {"DownBlock2D", "DownBlock2D"}}, {"up_block_types", {"UpBlock2D", "UpBlock2D"}}};
+  return {{"sample_size", 8},
+          {"in_channels", 1},
+          {"out_channels", 1},
+          {"block_out_channels", {16, 32}},
+          {"layers_per_block", 1},
+          {"norm_num_groups", 8},
+          {"add_attention", false},
+          {"down_block_types", {"DownBlock2D", "DownBlock2D"}},
+          {"up_block_types", {"UpBlock2D", "UpBlock2D"}}};
 }
 
 std::int64_t parameters_of(UNet2D& model) {
@@ -81,11 +87,14 @@ TEST_CASE("UNet2D: the digits model has 159,697 parameters") {
 }
 
 TEST_CASE("UNet2D: the CIFAR-10 model of GUDA has 49,062,787 parameters") {
-  UNet2D model = make_unet2d({{"sample_size", 32}, {"layers_per_block", 3}, {"block_out_channels", {128, 256, 256, 256}},
-                              {"dropout", 0.3},
-                              {"down_block_types", {"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"}},
-                              {"up_block_types", {"UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}}},
-                             0);
+  UNet2D model =
+      make_unet2d({{"sample_size", 32},
+                   {"layers_per_block", 3},
+                   {"block_out_channels", {128, 256, 256, 256}},
+                   {"dropout", 0.3},
+                   {"down_block_types", {"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"}},
+                   {"up_block_types", {"UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}}},
+                  0);
   CHECK(parameters_of(model) == 49062787);
 }
 
@@ -166,7 +175,8 @@ TEST_CASE("UNet2D: missing, unused and misshaped tensors are all listed in one e
   save_unet2d(model, digits_config(), folder.path());
   const std::vector<float> four(4);
   edit_weights(folder.path(), [&](std::vector<TensorToWrite>& tensors) {
-    std::erase_if(tensors, [](const TensorToWrite& t) { return t.name == "conv_in.bias" || t.name == "conv_out.bias"; });
+    std::erase_if(tensors,
+                  [](const TensorToWrite& t) { return t.name == "conv_in.bias" || t.name == "conv_out.bias"; });
     tensors.push_back({"conv_out.bias", Dtype::f32, {4}, std::as_bytes(std::span(four))});
     tensors.push_back({"extra", Dtype::f32, {4}, std::as_bytes(std::span(four))});
   });

@@ -50,7 +50,8 @@ void overwrite(const std::filesystem::path& file, const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("checkpoint file: what was written comes back, whatever the memory layout, and nothing else lies in the folder") {
+TEST_CASE(
+    "checkpoint file: what was written comes back, whatever the memory layout, and nothing else lies in the folder") {
   const Written w;
   NamedTensors state = state_with(9);
   const auto layout = state[1].second.strides().vec();
@@ -70,7 +71,9 @@ TEST_CASE("checkpoint file: equal state gives equal bytes") {
   CHECK(read_file(a.file) == read_file(b.file));
 }
 
-TEST_CASE("checkpoint file: a flipped bit or a lost byte never passes for another state, and a refused file changes nothing") {
+TEST_CASE(
+    "checkpoint file: a flipped bit or a lost byte never passes for another state, and a refused file changes "
+    "nothing") {
   const Written w;
   const std::string good = read_file(w.file);
   const auto refused = [&](const std::string& bytes) {
@@ -104,18 +107,23 @@ TEST_CASE("checkpoint file: a flipped bit or a lost byte never passes for anothe
 TEST_CASE("checkpoint file: another job's, another version's and other safetensors files are refused with the reason") {
   const Written w;
   const NamedTensors state = state_with(9);
-  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, digest_of("other"), state), doctest::Contains("belongs to the job"), Error);
+  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, digest_of("other"), state),
+                       doctest::Contains("belongs to the job"), Error);
   NamedTensors fewer = state, renamed = state, misshaped = state, retyped = state;
   fewer.pop_back();
   renamed[0].first = "weights";
   misshaped[0].second = torch::zeros({4, 3});
   retyped[0].second = torch::zeros({3, 4}, torch::kFloat64);
-  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, fewer), doctest::Contains("5 tensors where this build keeps 4"), Error);
-  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, renamed), doctest::Contains("lacks the tensor 'weights'"), Error);
-  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, misshaped), doctest::Contains("'weight' in another shape"), Error);
+  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, fewer),
+                       doctest::Contains("5 tensors where this build keeps 4"), Error);
+  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, renamed), doctest::Contains("lacks the tensor 'weights'"),
+                       Error);
+  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, misshaped), doctest::Contains("'weight' in another shape"),
+                       Error);
   CHECK_THROWS_AS((void)read_checkpoint(w.file, kJob, retyped), Error);
   CHECK(same(state, state_with(9)));
   write_safetensors(w.file, {});
-  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, state), doctest::Contains("is no 'guda checkpoint 1'"), Error);
+  CHECK_THROWS_WITH_AS((void)read_checkpoint(w.file, kJob, state), doctest::Contains("is no 'guda checkpoint 1'"),
+                       Error);
   CHECK_THROWS_AS((void)read_checkpoint(w.folder / "absent", kJob, state), IoError);
 }

@@ -8,7 +8,8 @@
 
 using namespace guda::worker;
 
-TEST_CASE("checkpoint rule: a tenth of the job, at most five minutes, at least twenty times the writing and two seconds") {
+TEST_CASE(
+    "checkpoint rule: a tenth of the job, at most five minutes, at least twenty times the writing and two seconds") {
   const CheckpointRule rule;
   CHECK(checkpoint_interval(rule, 600, 0.1) == doctest::Approx(60));
   CHECK(checkpoint_interval(rule, 1e5, 0.1) == 300);

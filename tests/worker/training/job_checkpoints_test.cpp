@@ -29,10 +29,10 @@ struct Bench {
   test::ScratchFolder folder;
   fs::path checkpoints = folder / "job.checkpoints";
   double time = 0;
-  double write_takes = 0;   ///< s of the clock
+  double write_takes = 0;  ///< s of the clock
   CheckpointRule rule{.every = 5};
   std::vector<std::string> log;
-  std::vector<double> promised;   ///< checkpoint_in of every step
+  std::vector<double> promised;  ///< checkpoint_in of every step
 
   struct Outcome {
     double value = 0;
@@ -82,7 +82,8 @@ struct Bench {
     return names;
   }
   [[nodiscard]] bool logged(const std::string& part) const {
-    return std::any_of(log.begin(), log.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; });
+    return std::any_of(log.begin(), log.end(),
+                       [&](const std::string& line) { return line.find(part) != std::string::npos; });
   }
 };
 
@@ -119,7 +120,8 @@ TEST_CASE("job checkpoints: a planned stop saves the very step, again and again,
   CHECK(bench.attempt().value == undisturbed());
 }
 
-TEST_CASE("job checkpoints: two are kept, nothing is saved after the last step, and all go when the artifact is there") {
+TEST_CASE(
+    "job checkpoints: two are kept, nothing is saved after the last step, and all go when the artifact is there") {
   Bench bench;
   const auto outcome = bench.attempt();
   CHECK(outcome.saved >= 6);

@@ -16,13 +16,16 @@ namespace {
 
 /// One row of the recording as the three tensors it holds.
 std::vector<torch::Tensor> unpack(const std::vector<float>& values, std::size_t row) {
-  const torch::Tensor flat = torch::tensor(std::vector<float>(values.begin() + row * 19, values.begin() + (row + 1) * 19));
-  return {flat.narrow(0, 0, 6).view({2, 3}).clone(), flat.narrow(0, 6, 5).clone(), flat.narrow(0, 11, 8).view({2, 1, 2, 2}).clone()};
+  const torch::Tensor flat =
+      torch::tensor(std::vector<float>(values.begin() + row * 19, values.begin() + (row + 1) * 19));
+  return {flat.narrow(0, 0, 6).view({2, 3}).clone(), flat.narrow(0, 6, 5).clone(),
+          flat.narrow(0, 11, 8).view({2, 1, 2, 2}).clone()};
 }
 
 double worst(const std::vector<torch::Tensor>& got, const std::vector<torch::Tensor>& expected) {
   double error = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) error = std::max(error, (got[i] - expected[i]).abs().max().item<double>());
+  for (std::size_t i = 0; i < got.size(); ++i)
+    error = std::max(error, (got[i] - expected[i]).abs().max().item<double>());
   return error;
 }
 

@@ -89,7 +89,10 @@ TEST_CASE("training: progress counts every step and may stop the job") {
   });
   CHECK(calls == 5);
   CHECK_THROWS_AS((void)train(test::tiny_training(5), test::tiny_dataset(), {}, torch::kCPU,
-                              [](const Progress& p) { if (p.step == 3) throw Cancelled{}; }), Cancelled);
+                              [](const Progress& p) {
+                                if (p.step == 3) throw Cancelled{};
+                              }),
+                  Cancelled);
 }
 
 TEST_CASE("training: in pieces it ends with the same bits as in one go, with and without EMA, dropout and flips") {
@@ -107,10 +110,12 @@ TEST_CASE("training: in pieces it ends with the same bits as in one go, with and
         spec.training.ema_max_decay = ema;
         spec.training.horizontal_flip = flip;
         const Trained whole = train(spec, data, removed, torch::kCPU, no_progress);
-        // Within the losses of the first tenth, within warm-up, across epochs of 120 items, within the last tenth, at the end.
-        const Trained pieces = test::in_pieces({1, 2, 7, 8, 15, 19, 20}, [&](const auto& progress, JobCheckpoints& checkpoints) {
-          return train(spec, data, removed, torch::kCPU, progress, &checkpoints);
-        });
+        // Within the losses of the first tenth, within warm-up, across epochs of 120 items, within the last tenth, at
+        // the end.
+        const Trained pieces =
+            test::in_pieces({1, 2, 7, 8, 15, 19, 20}, [&](const auto& progress, JobCheckpoints& checkpoints) {
+              return train(spec, data, removed, torch::kCPU, progress, &checkpoints);
+            });
         CHECK(test::same_weights(whole.model, pieces.model));
         CHECK(whole.first_loss == pieces.first_loss);
         CHECK(whole.last_loss == pieces.last_loss);
@@ -124,7 +129,8 @@ TEST_CASE("training: a loss that is not finite stops the job with step, timestep
   const std::vector<std::uint32_t> items{11, 22, 33}, timesteps{5, 600, 999};
   const torch::Tensor rows = torch::tensor({1.0F, NAN, INFINITY});
   CHECK_THROWS_WITH_AS(check_loss(rows.mean(), rows, timesteps, items, 42, "training"),
-                       doctest::Contains("step 42 of training (2 bad rows: item 22 at t=600, item 33 at t=999)"), DivergenceError);
+                       doctest::Contains("step 42 of training (2 bad rows: item 22 at t=600, item 33 at t=999)"),
+                       DivergenceError);
   CHECK(check_loss(torch::tensor(0.5), rows, timesteps, items, 42, "training") == 0.5);
   at::set_num_threads(1);
   jobs::TrainSpec spec = test::tiny_training(50);

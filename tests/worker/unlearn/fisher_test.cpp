@@ -14,8 +14,11 @@ using namespace guda;
 using namespace guda::worker;
 using test::no_progress;
 
-TEST_CASE("fisher: on a quadratic whose diagonal is the retain Hessian, one step gives the minimum without the group (methods.md 8)") {
-  // Items i have losses sum_j h_ij (theta_j - c_ij)^2 / 2; minima are weighted means, gradients at theta are h (theta - c).
+TEST_CASE(
+    "fisher: on a quadratic whose diagonal is the retain Hessian, one step gives the minimum without the group "
+    "(methods.md 8)") {
+  // Items i have losses sum_j h_ij (theta_j - c_ij)^2 / 2; minima are weighted means, gradients at theta are h (theta -
+  // c).
   torch::manual_seed(1);
   const torch::Tensor h = torch::rand({10, 6}, torch::kFloat64) + 0.1, c = torch::randn({10, 6}, torch::kFloat64);
   const auto minimum = [&](std::int64_t first, std::int64_t count) {
@@ -25,8 +28,8 @@ TEST_CASE("fisher: on a quadratic whose diagonal is the retain Hessian, one step
   const torch::Tensor full = minimum(0, 10), without = minimum(3, 7);  // the group is items 0..2
   const torch::Tensor gradient = (h * (full - c)).narrow(0, 0, 3).mean(0), hessian = h.narrow(0, 3, 7).mean(0);
   std::vector<torch::Tensor> parameters{full.narrow(0, 0, 2).clone(), full.narrow(0, 2, 4).clone()};
-  fisher_step(parameters, {gradient.narrow(0, 0, 2), gradient.narrow(0, 2, 4)}, {hessian.narrow(0, 0, 2), hessian.narrow(0, 2, 4)}, 3.0 / 7.0,
-              0);
+  fisher_step(parameters, {gradient.narrow(0, 0, 2), gradient.narrow(0, 2, 4)},
+              {hessian.narrow(0, 0, 2), hessian.narrow(0, 2, 4)}, 3.0 / 7.0, 0);
   CHECK(torch::allclose(torch::cat(parameters), without, 1e-10, 1e-12));
 }
 
@@ -53,8 +56,8 @@ TEST_CASE("fisher: the group's loss rises, in proportion to a small strength") {
     std::vector<jobs::Slot> slots;
     for (std::uint32_t t = 5; t < 100; t += 10) slots.push_back({t, 0, 0});
     double sum = 0;
-    for (const float value : squared_errors(model, test::tiny_diffusion(), gather_images(data, removed), names, slots, 64, 1, torch::kCPU,
-                                            no_progress)) {
+    for (const float value : squared_errors(model, test::tiny_diffusion(), gather_images(data, removed), names, slots,
+                                            64, 1, torch::kCPU, no_progress)) {
       sum += value;
     }
     return sum / static_cast<double>(removed.size());

@@ -40,11 +40,14 @@ TEST_CASE("esd: without guidance, at the full model, the forget term has no grad
   CHECK(gradient_of(esd_loss, batch, config).abs().max().item<double>() > 0.01);
 }
 
-TEST_CASE("esd: the target is affine in the guidance, and swapped predictions with w = -1 give the other one (methods.md 3.4.2)") {
+TEST_CASE(
+    "esd: the target is affine in the guidance, and swapped predictions with w = -1 give the other one (methods.md "
+    "3.4.2)") {
   torch::manual_seed(2);
   const torch::Tensor u = torch::randn({3, 8}), c = torch::randn({3, 8});
   CHECK(torch::allclose(esd_target(u, c, 7.5), u + 7.5 * (u - c), 1e-5, 1e-6));
-  CHECK(torch::allclose(esd_target(u, c, 2) - esd_target(u, c, 1), esd_target(u, c, 1) - esd_target(u, c, 0), 1e-5, 1e-5));
+  CHECK(torch::allclose(esd_target(u, c, 2) - esd_target(u, c, 1), esd_target(u, c, 1) - esd_target(u, c, 0), 1e-5,
+                        1e-5));
   CHECK(torch::allclose(esd_target(u, c, -1), c, 1e-5, 1e-6));
 }
 
@@ -77,10 +80,13 @@ TEST_CASE("erasediff: over many draws the gradient is that of the mean square of
     sum += gradient_of(erasediff_loss, batch, {});
   }
   // One draw has a standard deviation of 2/8: five standard errors.
-  CHECK((sum / kDraws - gradient_of(retrack_released_loss, batch, {})).abs().max().item<double>() < 5 * 0.25 / std::sqrt(kDraws));
+  CHECK((sum / kDraws - gradient_of(retrack_released_loss, batch, {})).abs().max().item<double>() <
+        5 * 0.25 / std::sqrt(kDraws));
 }
 
-TEST_CASE("siss: without the cap the gradient is n/n_r g_retain - n_k/n_r g_forget, 10/9 and 1/9 of CIFAR-10 (methods.md 3.4.4)") {
+TEST_CASE(
+    "siss: without the cap the gradient is n/n_r g_retain - n_k/n_r g_forget, 10/9 and 1/9 of CIFAR-10 (methods.md "
+    "3.4.4)") {
   jobs::UnlearnConfig config;
   config.op = "siss";
   CHECK(forget_weight(config, 5000, 45000, 10) == doctest::Approx(1.0 / 9.0));
@@ -91,7 +97,8 @@ TEST_CASE("siss: without the cap the gradient is n/n_r g_retain - n_k/n_r g_forg
   CHECK(retain_weight(other, 5000, 45000) == 1);
 
   ForgetBatch batch = random_batch(6);
-  const torch::Tensor plain = torch::autograd::grad({(batch.prediction - batch.noise).square().mean(1).sum()}, {batch.prediction})[0];
+  const torch::Tensor plain =
+      torch::autograd::grad({(batch.prediction - batch.noise).square().mean(1).sum()}, {batch.prediction})[0];
   CHECK(torch::allclose(gradient_of(siss_loss, batch, config), -plain));
 }
 
@@ -101,7 +108,8 @@ TEST_CASE("siss: the forget gradient is added as it is, or cut to the cap in nor
                                           torch::zeros({1}).requires_grad_()};
     parameters[0].mutable_grad() = torch::tensor({3.0F, 0.0F});
     parameters[1].mutable_grad() = torch::tensor({4.0F});  // together of norm 5
-    add_capped_gradients(parameters, {torch::tensor({0.0F, 6.0F}), torch::Tensor(), torch::tensor({8.0F})}, cap, weight);  // of norm 10
+    add_capped_gradients(parameters, {torch::tensor({0.0F, 6.0F}), torch::Tensor(), torch::tensor({8.0F})}, cap,
+                         weight);  // of norm 10
     return std::vector<float>{parameters[0].grad()[0].item<float>(), parameters[0].grad()[1].item<float>(),
                               parameters[1].grad()[0].item<float>(), parameters[2].grad()[0].item<float>()};
   };

@@ -29,7 +29,9 @@ jobs::UnlearnSpec tiny_spec() {
 
 }  // namespace
 
-TEST_CASE("GUARD: weights are positive, of mean 1, fall with the alignment, and an infinite temperature weighs all alike (methods.md 9)") {
+TEST_CASE(
+    "GUARD: weights are positive, of mean 1, fall with the alignment, and an infinite temperature weighs all alike "
+    "(methods.md 9)") {
   const std::vector<double> alignments{0.3, -2, 5, 0.3};
   const auto weights = guard_weights(alignments, 1);
   CHECK(std::accumulate(weights.begin(), weights.end(), 0.0) == doctest::Approx(4));
@@ -71,9 +73,13 @@ TEST_CASE("GUARD: alignments are the inner products of gradients, and the model 
     for (std::uint32_t j = 0; j < 10; ++j) {
       StepImages rows;
       rows.timesteps.assign(items.size(), (2 * j + 1) * 5);
-      rows.noise = draw_noise(seed / "noise", j, {1, 1, 8, 8}).expand({static_cast<std::int64_t>(items.size()), 1, 8, 8});
+      rows.noise =
+          draw_noise(seed / "noise", j, {1, 1, 8, 8}).expand({static_cast<std::int64_t>(items.size()), 1, 8, 8});
       rows.x_t = add_noise(gather_images(data, items), rows.noise, noise_levels(schedule, rows.timesteps));
-      loss = loss + (predict_noise(model, Prediction::epsilon, schedule, rows, torch::kCPU) - rows.noise.flatten(1)).square().mean() / 10;
+      loss = loss + (predict_noise(model, Prediction::epsilon, schedule, rows, torch::kCPU) - rows.noise.flatten(1))
+                            .square()
+                            .mean() /
+                        10;
     }
     std::vector<torch::Tensor> flat;
     for (const torch::Tensor& g : torch::autograd::grad({loss}, parameters)) flat.push_back(g.flatten());
@@ -87,7 +93,8 @@ TEST_CASE("GUARD: alignments are the inner products of gradients, and the model 
   for (std::size_t i = 0; i < removed.size(); ++i) {
     const torch::Tensor own = gradient({removed[i]});
     // Relative to what aligned gradients of these lengths would give.
-    CHECK(std::abs(alignments[i] - own.dot(mean).item<double>()) < 0.02 * own.norm().item<double>() * mean.norm().item<double>());
+    CHECK(std::abs(alignments[i] - own.dot(mean).item<double>()) <
+          0.02 * own.norm().item<double>() * mean.norm().item<double>());
   }
 }
 
@@ -96,7 +103,9 @@ TEST_CASE("GUARD: a forget image that is also in the retain set, many times, wei
   jobs::Dataset data = test::tiny_dataset();
   UNet2D model = train(test::tiny_training(2), data, {}, torch::kCPU, no_progress).model;
   const auto removed = test::items_of(data, 0);
-  const auto weight = [&] { return guard_weights(guard_alignments(model, tiny_spec(), data, removed, torch::kCPU, {}), 1)[2]; };
+  const auto weight = [&] {
+    return guard_weights(guard_alignments(model, tiny_spec(), data, removed, torch::kCPU, {}), 1)[2];
+  };
   const double before = weight();
   for (const std::uint32_t item : data.train) {
     if (data.labels[item] >= 5) std::copy_n(data.pixels.begin() + removed[2] * 64, 64, data.pixels.begin() + item * 64);

@@ -30,7 +30,8 @@ TEST_CASE("neighbour table: differences lead to retained images, nearest first")
   }
 }
 
-TEST_CASE("neighbour table: a mirrored forget image is paired with its neighbours mirrored too, so that the distance stays") {
+TEST_CASE(
+    "neighbour table: a mirrored forget image is paired with its neighbours mirrored too, so that the distance stays") {
   const jobs::Dataset data = test::tiny_dataset();
   const auto removed = test::items_of(data, 3);
   const NeighbourTable table(data, removed, 4, /*mirrors=*/true, {});

@@ -21,7 +21,8 @@ TEST_CASE("neighbours: are those of an exhaustive search, over several blocks of
   const torch::Tensor queries = torch::randn({600, 48}), items = torch::randn({900, 48});
   const Neighbours found = nearest_neighbours(queries, items, 10);
   CHECK(torch::equal(found.index, brute_force(queries, items, 10)));
-  const torch::Tensor expected = (queries[7] - items[found.index[7][3].item<std::int64_t>()]).to(torch::kFloat64).square().sum();
+  const torch::Tensor expected =
+      (queries[7] - items[found.index[7][3].item<std::int64_t>()]).to(torch::kFloat64).square().sum();
   CHECK(found.squared_distance[7][3].item<double>() == doctest::Approx(expected.item<double>()).epsilon(1e-6));
 }
 
@@ -55,7 +56,9 @@ TEST_CASE("neighbours: with mirrors an item counts once, at its nearer orientati
   const torch::Tensor queries = torch::randn({40, 2, 4, 5}), items = torch::randn({120, 2, 4, 5});
   const MirroredNeighbours found = nearest_neighbours_mirrored(queries, items, 9);
   const auto distances = [&](const torch::Tensor& side) {
-    return (queries.flatten(1).to(torch::kFloat64).unsqueeze(1) - side.flatten(1).to(torch::kFloat64).unsqueeze(0)).square().sum(2);
+    return (queries.flatten(1).to(torch::kFloat64).unsqueeze(1) - side.flatten(1).to(torch::kFloat64).unsqueeze(0))
+        .square()
+        .sum(2);
   };
   const torch::Tensor plain = distances(items), turned = distances(items.flip({3}));
   const auto [expected, order] = torch::minimum(plain, turned).sort(/*stable=*/true, 1, /*descending=*/false);
@@ -64,7 +67,8 @@ TEST_CASE("neighbours: with mirrors an item counts once, at its nearer orientati
   CHECK(torch::equal(found.mirrored, (turned < plain).gather(1, found.nearest.index)));
 }
 
-TEST_CASE("neighbours: a mirror image of the query is its nearest item, and says so; a symmetric one is taken as it is") {
+TEST_CASE(
+    "neighbours: a mirror image of the query is its nearest item, and says so; a symmetric one is taken as it is") {
   torch::manual_seed(6);
   torch::Tensor items = torch::randn({50, 1, 4, 4}), queries = torch::randn({2, 1, 4, 4});
   items[7] = queries[0].flip({2});

@@ -16,7 +16,8 @@ using namespace guda::worker;
 namespace {
 
 /// A forget batch of `rows` copies of a_f with random noise, all of `retain` [K, D] as neighbours.
-ForgetBatch batch_of(const torch::Tensor& a_f, const torch::Tensor& retain, const torch::Tensor& snr, std::uint64_t seed) {
+ForgetBatch batch_of(const torch::Tensor& a_f, const torch::Tensor& retain, const torch::Tensor& snr,
+                     std::uint64_t seed) {
   torch::manual_seed(seed);
   const std::int64_t rows = snr.numel();
   ForgetBatch batch;
@@ -55,7 +56,8 @@ TEST_CASE("retrack_exact: with all retain points as neighbours the target is the
   const ForgetBatch batch = batch_of(a_f, retain, snr, 1);
   const torch::Tensor target = target_of(retrack_exact_loss, batch, {});
   for (std::int64_t row = 0; row < snr.numel(); ++row) {
-    const double gamma = std::sqrt(snr[row].item<double>() / (1 + snr[row].item<double>())), sigma = std::sqrt(1 - gamma * gamma);
+    const double gamma = std::sqrt(snr[row].item<double>() / (1 + snr[row].item<double>())),
+                 sigma = std::sqrt(1 - gamma * gamma);
     const torch::Tensor x_t = gamma * a_f.to(torch::kFloat64) + sigma * batch.noise[row].to(torch::kFloat64);
     const torch::Tensor expected = posterior_noise(x_t, retain.to(torch::kFloat64), gamma, sigma);
     CHECK((target[row] - expected).abs().max().item<double>() < 1e-4 * (1 + expected.abs().max().item<double>()));
@@ -97,7 +99,8 @@ TEST_CASE("retrack_clipped: no neighbour moves the target by more than sqrt(2 kl
     CHECK(moved[2].item<double>() > 0.3 * std::sqrt(2 * cap));
   }
   config.kl_cap = 1e12;
-  CHECK(torch::allclose(target_of(retrack_clipped_loss, batch, config), target_of(retrack_exact_loss, batch, {}), 1e-4, 1e-4));
+  CHECK(torch::allclose(target_of(retrack_clipped_loss, batch, config), target_of(retrack_exact_loss, batch, {}), 1e-4,
+                        1e-4));
   // A duplicate has a correction of length 0.
   const torch::Tensor a_f = torch::randn({64});
   const ForgetBatch twin = batch_of(a_f, a_f.unsqueeze(0), torch::tensor({10.0F}), 6);
@@ -110,7 +113,8 @@ TEST_CASE("retrack_minsnr: rows weigh min(SNR, gamma)/SNR of retrack_exact's") {
   const torch::Tensor ratio = retrack_minsnr_loss(batch, config) / retrack_exact_loss(batch, config);
   CHECK(torch::allclose(ratio, torch::tensor({1.0F, 1.0F, 0.1F})));
   config.minsnr_gamma = 1;
-  CHECK(torch::allclose(retrack_minsnr_loss(batch, config) / retrack_exact_loss(batch, config), torch::tensor({1.0F, 0.2F, 0.02F})));
+  CHECK(torch::allclose(retrack_minsnr_loss(batch, config) / retrack_exact_loss(batch, config),
+                        torch::tensor({1.0F, 0.2F, 0.02F})));
 }
 
 TEST_CASE("retrack_released: the loss is the mean square of the prediction whatever the neighbours") {
@@ -121,7 +125,9 @@ TEST_CASE("retrack_released: the loss is the mean square of the prediction whate
   CHECK(torch::equal(loss, retrack_released_loss(batch, {})));
 }
 
-TEST_CASE("ifu: with rho a group far from all others has a finite optimum, teacher + (teacher - noise)/rho; without it none") {
+TEST_CASE(
+    "ifu: with rho a group far from all others has a finite optimum, teacher + (teacher - noise)/rho; without it "
+    "none") {
   ForgetBatch batch;
   torch::manual_seed(9);
   batch.noise = torch::randn({4, 64});
@@ -140,7 +146,8 @@ TEST_CASE("ifu: with rho a group far from all others has a finite optimum, teach
   };
   CHECK(torch::allclose(descend(200), batch.teacher + (batch.teacher - batch.noise) / 2, 1e-4, 1e-4));
   config.rho = 0;
-  CHECK((descend(200) - batch.teacher).norm().item<double>() > 50 * (batch.teacher - batch.noise).norm().item<double>() / 2);
+  CHECK((descend(200) - batch.teacher).norm().item<double>() >
+        50 * (batch.teacher - batch.noise).norm().item<double>() / 2);
 }
 
 TEST_CASE("ifu: at the full model the gradient points along the residual of the forget image") {
@@ -158,7 +165,8 @@ TEST_CASE("operators: names are unique, an unknown one lists them all") {
   CHECK(names.size() == 10);
   for (const OperatorEntry& entry : kOperators) {
     CHECK(&find_operator(config_of(std::string(entry.name).c_str())) == &entry);
-    CHECK_THROWS_WITH_AS((void)find_operator(config_of("retrack")), doctest::Contains(std::string(entry.name).c_str()), Error);
+    CHECK_THROWS_WITH_AS((void)find_operator(config_of("retrack")), doctest::Contains(std::string(entry.name).c_str()),
+                         Error);
   }
 }
 

@@ -54,8 +54,8 @@ double loss_on(UNet2D model, const std::vector<std::uint32_t>& items) {
   std::vector<jobs::Slot> slots;
   for (std::uint32_t t = 5; t < 100; t += 10) slots.push_back({t, 0, 0});
   double sum = 0;
-  const auto losses = squared_errors(model, test::tiny_diffusion(), gather_images(study().data, items), names, slots, 64, 1,
-                                     torch::kCPU, no_progress);
+  const auto losses = squared_errors(model, test::tiny_diffusion(), gather_images(study().data, items), names, slots,
+                                     64, 1, torch::kCPU, no_progress);
   for (const float loss : losses) sum += loss;
   return sum / static_cast<double>(losses.size());
 }
@@ -71,7 +71,8 @@ TEST_CASE("unlearning: every operator repeats bit by bit, differs from the other
     CHECK(test::same_weights(models.back(), study().run(Study::spec(std::string(entry.name)))));
     CHECK_FALSE(test::same_weights(models.back(), study().full));
     CHECK_FALSE(models.back()->is_training());
-    for (std::size_t other = 0; other + 1 < models.size(); ++other) CHECK_FALSE(test::same_weights(models.back(), models[other]));
+    for (std::size_t other = 0; other + 1 < models.size(); ++other)
+      CHECK_FALSE(test::same_weights(models.back(), models[other]));
   }
   CHECK(test::same_weights(before, study().full));
 }
@@ -87,7 +88,8 @@ TEST_CASE("unlearning: after it the removed images cost more, relative to the ot
     auto spec = Study::spec(op, 60);
     spec.unlearn.retain_batch = 32;
     UNet2D model = study().run(spec);
-    const double rise_removed = loss_on(model, study().removed) - before_removed, rise_kept = loss_on(model, kept) - before_kept;
+    const double rise_removed = loss_on(model, study().removed) - before_removed,
+                 rise_kept = loss_on(model, kept) - before_kept;
     CHECK(rise_removed > rise_kept + 0.2);
   }
 }
@@ -114,7 +116,10 @@ TEST_CASE("unlearning: every option that an operator reads changes its weights")
   differs("retrack_exact", "forget_batch", [](auto& s) { s.unlearn.forget_batch = 9; });
   differs("retrack_exact", "lr", [](auto& s) { s.unlearn.optimizer.lr = 3e-4; });
   differs("retrack_exact", "warmup_steps", [](auto& s) { s.unlearn.warmup_steps = 2; });
-  differs("retrack_exact", "decay", [](auto& s) { s.unlearn.warmup_steps = 0; s.unlearn.decay = "constant"; });
+  differs("retrack_exact", "decay", [](auto& s) {
+    s.unlearn.warmup_steps = 0;
+    s.unlearn.decay = "constant";
+  });
   differs("retrack_exact", "clip", [](auto& s) { s.unlearn.clip = 0.01; });
   differs("retrack_exact", "forget_weight", [](auto& s) { s.unlearn.forget_weight = 0.5; });
   differs("retrack_exact", "forget_scaling", [](auto& s) { s.unlearn.forget_scaling = "proportional"; });
@@ -125,7 +130,10 @@ TEST_CASE("unlearning: every option that an operator reads changes its weights")
   differs("retrack_minsnr", "minsnr_gamma", [](auto& s) { s.unlearn.minsnr_gamma = 1; });
   differs("ifu", "rho", [](auto& s) { s.unlearn.rho = 0; });
   differs("ifu", "strength", [](auto& s) { s.unlearn.strength = 2; });
-  differs("retrack_exact", "horizon", [](auto& s) { s.unlearn.warmup_steps = 0; s.unlearn.horizon = 40; });
+  differs("retrack_exact", "horizon", [](auto& s) {
+    s.unlearn.warmup_steps = 0;
+    s.unlearn.horizon = 40;
+  });
   differs("retrack_exact", "horizontal_flip", [](auto& s) { s.unlearn.horizontal_flip = true; });
   differs("retrack_released", "guard_temperature", [](auto& s) { s.unlearn.guard_temperature = 1; });
   differs("esd", "guidance", [](auto& s) { s.unlearn.guidance = 1; });
@@ -137,7 +145,8 @@ TEST_CASE("unlearning: every option that an operator reads changes its weights")
   differs("fisher", "horizontal_flip", [](auto& s) { s.unlearn.horizontal_flip = true; });
 }
 
-TEST_CASE("unlearning: in pieces every operator ends with the same bits as in one go, with dropout and distillation too") {
+TEST_CASE(
+    "unlearning: in pieces every operator ends with the same bits as in one go, with dropout and distillation too") {
   Json with_dropout = test::tiny_model();
   with_dropout["dropout"] = 0.2;
   const UNet2D other = make_unet2d(with_dropout, 3);
@@ -157,8 +166,9 @@ TEST_CASE("unlearning: in pieces every operator ends with the same bits as in on
       return result;
     };
     const Result whole = run(no_progress, nullptr);
-    const Result pieces =
-        test::in_pieces({1, 4, 5, 11, 12}, [&](const auto& progress, JobCheckpoints& checkpoints) { return run(progress, &checkpoints); });
+    const Result pieces = test::in_pieces({1, 4, 5, 11, 12}, [&](const auto& progress, JobCheckpoints& checkpoints) {
+      return run(progress, &checkpoints);
+    });
     CHECK(test::same_weights(whole.model, pieces.model));
     CHECK(whole.losses.retain_loss == pieces.losses.retain_loss);
     CHECK(whole.losses.forget_loss == pieces.losses.forget_loss);
@@ -179,8 +189,12 @@ TEST_CASE("unlearning: with an infinitely high GUARD temperature the bits are th
 
 TEST_CASE("unlearning: a stop is heard while it looks for neighbours") {
   UNet2D model = copy_unet2d(study().full);
-  CHECK_THROWS_AS(unlearn(model, study().full, Study::spec("retrack_exact"), study().data, study().removed, 10, torch::kCPU,
-                          [](const Progress& p) { if (p.step == 0) throw Cancelled{}; }), Cancelled);
+  CHECK_THROWS_AS(
+      unlearn(model, study().full, Study::spec("retrack_exact"), study().data, study().removed, 10, torch::kCPU,
+              [](const Progress& p) {
+                if (p.step == 0) throw Cancelled{};
+              }),
+      Cancelled);
 }
 
 TEST_CASE("unlearning: the forget weight is lambda, lambda n_k/n_r groups, or n_k/n_r") {
@@ -203,7 +217,9 @@ TEST_CASE("unlearning: the teacher is asked for where it is needed") {
   ifu.op = "ifu";
   CHECK(needs_teacher(ifu));
   UNet2D model = copy_unet2d(study().full);
-  CHECK_THROWS_AS(unlearn(model, UNet2D{nullptr}, Study::spec("ifu"), study().data, study().removed, 10, torch::kCPU, no_progress), Bug);
+  CHECK_THROWS_AS(
+      unlearn(model, UNet2D{nullptr}, Study::spec("ifu"), study().data, study().removed, 10, torch::kCPU, no_progress),
+      Bug);
 }
 
 TEST_CASE("unlearning: an empty removal and a diverging run are errors") {
