@@ -6,12 +6,12 @@
 
 namespace guda::jobs {
 
-#define GUDA_CONFIG_STRUCTS(X)                                                                                      \
-  X(DatasetConfig)                                                                                                  \
-  X(GroupsConfig)                                                                                                   \
-  X(DiffusionConfig) X(OptimizerConfig) X(TrainingConfig) X(SamplerConfig) X(QuerySetConfig) X(ScoringConfig)       \
-      X(UnlearnConfig) X(MethodConfig) X(WeightingConfig) X(ComparisonConfig) X(ResourcesConfig) X(RetentionConfig) \
-          X(Experiment)
+// clang-format off
+#define GUDA_CONFIG_STRUCTS(X) \
+  X(DatasetConfig) X(GroupsConfig) X(DiffusionConfig) X(OptimizerConfig) X(TrainingConfig) X(SamplerConfig) \
+  X(QuerySetConfig) X(ScoringConfig) X(UnlearnConfig) X(MethodConfig) X(WeightingConfig) X(ComparisonConfig) \
+  X(ResourcesConfig) X(RetentionConfig) X(Experiment)
+// clang-format on
 
 #define GUDA_DECLARE(T)                \
   void to_json(Json& j, const T& c);   \
