@@ -16,7 +16,7 @@ double relative(const at::Tensor& got, const at::Tensor& wanted) {
   return ((got - wanted).norm() / wanted.norm().clamp_min(1e-20)).item<double>();
 }
 
-/// Odd channel counts, images smaller than a register block, every stride and window.
+/// Odd channel counts, images smaller than a register block or not made of whole tiles, every stride and window.
 const ConvShape kShapes[] = {{16, 16, 8, 8},
                              {64, 32, 4, 4},
                              {1, 16, 8, 8},
@@ -30,7 +30,12 @@ const ConvShape kShapes[] = {{16, 16, 8, 8},
                              {48, 32, 4, 4, 1},
                              {8, 24, 2, 2},
                              {17, 33, 1, 1},
-                             {33, 65, 3, 2, 1}};
+                             {33, 65, 3, 2, 1},
+                             {24, 48, 16, 16},
+                             {48, 16, 8, 8},
+                             {20, 12, 7, 6},
+                             {8, 40, 4, 12},
+                             {64, 64, 3, 4}};
 
 at::Tensor reference(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, const ConvShape& s) {
   const at::Tensor in = s.enlarge ? at::upsample_nearest2d(x, {2 * s.height, 2 * s.width}) : x;
