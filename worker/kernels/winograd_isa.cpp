@@ -87,7 +87,13 @@ struct Tiling {
         columns((width + kTile - 1) / kTile),
         per_image(rows * columns),
         group(per_image >= kTogether ? 1 : kTogether / per_image) {}
-  [[nodiscard]] std::int64_t padded_tiles() const { return round_up(group * per_image, kTiles); }
+  struct Place {
+    std::int64_t image, row, column;  // of the first output
+  };
+  [[nodiscard]] Place place(std::int64_t tile) const {
+    const std::int64_t inside = tile % per_image;
+    return {tile / per_image, inside / columns * kTile, inside % columns * kTile};
+  }
 };
 
 /// Images within zeros: a border of one pixel, and what the last tiles reach beyond.
@@ -109,31 +115,30 @@ class Padded {
       }
     }
   }
-  /// [point][tile][channel, padded] of `count` images.
-  void to_points(std::int64_t count, std::int64_t padded, std::int64_t point_stride, float* points) const {
-    for (std::int64_t n = 0, tile = 0; n < count; ++n) {
-      for (std::int64_t y = 0; y < tiling_.rows; ++y) {
-        for (std::int64_t x = 0; x < tiling_.columns; ++x, ++tile) {
-          const float* const corner = memory_ + n * image_ + y * kTile * row_ + x * kTile * channels_;
-          for (std::int64_t c = 0; c < channels_; c += kLanes) {
-            float* const to = points + tile * padded + c;
-            const auto write = [=](int py, int px, Lanes v)
-                                   __attribute__((always_inline)) { store(to + (py * kSide + px) * point_stride, v); };
-            if (c + kLanes <= channels_) {
-              both_axes<6, 6>(
-                  inputs_to_points,
-                  [=, this](int py, int px)
-                      __attribute__((always_inline)) { return load(corner + py * row_ + px * channels_ + c); },
-                  write);
-            } else {
-              both_axes<6, 6>(
-                  inputs_to_points,
-                  [=, this](int py, int px) __attribute__((always_inline)) {
-                    return load_part(corner + py * row_ + px * channels_ + c, channels_ - c);
-                  },
-                  write);
-            }
-          }
+  /// [point][tile][channel, padded] of `count` tiles.
+  void to_points(std::int64_t first, std::int64_t count, std::int64_t padded, std::int64_t point_stride,
+                 float* points) const {
+    for (std::int64_t t = 0; t < count; ++t) {
+      const Tiling::Place at = tiling_.place(first + t);
+      const float* const corner = memory_ + at.image * image_ + at.row * row_ + at.column * channels_;
+      for (std::int64_t c = 0; c < channels_; c += kLanes) {
+        float* const to = points + t * padded + c;
+        const auto write = [=](int py, int px, Lanes v)
+                               __attribute__((always_inline)) { store(to + (py * kSide + px) * point_stride, v); };
+        const float* const from = corner + c;
+        if (c + kLanes <= channels_) {
+          both_axes<6, 6>(
+              inputs_to_points,
+              [=, this](int py, int px)
+                  __attribute__((always_inline)) { return load(from + py * row_ + px * channels_); },
+              write);
+        } else {
+          both_axes<6, 6>(
+              inputs_to_points,
+              [=, this](int py, int px) __attribute__((always_inline)) {
+                return load_part(from + py * row_ + px * channels_, channels_ - c);
+              },
+              write);
         }
       }
     }
@@ -216,7 +221,7 @@ GUDA_BLOCK void multiply_transposed(const float* x, std::int64_t x_step, const f
 }
 
 /// A tile's outputs from its points, with what is added: `base` [channel, padded], `residual` like y or null.
-GUDA_INLINE void finish_tile(const Tiling& tiling, std::int64_t row, std::int64_t column, std::int64_t channels,
+GUDA_INLINE void finish_tile(const Tiling& tiling, const Tiling::Place& tile, std::int64_t channels,
                              const float* points, std::int64_t point_stride, const float* base, const float* residual,
                              float* y) {
   for (std::int64_t c = 0; c < channels; c += kLanes) {
@@ -229,11 +234,11 @@ GUDA_INLINE void finish_tile(const Tiling& tiling, std::int64_t row, std::int64_
       points_to_outputs(in, out);
       for (int p = 0; p < 4; ++p) half[p][x] = out[p];
     }
-    for (std::int64_t py = 0; py < kTile && row + py < tiling.height; ++py) {
+    for (std::int64_t py = 0; py < kTile && tile.row + py < tiling.height; ++py) {
       Lanes out[4];
       points_to_outputs(half[py], out);
-      for (std::int64_t px = 0; px < kTile && column + px < tiling.width; ++px) {
-        const std::int64_t at = ((row + py) * tiling.width + column + px) * channels + c;
+      for (std::int64_t px = 0; px < kTile && tile.column + px < tiling.width; ++px) {
+        const std::int64_t at = ((tile.row + py) * tiling.width + tile.column + px) * channels + c;
         Lanes value = out[px] + added;
         if (left >= kLanes) {
           store(y + at, residual != nullptr ? value + load(residual + at) : value);
@@ -246,7 +251,7 @@ GUDA_INLINE void finish_tile(const Tiling& tiling, std::int64_t row, std::int64_
 }
 
 /// The gradient of a tile's outputs at its points: [point][channel, padded].
-GUDA_INLINE void gradient_to_points(const Tiling& tiling, std::int64_t row, std::int64_t column, std::int64_t channels,
+GUDA_INLINE void gradient_to_points(const Tiling& tiling, const Tiling::Place& tile, std::int64_t channels,
                                     const float* dy, std::int64_t point_stride, float* points) {
   for (std::int64_t c = 0; c < channels; c += kLanes) {
     const std::int64_t left = channels - c;
@@ -254,8 +259,8 @@ GUDA_INLINE void gradient_to_points(const Tiling& tiling, std::int64_t row, std:
     for (int x = 0; x < 4; ++x) {
       Lanes in[4], out[6];
       for (int y = 0; y < 4; ++y) {
-        const bool inside = row + y < tiling.height && column + x < tiling.width;
-        const float* const at = dy + ((row + y) * tiling.width + column + x) * channels + c;
+        const bool inside = tile.row + y < tiling.height && tile.column + x < tiling.width;
+        const float* const at = dy + ((tile.row + y) * tiling.width + tile.column + x) * channels + c;
         in[y] = !inside ? Lanes{} : left >= kLanes ? load(at) : load_part(at, left);
       }
       outputs_to_points(in, out);
@@ -282,38 +287,42 @@ void winograd_convolve(const ConvShape& s, bool forward, std::int64_t images, co
   const std::int64_t from = forward ? s.in : s.out, to = forward ? s.out : s.in;
   const std::int64_t from_padded = round_up(from, kLanes), padded = round_up(to, kLanes);
   const Tiling tiling(s);
-  const std::int64_t tiles = tiling.padded_tiles(), pixels = s.height * s.width;
-  const std::int64_t from_stride = tiles * from_padded, to_stride = tiles * padded;
+  const std::int64_t pixels = s.height * s.width, from_stride = kTogether * from_padded, to_stride = kTogether * padded;
   const Scratch<float> weights(kPoints * from * padded), points(kPoints * from_stride), products(kPoints * to_stride),
-      base(padded);
+      base(tiling.group * padded);
   weights_at_points(s, forward, weight, weights);
   clear(points, kPoints * from_stride);  // the tiles that only fill a register block
-  clear(base, padded);
+  clear(base, tiling.group * padded);
   Padded padded_images(tiling, from);
   for (std::int64_t n = 0; n < images; n += tiling.group) {
     const std::int64_t count = images - n < tiling.group ? images - n : tiling.group;
     padded_images.take(x + n * pixels * from, count);
-    padded_images.to_points(count, from_padded, from_stride, points);
-    const std::int64_t used = round_up(count * tiling.per_image, kTiles);
-    for (std::int64_t p = 0; p < kPoints; ++p) {
-      const float *const in = points + p * from_stride, *const w = weights + p * from * padded;
-      float* const out = products + p * to_stride;
-      std::int64_t c = 0;
-      for (; c + 2 * kLanes <= padded; c += 2 * kLanes) {
-        for (std::int64_t t = 0; t < used; t += kTiles)
-          multiply<2>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
-      }
-      for (std::int64_t t = 0; c < padded && t < used; t += kTiles)
-        multiply<1>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
-    }
     for (std::int64_t i = 0; i < count; ++i) {
-      for (std::int64_t c = 0; c < to; ++c)
-        base[c] = (bias != nullptr ? bias[c] : 0) + (shift != nullptr ? shift[(n + i) * to + c] : 0);
-      const std::int64_t image = (n + i) * pixels * to;
-      for (std::int64_t t = 0; t < tiling.per_image; ++t) {
-        finish_tile(tiling, t / tiling.columns * kTile, t % tiling.columns * kTile, to,
-                    products + (i * tiling.per_image + t) * padded, to_stride, base,
-                    residual != nullptr ? residual + image : nullptr, y + image);
+      for (std::int64_t c = 0; c < to; ++c) {
+        base[i * padded + c] = (bias != nullptr ? bias[c] : 0) + (shift != nullptr ? shift[(n + i) * to + c] : 0);
+      }
+    }
+    const float* const kept = residual != nullptr ? residual + n * pixels * to : nullptr;
+    const std::int64_t tiles = count * tiling.per_image;
+    for (std::int64_t first = 0; first < tiles; first += kTogether) {
+      const std::int64_t together = tiles - first < kTogether ? tiles - first : kTogether;
+      padded_images.to_points(first, together, from_padded, from_stride, points);
+      for (std::int64_t p = 0; p < kPoints; ++p) {
+        const float *const in = points + p * from_stride, *const w = weights + p * from * padded;
+        float* const out = products + p * to_stride;
+        std::int64_t c = 0;
+        for (; c + 2 * kLanes <= padded; c += 2 * kLanes) {
+          for (std::int64_t t = 0; t < together; t += kTiles)
+            multiply<2>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
+        }
+        for (std::int64_t t = 0; c < padded && t < together; t += kTiles)
+          multiply<1>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
+      }
+      for (std::int64_t t = 0; t < together; ++t) {
+        const Tiling::Place at = tiling.place(first + t);
+        const std::int64_t image = at.image * pixels * to;
+        finish_tile(tiling, at, to, products + t * padded, to_stride, base + at.image * padded,
+                    kept != nullptr ? kept + image : nullptr, y + n * pixels * to + image);
       }
     }
   }
@@ -323,8 +332,8 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
                               float* dweight) {
   const std::int64_t in_padded = round_up(s.in, 2 * kTiles), padded = round_up(s.out, kLanes);
   const Tiling tiling(s);
-  const std::int64_t tiles = tiling.padded_tiles(), pixels = s.height * s.width, matrix = in_padded * padded;
-  const std::int64_t x_stride = tiles * in_padded, dy_stride = tiles * padded;
+  const std::int64_t pixels = s.height * s.width, matrix = in_padded * padded;
+  const std::int64_t x_stride = kTogether * in_padded, dy_stride = kTogether * padded;
   const Scratch<float> points(kPoints * x_stride), dy_points(kPoints * dy_stride), gradient(kPoints * matrix);
   clear(gradient, kPoints * matrix);
   clear(points, kPoints * x_stride);  // channels that only fill a register block
@@ -332,23 +341,26 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
   for (std::int64_t n = 0; n < images; n += tiling.group) {
     const std::int64_t count = images - n < tiling.group ? images - n : tiling.group;
     padded_images.take(x + n * pixels * s.in, count);
-    padded_images.to_points(count, in_padded, x_stride, points);
-    for (std::int64_t t = 0; t < count * tiling.per_image; ++t) {
-      const std::int64_t image = t / tiling.per_image, tile = t % tiling.per_image;
-      gradient_to_points(tiling, tile / tiling.columns * kTile, tile % tiling.columns * kTile, s.out,
-                         dy + (n + image) * pixels * s.out, dy_stride, dy_points + t * padded);
-    }
-    for (std::int64_t p = 0; p < kPoints; ++p) {
-      const auto block = [&]<int J, int V>(std::int64_t i, std::int64_t o) __attribute__((always_inline)) {
-        multiply_transposed<J, V>(points + p * x_stride + i, in_padded, dy_points + p * dy_stride + o, padded,
-                                  count * tiling.per_image, gradient + p * matrix + i * padded + o);
-      };
-      std::int64_t o = 0;
-      for (; o + 2 * kLanes <= padded; o += 2 * kLanes) {
-        for (std::int64_t i = 0; i < s.in; i += kTiles) block.template operator()<kTiles, 2>(i, o);
+    const std::int64_t tiles = count * tiling.per_image;
+    for (std::int64_t first = 0; first < tiles; first += kTogether) {
+      const std::int64_t together = tiles - first < kTogether ? tiles - first : kTogether;
+      padded_images.to_points(first, together, in_padded, x_stride, points);
+      for (std::int64_t t = 0; t < together; ++t) {
+        const Tiling::Place at = tiling.place(first + t);
+        gradient_to_points(tiling, at, s.out, dy + (n + at.image) * pixels * s.out, dy_stride, dy_points + t * padded);
       }
-      if (o < padded) {
-        for (std::int64_t i = 0; i < in_padded; i += 2 * kTiles) block.template operator()<2 * kTiles, 1>(i, o);
+      for (std::int64_t p = 0; p < kPoints; ++p) {
+        const auto block = [&]<int J, int V>(std::int64_t i, std::int64_t o) __attribute__((always_inline)) {
+          multiply_transposed<J, V>(points + p * x_stride + i, in_padded, dy_points + p * dy_stride + o, padded,
+                                    together, gradient + p * matrix + i * padded + o);
+        };
+        std::int64_t o = 0;
+        for (; o + 2 * kLanes <= padded; o += 2 * kLanes) {
+          for (std::int64_t i = 0; i < s.in; i += kTiles) block.template operator()<kTiles, 2>(i, o);
+        }
+        if (o < padded) {
+          for (std::int64_t i = 0; i < in_padded; i += 2 * kTiles) block.template operator()<2 * kTiles, 1>(i, o);
+        }
       }
     }
   }
