@@ -40,9 +40,11 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
 std::string cure_of(ErrorClass error) {
   switch (error) {
     case ErrorClass::out_of_memory:
-      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs) or the batch "
-             "sizes of training and "
-             "unlearning: that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when jobs "
+      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs), "
+             "training.batch "
+             "(Train jobs), methods[].unlearn.retain_batch and forget_batch (Unlearn jobs) or queries[].sampler.batch "
+             "(Sample jobs): that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when "
+             "jobs "
              "are finished";
     case ErrorClass::divergence:
       return "lower the learning rate of the method (training.optimizer.lr, methods.*.unlearn) or clip its gradients";

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 namespace guda::orchestrator {
 namespace {
 
@@ -47,6 +49,12 @@ TEST_CASE("verdict: whatever is given up has a cure") {
   for (unsigned char c = 0; c <= static_cast<unsigned char>(ErrorClass::lost); ++c) {
     CHECK_FALSE(cure_of(static_cast<ErrorClass>(c)).empty());
   }
+}
+
+TEST_CASE("verdict: the cure of an out of memory names the keys to change") {
+  const std::string cure = cure_of(ErrorClass::out_of_memory);
+  for (const char* key : {"scoring.batch", "training.batch", "retain_batch", "forget_batch", "queries[].sampler.batch"})
+    CHECK(cure.find(key) != std::string::npos);
 }
 
 }  // namespace guda::orchestrator
