@@ -5,6 +5,7 @@
 #include "jobs/schema/comparison.hpp"
 #include "jobs/schema/data.hpp"
 #include "jobs/schema/field.hpp"
+#include "jobs/schema/guide.hpp"
 #include "jobs/schema/methods.hpp"
 #include "jobs/schema/queries.hpp"
 #include "jobs/schema/resources.hpp"
@@ -31,6 +32,12 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
   visit(Field{.key = "model", .meaning = "UNet2DModel with the keys of its config.json in diffusers 0.31"}, c.model);
   visit(Field{.key = "diffusion", .meaning = "the forward process"}, c.diffusion);
   visit(Field{.key = "training", .meaning = "of the full model and of every LOGO model"}, c.training);
+  visit(Field{.key = "guide",
+              .meaning =
+                  "the class-conditional model that `esd_class` guides with, trained once on the whole training set",
+              .by_default = "none",
+              .younger = true},
+        c.guide);
   visit(Field{.key = "queries", .meaning = "the images to explain: a list of query sets"}, c.queries);
   visit(Field{.key = "scoring", .meaning = "the timesteps and noise draws on which ELBO differences are measured"},
         c.scoring);

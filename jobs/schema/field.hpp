@@ -29,7 +29,7 @@ struct Field {
   std::string_view unit = {};
   std::string_view example = {};
   std::string_view by_default = {};   ///< says the default where the field's value does not
-  bool younger = false;               ///< runs of older versions have no such key: absent in JSON means empty
+  bool younger = false;               ///< runs of older versions have no such key: absent in JSON means empty or 0
   std::string_view only_key = {};     ///< the key means something only when this sibling key...
   std::string_view only_values = {};  ///< ...has one of these values ("logo|random")
 };
