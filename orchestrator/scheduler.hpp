@@ -72,7 +72,9 @@ class Scheduler {
   void refresh_touched();
   bool is_current(WorkerId worker, const Lease& lease) const;
   void check_silence(WorkerId worker, Time now);
-  void check_progress(WorkerId worker, const Lease& lease, Time now);
+  void check_progress(WorkerId worker, const Lease& lease, Time at, Time now);
+  [[nodiscard]] Time progress_due(std::size_t job) const;
+  void watch_progress(WorkerId worker, std::size_t job);
   void assign_idle(Time now);
   void assign_again(Time now);
   bool assign_fresh(Time now);

@@ -34,10 +34,13 @@ void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
   s.worker = id;
   s.last_progress = now;
   s.last_step = 0;
+  s.checkpoint_in = 0;
   worker.lease = Lease{static_cast<std::uint32_t>(job), ++s.attempt};
+  worker.progress_check = kNever;
+  blame_.began(worker.device_index);
   refresh(id);
-  const Time limit = std::max(config_.no_progress_after, 5 * time_to_safety(job, &CostRange::p50));
-  if (limit < kNever) checks_.push({now + limit, id, *worker.lease});
+  refresh_touched();
+  watch_progress(id, job);
   actions_.emplace_back(action::Assign{id, *worker.lease});
 }
 
@@ -62,8 +65,11 @@ void Scheduler::assign_again(Time now) {
     if (!fits_deadline(index(job), now)) continue;
     const auto& failed_on = status_[job].failed_devices;
     const bool anywhere = blame_.untried(failed_on) == 0;
-    const auto worker = std::find_if(
-        idle_.begin(), idle_.end(), [&](WorkerId w) { return anywhere || !failed_on.contains(workers_.at(w).device); });
+    const auto worker = std::find_if(idle_.begin(), idle_.end(), [&](WorkerId w) {
+      const WorkerStatus& idle = workers_.at(w);
+      // A device on trial is judged by a job that nobody suspects.
+      return anywhere || (!failed_on.contains(idle.device) && !blame_.fenced(idle.device_index));
+    });
     if (worker != idle_.end()) assign(*worker, job, now);
   }
 }
