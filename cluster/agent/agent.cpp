@@ -188,6 +188,7 @@ class Agent {
           return;
         }
         break;
+      case Fault::disk:  // the worker's part
       case Fault::report:
         break;
     }
