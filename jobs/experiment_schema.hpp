@@ -326,18 +326,19 @@ void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
   constexpr std::string_view kForgetting =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss|fisher";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss|mucs|fisher";
   constexpr std::string_view kInLoop =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|erasediff|siss|mucs";
   constexpr std::string_view kByGradient =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|siss";
-  constexpr std::string_view kWeighted = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|erasediff";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|siss|mucs";
+  constexpr std::string_view kWeighted =
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|erasediff|mucs";
   constexpr std::string_view kWithNeighbours = "retrack_exact|retrack_clipped|retrack_minsnr";
   visit(Field{.key = "op",
               .meaning = "unlearning operator (docs/methods.md)",
               .choices =
                   "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|erasediff|"
-                  "siss|fisher"},
+                  "siss|mucs|fisher"},
         c.op);
   visit(Field{.key = "steps",
               .meaning = "optimizer steps per group; fisher: batches that its averages run over",
@@ -439,7 +440,7 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .choices = "standard|distillation",
               .only_key = "op",
               .only_values =
-                  "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|erasediff"},
+                  "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|erasediff|mucs"},
         c.preserve);
   visit(Field{.key = "rho",
               .meaning = "weight of the quadratic term on forget images; 0 = unbounded below",
@@ -487,11 +488,12 @@ void describe(Visit& visit, ConfigOf<MethodConfig> auto& c) {
               .example = "logo_b",
               .by_default = "the method; the operator for guda"},
         c.name);
-  visit(Field{.key = "method",
-              .meaning = "retraining without each group (the oracle), unlearning, or a control: random scores, cosine "
-                         "between pixels, k nearest neighbours",
-              .choices = "logo|guda|random|pixel_cosine|knn"},
-        c.method);
+  visit(
+      Field{.key = "method",
+            .meaning = "retraining without each group (the oracle), unlearning, another way to attribute, or a control "
+                       "(guda methods lists them)",
+            .choices = "logo|guda|trak|dtrak|das|abu|choi|mucs|similarity|random|group_size|pixel_cosine|knn|kde_elbo"},
+      c.method);
   visit(
       Field{.key = "seed",
             .meaning = "logo: 0 = the run's own random streams, another number = another retraining; random: its draw",
@@ -510,6 +512,30 @@ void describe(Visit& visit, ConfigOf<MethodConfig> auto& c) {
               .only_key = "method",
               .only_values = "knn"},
         c.k);
+  visit(Field{.key = "gradients",
+              .meaning = "how gradients of the full model are taken, projected and summed",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "trak|dtrak|das"},
+        c.gradients);
+  visit(Field{.key = "ascent",
+              .meaning = "how a query is unlearned by the Fisher diagonal",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "abu|choi"},
+        c.ascent);
+  visit(Field{.key = "mucs",
+              .meaning = "how a query is unlearned by clamped ascent",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "mucs"},
+        c.mucs);
+  visit(Field{.key = "similarity",
+              .meaning = "which features are compared, and how",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "similarity"},
+        c.similarity);
 }
 
 template <class Visit>
@@ -647,3 +673,5 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
 }
 
 }  // namespace guda::jobs
+
+#include "jobs/method_schema.hpp"  // IWYU pragma: export

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "worker/kernels/kernels.hpp"
+#include "worker/models/sample_gradients.hpp"
 
 namespace guda::worker {
 namespace {
@@ -137,9 +138,7 @@ at::Tensor plain(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround&
   return around.residual.defined() ? around.residual + y : y;
 }
 
-}  // namespace
-
-at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
+at::Tensor unwatched(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
   const auto s = shape_of(conv, x, around.enlarge);
   if (!s) return plain(conv, x, around);
   const at::Tensor input = x.contiguous(kLast), weight = conv->weight.contiguous();
@@ -153,6 +152,14 @@ at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvArou
   const at::Tensor& bias = conv->bias.defined() ? conv->bias : none;
   return recorded ? SmallConvolution::apply(input, weight, bias, shift, residual, *s)
                   : forward(*s, input, weight, bias, shift, residual);
+}
+
+}  // namespace
+
+at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
+  at::Tensor y = unwatched(conv, x, around);
+  watch_convolution(conv, x, around.enlarge, y);
+  return y;
 }
 
 }  // namespace guda::worker
