@@ -13,8 +13,8 @@
 namespace guda::jobs {
 namespace {
 
-/// Bumped by hand when a kind of job starts to compute something else; part of every digest (architecture 4.4).
-constexpr std::uint32_t kSemantics[] = {/*train*/ 1,     /*unlearn*/ 1,  /*sample*/ 1, /*score*/ 1,
+/// Bumped by hand when a kind of job starts to compute something else, be it another rounding; part of every digest.
+constexpr std::uint32_t kSemantics[] = {/*train*/ 2,     /*unlearn*/ 2,  /*sample*/ 2, /*score*/ 2,
                                         /*attribute*/ 1, /*features*/ 1, /*mirror*/ 1};
 
 std::string removal_label(const Plan& plan, int group) {

@@ -293,7 +293,7 @@ class Coordinator {
     // Spin briefly after traffic, then sleep: an idle coordinator must not take a core from a worker.
     const double idle = t - idle_since_;
     if (idle < 50e-6) return;
-    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2e-3 ? 100 : idle < 0.1 ? 1000 : 4000));
+    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2e-3 ? 100 : idle < 0.1 ? 1000 : idle < 1 ? 4000 : 10000));
   }
 
   void note_error(std::string text) {

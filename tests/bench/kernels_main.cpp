@@ -119,11 +119,29 @@ int main() {
   at::set_num_threads(1);
   const c10::InferenceMode no_gradients;
   Json rows = Json::array();
-  for (const ConvShape& s :
-       {ConvShape{16, 16, 8, 8}, ConvShape{48, 16, 8, 8}, ConvShape{32, 16, 8, 8}, ConvShape{16, 16, 8, 8, 3, 2},
-        ConvShape{32, 32, 4, 4}, ConvShape{64, 32, 4, 4}, ConvShape{32, 32, 4, 4, 3, 1, true},
-        ConvShape{48, 32, 4, 4, 1}, ConvShape{16, 1, 8, 8}, ConvShape{64, 64, 16, 16}, ConvShape{128, 64, 16, 16},
-        ConvShape{64, 128, 8, 8}, ConvShape{128, 128, 8, 8}}) {
+  for (const ConvShape& s : {ConvShape{16, 16, 8, 8},
+                             ConvShape{48, 16, 8, 8},
+                             ConvShape{32, 16, 8, 8},
+                             ConvShape{16, 16, 8, 8, 3, 2},
+                             ConvShape{32, 32, 4, 4},
+                             ConvShape{64, 32, 4, 4},
+                             ConvShape{32, 32, 4, 4, 3, 1, true},
+                             ConvShape{48, 32, 4, 4, 1},
+                             ConvShape{16, 1, 8, 8},
+                             ConvShape{64, 64, 16, 16},
+                             ConvShape{128, 64, 16, 16},
+                             ConvShape{64, 128, 8, 8},
+                             ConvShape{128, 128, 8, 8},
+                             ConvShape{24, 24, 16, 16},
+                             ConvShape{72, 24, 16, 16},
+                             ConvShape{48, 48, 8, 8},
+                             ConvShape{128, 128, 32, 32},
+                             ConvShape{256, 256, 16, 16},
+                             ConvShape{512, 256, 8, 8},
+                             ConvShape{256, 256, 4, 4},
+                             ConvShape{256, 256, 16, 16, 3, 2},
+                             ConvShape{256, 256, 8, 8, 3, 1, true},
+                             ConvShape{512, 256, 8, 8, 1}}) {
     rows.push_back(measure(s));
   }
   fmt::print("{}\n", Json{{"isa", kernels().isa}, {"peak_gflops", peak()}, {"rows", rows}}.dump());

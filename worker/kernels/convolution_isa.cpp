@@ -2,11 +2,11 @@
 // taps and input channels go by; an image and the weights of one block stay in the first-level cache. General libraries
 // lose here: their set-up and layout changes cost as much as the arithmetic of a 16-channel 8x8 image
 // (docs/performance.md).
-#include <cstdlib>
-
 #include "worker/kernels/conv_paths.hpp"
 #include "worker/kernels/lanes.hpp"
+#include "worker/kernels/scratch.hpp"
 #include "worker/kernels/sets.hpp"
+#include "worker/kernels/winograd.hpp"
 
 namespace guda::worker::kernels::GUDA_ISA {
 namespace {
@@ -17,31 +17,6 @@ namespace {
 constexpr std::int64_t kPixels = kLanes == 16 ? 8 : 4;  // of a register block, times up to two vectors of channels
 constexpr std::int64_t kInner = kPixels;                // input channels of a register block of the weight gradient
 constexpr std::int64_t kNarrow = kLanes / 4;            // so few output channels would leave most of a vector empty
-
-std::int64_t round_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-/// Uninitialised memory for one call.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(std::int64_t n)
-      : data_(static_cast<T*>(
-            std::aligned_alloc(64, static_cast<std::size_t>(round_up(n * std::int64_t{sizeof(T)} + 1, 64))))) {
-    if (data_ == nullptr) std::abort();
-  }
-  ~Scratch() { std::free(data_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  operator T*() const { return data_; }
-
- private:
-  T* data_;
-};
-
-void clear(float* to, std::int64_t n) { std::memset(to, 0, static_cast<std::size_t>(n) * sizeof(float)); }
-void copy(float* to, const float* from, std::int64_t n) {
-  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
-}
 
 /// Source images with a border of zeros, a few at a time; 1x1 convolutions read the images as they are.
 class Source {
@@ -322,19 +297,8 @@ GUDA_BLOCK void gradient_block(const float* x, const std::int32_t* from, const f
   }
 }
 
-}  // namespace
-
-void conv_forward(const ConvShape& s, std::int64_t images, const float* x, const float* weight, const float* bias,
-                  const float* shift, const float* residual, float* y) {
-  convolve(forward_gathers(s), s, true, images, x, weight, bias, shift, residual, y);
-}
-
-void conv_backward_input(const ConvShape& s, std::int64_t images, const float* weight, const float* dy, float* dx) {
-  convolve(backward_gathers(s), s, false, images, dy, weight, nullptr, nullptr, nullptr, dx);
-}
-
-void conv_backward_weight(const ConvShape& s, std::int64_t images, const float* x, const float* dy, float* dweight,
-                          float* dshift) {
+/// Adds the gradient of the weights, a tap and a block of channels at a time.
+void add_weight_gradient(const ConvShape& s, std::int64_t images, const float* x, const float* dy, float* dweight) {
   const Gathers all = forward_gathers(s);
   const bool narrow = s.out <= kNarrow;
   const std::int64_t out_padded = round_up(s.out, kLanes), in_padded = round_up(s.in, kLanes),
@@ -411,12 +375,31 @@ void conv_backward_weight(const ConvShape& s, std::int64_t images, const float* 
     }
     first_tap += gather.tap_count;
   }
+}
 
+}  // namespace
+
+void conv_forward(const ConvShape& s, std::int64_t images, const float* x, const float* weight, const float* bias,
+                  const float* shift, const float* residual, float* y) {
+  if (winograd_pays(s)) winograd_convolve(s, true, images, x, weight, bias, shift, residual, y);
+  else convolve(forward_gathers(s), s, true, images, x, weight, bias, shift, residual, y);
+}
+
+void conv_backward_input(const ConvShape& s, std::int64_t images, const float* weight, const float* dy, float* dx) {
+  if (winograd_pays(s)) winograd_convolve(s, false, images, dy, weight, nullptr, nullptr, nullptr, dx);
+  else convolve(backward_gathers(s), s, false, images, dy, weight, nullptr, nullptr, nullptr, dx);
+}
+
+void conv_backward_weight(const ConvShape& s, std::int64_t images, const float* x, const float* dy, float* dweight,
+                          float* dshift) {
+  if (winograd_pays(s)) winograd_backward_weight(s, images, x, dy, dweight);
+  else add_weight_gradient(s, images, x, dy, dweight);
+  const std::int64_t pixels = s.out_height() * s.out_width();
   for (std::int64_t n = 0; n < images; ++n) {
     float* const sum = dshift + n * s.out;
     for (std::int64_t c = 0; c < s.out; ++c) sum[c] = 0;
-    for (std::int64_t p = 0; p < y_pixels; ++p) {
-      const float* const row = dy + (n * y_pixels + p) * s.out;
+    for (std::int64_t p = 0; p < pixels; ++p) {
+      const float* const row = dy + (n * pixels + p) * s.out;
       for (std::int64_t c = 0; c < s.out; ++c) sum[c] += row[c];
     }
   }

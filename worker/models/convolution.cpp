@@ -17,10 +17,11 @@ constexpr at::MemoryFormat kLast = at::MemoryFormat::ChannelsLast;
 /// What stands for an input that was not given: autograd functions take no undefined tensors.
 const float* data_or_null(const at::Tensor& t) { return t.numel() > 0 ? t.const_data_ptr<float>() : nullptr; }
 
-/// Where the kernels win or draw: beyond it the weights of a register block leave the first-level cache (./run bench
-/// kernels).
-bool is_small(const ConvShape& s) {
-  return s.in * s.out * s.kernel * s.kernel <= 9 * 64 * 64 && s.height * s.width <= 1024;
+/// Where the kernels win or draw (./run bench kernels). Windows that save products do so for all sizes measured; for
+/// the others the weights of a register block leave the first-level cache beyond 64 channels.
+bool is_ours(const ConvShape& s) {
+  const bool saves = s.kernel == 3 && s.stride == 1 && std::min(s.in, s.out) > 16;
+  return s.in * s.out * s.kernel * s.kernel <= (saves ? 9 * 512 * 512 : 9 * 64 * 64) && s.height * s.width <= 4096;
 }
 
 std::optional<ConvShape> shape_of(const torch::nn::Conv2d& conv, const at::Tensor& x, bool enlarge) {
@@ -36,7 +37,7 @@ std::optional<ConvShape> shape_of(const torch::nn::Conv2d& conv, const at::Tenso
   }
   const ConvShape s{o.in_channels(),          o.out_channels(),         x.size(2), x.size(3),
                     static_cast<int>(kernel), static_cast<int>(stride), enlarge};
-  if (!is_small(s)) return std::nullopt;
+  if (!is_ours(s)) return std::nullopt;
   return s;
 }
 
