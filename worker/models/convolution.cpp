@@ -123,11 +123,13 @@ struct SmallConvolution : torch::autograd::Function<SmallConvolution> {
     const bool bias = context->needs_input_grad(2), shift = context->needs_input_grad(3);
     at::Tensor dx, dweight, dbias, dshift;
     if (context->needs_input_grad(0)) dx = backward_input(s, weight, dy);
-    if (context->needs_input_grad(1) || bias || shift) {
+    if (context->needs_input_grad(1) || bias) {
       WeightGradient gradient = backward_weight(s, x, dy);
       dweight = gradient.weight;
       if (bias) dbias = gradient.shift.sum(0);
       if (shift) dshift = gradient.shift;
+    } else if (shift) {
+      dshift = dy.sum({2, 3});  // fixed weights: gradients of single images
     }
     return {dx, dweight, dbias, dshift, context->needs_input_grad(4) ? dy : at::Tensor(), at::Tensor()};
   }
