@@ -11,6 +11,7 @@ constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at pe
 constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
+constexpr double kShort = 0.02;           // s: below that the way to the coordinator and back is a notable part
 constexpr double kOtherCosts = 1.25;  // a kind's ratio changed so much that the order of the ready jobs may be another
 
 JobIndex index(std::size_t job) { return JobIndex(static_cast<std::uint32_t>(job)); }
@@ -34,17 +35,32 @@ void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
   s.worker = id;
   s.last_progress = now;
   s.last_step = 0;
-  worker.lease = Lease{static_cast<std::uint32_t>(job), ++s.attempt};
+  const Lease lease{static_cast<std::uint32_t>(job), ++s.attempt};
+  if (worker.lease) worker.ahead.push_back(lease);
+  else worker.lease = lease;
   refresh(id);
   const Time limit = std::max(config_.no_progress_after, 5 * time_to_safety(job, &CostRange::p50));
-  if (limit < kNever) checks_.push({now + limit, id, *worker.lease});
-  actions_.emplace_back(action::Assign{id, *worker.lease});
+  if (limit < kNever) checks_.push({now + limit, id, lease});
+  actions_.emplace_back(action::Assign{id, lease});
 }
 
+bool Scheduler::is_short(std::size_t job) const { return estimate(index(job)).p90 < kShort; }
+
 void Scheduler::assign_idle(Time now) {
-  if (idle_.empty() || ready_.size() == 0) return;
-  if (!ready_.again().empty()) assign_again(now);
+  if (ready_.size() == 0) return;
+  if (!idle_.empty() && !ready_.again().empty()) assign_again(now);
   while (!idle_.empty() && assign_fresh(now)) {
+  }
+  if (idle_.empty()) assign_ahead(now);
+}
+
+/// Short jobs are given to workers before these ask for them: a long one would keep the next from whoever is idle
+/// first.
+void Scheduler::assign_ahead(Time now) {
+  while (!hungry_.empty()) {
+    const auto top = ready_.first();
+    if (!top || !is_short(*top) || !fits_deadline(index(*top), now)) return;
+    assign(*hungry_.begin(), *top, now);
   }
 }
 
