@@ -110,7 +110,7 @@ void Scheduler::refresh(WorkerId id) {
   const bool may_work = !w.lost && !w.suspect && blame_.may_work(w.device_index);
   if (may_work && !w.lease) idle_.insert(id);
   else idle_.erase(id);
-  if (may_work && w.lease && w.ahead.size() < config_.ahead && is_short(w.lease->job)) hungry_.insert(id);
+  if (may_work && w.lease && w.ahead.size() < config_.ahead && may_wait_behind(w, w.lease->job)) hungry_.insert(id);
   else hungry_.erase(id);
 }
 

@@ -80,7 +80,7 @@ class Scheduler {
   void assign_again(Time now);
   bool assign_fresh(Time now);
   void assign_ahead(Time now);
-  [[nodiscard]] bool is_short(std::size_t job) const;
+  [[nodiscard]] bool may_wait_behind(const WorkerStatus& worker, std::size_t job) const;
   void assign(WorkerId worker, std::size_t job, Time now);
   [[nodiscard]] std::optional<WorkerId> home_of(std::size_t job) const;
   [[nodiscard]] std::size_t nearest(WorkerId worker, std::size_t top) const;

@@ -11,7 +11,7 @@ constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at pe
 constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
-constexpr double kShort = 0.02;           // s: below that the way to the coordinator and back is a notable part
+constexpr double kAheadSeconds = 0.02;    // of work behind a job: long against the way to the coordinator and back
 constexpr double kOtherCosts = 1.25;  // a kind's ratio changed so much that the order of the ready jobs may be another
 
 JobIndex index(std::size_t job) { return JobIndex(static_cast<std::uint32_t>(job)); }
@@ -44,7 +44,10 @@ void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
   actions_.emplace_back(action::Assign{id, lease});
 }
 
-bool Scheduler::is_short(std::size_t job) const { return estimate(index(job)).p90 < kShort; }
+/// Whether jobs like this one may fill the worker's next place ahead.
+bool Scheduler::may_wait_behind(const WorkerStatus& worker, std::size_t job) const {
+  return estimate(index(job)).p90 * double(worker.ahead.size() + 1) < kAheadSeconds;
+}
 
 void Scheduler::assign_idle(Time now) {
   if (ready_.size() == 0) return;
@@ -59,8 +62,9 @@ void Scheduler::assign_idle(Time now) {
 void Scheduler::assign_ahead(Time now) {
   while (!hungry_.empty()) {
     const auto top = ready_.first();
-    if (!top || !is_short(*top) || !fits_deadline(index(*top), now)) return;
-    assign(*hungry_.begin(), *top, now);
+    const WorkerId worker = *hungry_.begin();
+    if (!top || !may_wait_behind(workers_.at(worker), *top) || !fits_deadline(index(*top), now)) return;
+    assign(worker, *top, now);
   }
 }
 

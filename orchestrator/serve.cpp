@@ -403,7 +403,7 @@ class Coordinator {
     return v;
   }
 
-  static constexpr std::size_t kAhead = 4;                                   // short jobs
+  static constexpr std::size_t kAhead = 16;                                  // short jobs
   static constexpr double kTick = 0.05, kStatus = 0.5, kGroupCommit = 5e-3;  // s
 
   Channel& channel_;
