@@ -20,6 +20,8 @@ const char* to_string(ErrorClass c) noexcept {
       return "i/o";
     case ErrorClass::bug:
       return "bug";
+    case ErrorClass::lost:
+      return "lost";
   }
   return "unknown";
 }

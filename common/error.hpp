@@ -16,6 +16,7 @@ enum class ErrorClass : unsigned char {
   bad_input = 5,      ///< user data or checkpoint is wrong; never retried
   io = 6,             ///< file system; retried with back-off
   bug = 7,            ///< our fault; retried once, then quarantined
+  lost = 8,           ///< its agent or node went away; seen by the coordinator only, never sent
 };
 
 struct Error : std::runtime_error {

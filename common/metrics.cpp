@@ -72,6 +72,23 @@ double ndcg_of(const Order& gold_ranks, const Order& predicted_order, std::size_
   return sum / ideal;
 }
 
+double ndcg_by_value_of(Values gold, Values predicted, const Order& gold_order, const Order& predicted_order,
+                        double floor) {
+  double ideal = 0, sum = 0;
+  for (std::size_t i = 0; i < gold_order.size(); ++i) ideal += (gold[gold_order[i]] - floor) * discount(i);
+  for (std::size_t i = 0; i < predicted_order.size();) {
+    double gains = 0, discounts = 0;
+    std::size_t end = i;
+    for (; end < predicted_order.size() && predicted[predicted_order[end]] == predicted[predicted_order[i]]; ++end) {
+      gains += gold[predicted_order[end]] - floor;
+      discounts += discount(end);
+    }
+    sum += gains / static_cast<double>(end - i) * discounts;
+    i = end;
+  }
+  return ideal > 0 ? sum / ideal : 0;
+}
+
 double wpra_of(const Order& gold_ranks, Values gold, Values predicted, std::size_t m, PredictedTies ties, double eps) {
   double concordant = 0, all = 0;
   for (std::size_t a = 0; a < gold.size(); ++a) {
@@ -155,7 +172,7 @@ std::vector<std::uint32_t> descending_order(std::span<const double> values) {
   return order_of(values);
 }
 
-PerQuery per_query(std::span<const double> gold, std::span<const double> predicted) {
+PerQuery per_query(std::span<const double> gold, std::span<const double> predicted, std::optional<double> gold_floor) {
   require_pair(gold, predicted);
   const Order gold_order = order_of(gold), predicted_order = order_of(predicted);
   const Order gold_ranks = ranks_of(gold_order), predicted_ranks = ranks_of(predicted_order);
@@ -179,13 +196,16 @@ PerQuery per_query(std::span<const double> gold, std::span<const double> predict
           pearson(gold, predicted),
           fit.mse,
           fit.mae,
-          fit.slope < 0 ? 1.0 : 0.0};
+          fit.slope < 0 ? 1.0 : 0.0,
+          ndcg_by_value_of(gold, predicted, gold_order, predicted_order, gold_floor.value_or(gold[gold_order.back()]))};
 }
 
-bool lower_is_better(std::string_view metric) noexcept { return metric.starts_with("cal_") || metric == "global_mse"; }
+bool lower_is_better(std::string_view metric) noexcept {
+  return metric.starts_with("cal_") || metric == "global_mse" || metric == "global_mae";
+}
 
 bool has_chance(std::string_view metric) noexcept {
-  return !metric.starts_with("cal_") && !metric.starts_with("global_");
+  return metric != "ndcg_val" && !metric.starts_with("cal_") && !metric.starts_with("global_");
 }
 
 double top_overlap(std::span<const double> gold, std::span<const double> predicted, std::size_t k) {
@@ -196,6 +216,11 @@ double top_overlap(std::span<const double> gold, std::span<const double> predict
 double ndcg(std::span<const double> gold, std::span<const double> predicted, std::size_t k, Gain gain) {
   require_pair(gold, predicted);
   return ndcg_of(ranks_of(order_of(gold)), order_of(predicted), k, gain);
+}
+
+double ndcg_by_value(std::span<const double> gold, std::span<const double> predicted, double floor) {
+  require_pair(gold, predicted);
+  return ndcg_by_value_of(gold, predicted, order_of(gold), order_of(predicted), floor);
 }
 
 double wpra(std::span<const double> gold, std::span<const double> predicted, std::size_t m, PredictedTies ties,

@@ -5,6 +5,7 @@
 // Definitions: the CIFAR ("C") and UnlearnCanvas ("U") evaluation code of GUDA; docs/methods.md.
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -12,28 +13,31 @@
 namespace guda::metrics {
 
 /// Names of the metrics that are a mean over queries, in the order of PerQuery. Suffix _u: the variant of UnlearnCanvas
-/// where it differs from CIFAR's. cal_*: after a least-squares fit of each query; cal_negative is the share of queries
-/// whose fit turns the prediction round.
-inline constexpr std::array<std::string_view, 20> kPerQuery{
-    "top1",    "top3",     "mrr",      "ndcg3_exp", "ndcg3_lin", "ndcg5_exp",   "ndcg5_lin",
-    "wpra3",   "rbo",      "spearman", "kendall",   "top5",      "ndcg10_exp",  "ndcg10_lin",
-    "wpra3_u", "wpra_all", "pearson",  "cal_mse",   "cal_mae",   "cal_negative"};
+/// where it differs from CIFAR's. ndcg_val: gain by gold values instead of ranks, all ranks (the summary script).
+/// cal_*: after a least-squares fit of each query; cal_negative is the share of queries whose fit turns the prediction
+/// round.
+inline constexpr std::array<std::string_view, 21> kPerQuery{
+    "top1",    "top3",     "mrr",      "ndcg3_exp", "ndcg3_lin", "ndcg5_exp",    "ndcg5_lin",
+    "wpra3",   "rbo",      "spearman", "kendall",   "top5",      "ndcg10_exp",   "ndcg10_lin",
+    "wpra3_u", "wpra_all", "pearson",  "cal_mse",   "cal_mae",   "cal_negative", "ndcg_val"};
 /// Metrics over the whole query x group table: Pearson correlation, which needs magnitudes right, and the mean squared
-/// error and slope of one least-squares fit to all of it.
+/// error, slope and mean absolute error of one least-squares fit to all of it.
 inline constexpr std::string_view kPooled = "pooled_r";
-inline constexpr std::array<std::string_view, 3> kPooledNames{kPooled, "global_mse", "global_slope"};
+inline constexpr std::array<std::string_view, 4> kPooledNames{kPooled, "global_mse", "global_slope", "global_mae"};
 using PerQuery = std::array<double, kPerQuery.size()>;
 
 /// Whether smaller values are better: the errors and cal_negative.
 [[nodiscard]] bool lower_is_better(std::string_view metric) noexcept;
-/// Whether chance() knows the metric: all but the errors and slopes, whose size is that of the scores.
+/// Whether chance() knows the metric: all but ndcg_val, the errors and the slopes, which depend on the scores' values.
 [[nodiscard]] bool has_chance(std::string_view metric) noexcept;
 
 /// Group indices, best first.
 [[nodiscard]] std::vector<std::uint32_t> descending_order(std::span<const double> values);
 
-/// All per-query metrics of one query.
-[[nodiscard]] PerQuery per_query(std::span<const double> gold, std::span<const double> predicted);
+/// All per-query metrics of one query. `gold_floor`: the smallest gold value of the table, from which ndcg_val counts;
+/// default: the smallest of this query.
+[[nodiscard]] PerQuery per_query(std::span<const double> gold, std::span<const double> predicted,
+                                 std::optional<double> gold_floor = {});
 
 /// |top k of both| / k; k is cut to the number of groups.
 [[nodiscard]] double top_overlap(std::span<const double> gold, std::span<const double> predicted, std::size_t k);
@@ -41,6 +45,10 @@ using PerQuery = std::array<double, kPerQuery.size()>;
 /// exponential (C): relevance K-1..0 from the gold rank, gain 2^rel - 1. linear (U): relevance K..1, gain rel.
 enum class Gain { exponential, linear };
 [[nodiscard]] double ndcg(std::span<const double> gold, std::span<const double> predicted, std::size_t k, Gain gain);
+
+/// NDCG over all ranks with gain gold - floor; tied predictions share the mean of their gains, as scikit-learn's
+/// ndcg_score has it. 0 when no gold value exceeds the floor.
+[[nodiscard]] double ndcg_by_value(std::span<const double> gold, std::span<const double> predicted, double floor);
 
 /// What a tie of two predictions does to weighted pairwise rank agreement: C counts the pair as discordant, U drops it.
 enum class PredictedTies { discordant, dropped };

@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "jobs/guide_model.hpp"
+
 namespace guda::jobs {
 namespace {
 
@@ -23,6 +25,11 @@ double sample_pixels(const Json& config) {
   const Json size = config.value("sample_size", Json(32));
   if (size.is_array()) return size.at(0).get<double>() * size.at(1).get<double>();
   return size.is_number() ? size.get<double>() * size.get<double>() : 1024.0;
+}
+
+/// Transformer2DModel with one layer whose context is the pixels themselves: projections, two attentions, GEGLU.
+double transformer(double channels, double pixels) {
+  return 2 * attention(channels, pixels) + (2 + 12) * channels * channels * pixels;
 }
 
 enum class Skip { none, push, pop };
@@ -53,8 +60,13 @@ void walk_unet2d(const Json& config, Visit&& visit) {
     }
   }
   visit.resnet(width, width, pixels, Skip::none);
-  if (config.value("add_attention", true)) visit.attention(width, pixels, Skip::none);
-  visit.resnet(width, width, pixels, Skip::none);
+  const bool guide = is_guide_model(config);
+  if (guide ? config.value("mid_block_type", "") != "UNetMidBlock2D" : config.value("add_attention", true)) {
+    guide ? visit.transformer(width, pixels) : visit.attention(width, pixels, Skip::none);
+    visit.resnet(width, width, pixels, Skip::none);
+  } else if (!guide) {
+    visit.resnet(width, width, pixels, Skip::none);
+  }
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const double out = channels[channels.size() - 1 - i];
     for (int layer = 0; layer <= layers; ++layer) {
@@ -80,6 +92,7 @@ struct Macs {
   void conv(double in, double out, double pixels, Skip) { total += guda::jobs::conv(in, out, 3, pixels); }
   void resnet(double in, double out, double pixels, Skip) { total += guda::jobs::resnet(in, out, pixels, embedding); }
   void attention(double channels, double pixels, Skip) { total += guda::jobs::attention(channels, pixels); }
+  void transformer(double channels, double pixels) { total += guda::jobs::transformer(channels, pixels); }
 };
 
 struct Parameters {
@@ -90,6 +103,7 @@ struct Parameters {
              (in == out ? 0 : in * out + out);
   }
   void attention(double channels, double, Skip) { total += 2 * channels + 4 * (channels * channels + channels); }
+  void transformer(double channels, double) { total += 22 * channels * channels + 21 * channels; }
 };
 
 /// Numbers kept: inputs of every convolution, linear layer, norm and activation (the fused norm + SiLU keeps its input
@@ -115,6 +129,10 @@ struct Kept {
     backward += (2 * in + 2 * out + (in == out ? 0 : in)) * pixels;
     alive((2 * in + 2 * out) * pixels, out * pixels, skip);
   }
+  void transformer(double channels, double pixels) {
+    backward += (2 * 6 + 2 + 8 + 8 + 4) * channels * pixels + 2 * pixels * pixels;
+    alive(10 * channels * pixels + pixels * pixels, channels * pixels, Skip::none);
+  }
   void attention(double channels, double pixels, Skip skip) {
     backward += 6 * channels * pixels + pixels * pixels;
     alive(5 * channels * pixels + pixels * pixels, channels * pixels, skip);
@@ -136,7 +154,10 @@ double unet2d_parameters(const Json& config) {
   walk_unet2d(config, parameters);
   const auto first = config.value("block_out_channels", std::vector<double>{224}).front();
   const Json classes = config.value("num_class_embeds", Json());
-  const double table = classes.is_number() ? classes.get<double>() * embedding : 0;
+  const double vector = config.value("projection_class_embeddings_input_dim", 0.0);
+  const double table = classes.is_number() ? classes.get<double>() * embedding
+                       : vector > 0        ? (vector + 1) * embedding + (embedding + 1) * embedding
+                                           : 0;
   return parameters.total + (embedding / 4 * embedding + embedding) + (embedding * embedding + embedding) + table +
          2 * first;
 }
@@ -156,7 +177,8 @@ double job_memory(const JobSpec& job, const Json& model) {
         using T = std::decay_t<decltype(work)>;
         if constexpr (std::is_same_v<T, TrainSpec>) {
           return kBytes *
-                 (5 * parameters + per_image.backward * work.training.batch);  // weights, gradient, two moments, EMA
+                 (5 * unet2d_parameters(work.model) + unet2d_activations(work.model).backward *
+                                                          work.training.batch);  // weights, gradient, two moments, EMA
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
           return kBytes * (5 * parameters + per_image.backward * (work.unlearn.retain_batch +
                                                                   work.unlearn.forget_batch));  // EMA's place: teacher

@@ -59,6 +59,14 @@ struct TrainingConfig {
   bool horizontal_flip = false;
 };
 
+/// The class-conditional model that esd_class guides with; empty: there is none.
+struct GuideConfig {
+  std::vector<std::uint32_t> block_out_channels{};  ///< the rest of its shape is `model`'s (jobs/guide_model.hpp)
+  TrainingConfig training;
+  double label_dropout = 0.1;  ///< share of training rows whose class is withheld
+  [[nodiscard]] bool empty() const noexcept { return block_out_channels.empty(); }
+};
+
 struct SamplerConfig {
   std::string kind = "ddim";  ///< ddim | ddpm | dpmsolver++
   std::uint32_t steps = 100;
@@ -106,7 +114,7 @@ struct UnlearnConfig {
   double minsnr_gamma = 5.0;                ///< retrack_minsnr: weight min(SNR, gamma)/SNR
   std::string preserve = "standard";        ///< standard (denoising) | distillation (to the full model)
   double rho = 1.0;                         ///< ifu: quadratic term on forget images
-  double guidance = 7.5;                    ///< esd: w in teacher + w (teacher - noise)
+  double guidance = 7.5;                    ///< esd: w in teacher + w (teacher - noise); esd_class: e_u + w (e_u - e_c)
   double gradient_cap = 0.1;     ///< siss: largest forget gradient norm, in norms of the retain gradient; 0 = off
   double damping = 0.1;          ///< fisher: added to the diagonal, in units of its mean
   double guard_temperature = 0;  ///< GUARD weights of forget images; 0 = off, all weigh 1
@@ -157,6 +165,7 @@ struct Experiment {
   Json model = Json::object();  ///< UNet2DModel config with diffusers' keys
   DiffusionConfig diffusion;
   TrainingConfig training;
+  GuideConfig guide;
   std::vector<QuerySetConfig> queries;
   ScoringConfig scoring;
   std::vector<MethodConfig> methods;

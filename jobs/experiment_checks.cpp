@@ -30,6 +30,7 @@ class Checks {
     model();
     diffusion();
     training();
+    guide();
     queries();
     scoring();
     methods();
@@ -146,6 +147,40 @@ class Checks {
          },
          {{"training", "steps"}});
     at_most_training_items({"training", "batch"}, t.batch);
+  }
+
+  void guide() {
+    const auto& g = e_.guide;
+    const auto guided = std::find_if(e_.methods.begin(), e_.methods.end(), [](const MethodConfig& m) {
+      return m.method == "guda" && m.unlearn.op == "esd_class";
+    });
+    const Path channels{"guide", "block_out_channels"};
+    rule(g.empty() && guided != e_.methods.end(), channels, [] {
+      return "is missing: esd_class guides with a class-conditional model, for example guide: {block_out_channels: "
+             "[128, "
+             "256, 256, 512]}";
+    });
+    if (g.empty()) return;
+    rule(guided == e_.methods.end(), {"guide"}, [] { return "has no effect: no method has unlearn.op esd_class"; },
+         {{"methods"}});
+    const std::size_t blocks = e_.model.contains("block_out_channels") ? e_.model["block_out_channels"].size() : 4;
+    rule(
+        g.block_out_channels.size() != blocks, channels,
+        [&] { return fmt::format("has {} entries, but the model has {} blocks", g.block_out_channels.size(), blocks); },
+        {{"model", "block_out_channels"}});
+    const auto groups = e_.model.value("norm_num_groups", std::uint32_t{32});
+    for (const std::uint32_t width : g.block_out_channels) {
+      rule(width % groups != 0, channels,
+           [&] { return fmt::format("{} is not a multiple of model.norm_num_groups, {}", width, groups); });
+    }
+    for (const auto& [key, value] :
+         {std::pair{"time_embedding_type", "positional"}, {"downsample_type", "conv"}, {"upsample_type", "conv"}}) {
+      rule(e_.model.value(key, value) != value, {"model", key}, [&, key = key, value = value] {
+        return fmt::format("a guide can only be built where {} is {}", key, value);
+      });
+    }
+    horizon({"guide", "training"}, g.training.horizon, g.training.steps);
+    at_most_training_items({"guide", "training", "batch"}, g.training.batch);
   }
 
   void horizon(Path section, std::uint32_t value, std::uint32_t steps) {

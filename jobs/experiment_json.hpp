@@ -8,7 +8,7 @@ namespace guda::jobs {
 
 // clang-format off
 #define GUDA_CONFIG_STRUCTS(X) \
-  X(DatasetConfig) X(GroupsConfig) X(DiffusionConfig) X(OptimizerConfig) X(TrainingConfig) X(SamplerConfig) \
+  X(DatasetConfig) X(GroupsConfig) X(DiffusionConfig) X(OptimizerConfig) X(TrainingConfig) X(GuideConfig) X(SamplerConfig) \
   X(QuerySetConfig) X(ScoringConfig) X(UnlearnConfig) X(MethodConfig) X(WeightingConfig) X(ComparisonConfig) \
   X(ResourcesConfig) X(RetentionConfig) X(Experiment)
 // clang-format on

@@ -36,6 +36,8 @@ struct Dump {
     // An older version refuses keys that it does not know: it need not see those that say nothing.
     if constexpr (requires { member.empty(); }) {
       if (field.younger && member.empty()) return;
+    } else if constexpr (std::is_arithmetic_v<T>) {
+      if (field.younger && member == T{}) return;
     }
     out[std::string(field.key)] = encode(member);
   }

@@ -8,6 +8,7 @@
 #include "jobs/cost.hpp"
 #include "jobs/experiment_json.hpp"
 #include "jobs/groups.hpp"
+#include "jobs/guide_model.hpp"
 #include "jobs/noise_schedule.hpp"
 
 namespace guda::jobs {
@@ -113,24 +114,53 @@ Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs
 Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
   const Experiment& e = plan_.experiment;
   const std::uint64_t seed = (SeedPath(run_seed) / "train" / std::to_string(stream)).value();
-  TrainSpec spec{e.model, e.diffusion, e.training, seed,
-                 group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)]};
+  TrainSpec spec{e.model,
+                 e.diffusion,
+                 e.training,
+                 seed,
+                 group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)],
+                 0};
   const double cost = training_seconds(e.model, double(e.training.steps) * e.training.batch);
   std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed,
                                   stream ? fmt::format("/{}", stream) : "");
   return add(std::move(spec), std::move(label), {}, cost, {}, true);
 }
 
+Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
+  const Experiment& e = plan_.experiment;
+  const std::uint64_t seed = (SeedPath(run_seed) / "train" / "guide").value();
+  TrainSpec spec{guide_model(e, static_cast<std::uint32_t>(dataset_.class_names.size())),
+                 e.diffusion,
+                 e.guide.training,
+                 seed,
+                 {},
+                 e.guide.label_dropout};
+  const double cost = training_seconds(spec.model, double(e.guide.training.steps) * e.guide.training.batch);
+  return add(std::move(spec), fmt::format("train guide (seed {})", run_seed), {}, cost, {}, true);
+}
+
 Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group) {
   const Experiment& e = plan_.experiment;
   const UnlearnConfig& u = method.unlearn;
-  UnlearnSpec spec{from, e.diffusion, u, (SeedPath(run_seed) / "unlearn").value(),
-                   plan_.group_removals.at(static_cast<std::size_t>(group))};
+  UnlearnSpec spec{from,
+                   e.diffusion,
+                   u,
+                   (SeedPath(run_seed) / "unlearn").value(),
+                   plan_.group_removals.at(static_cast<std::size_t>(group)),
+                   {}};
+  std::vector<Digest> inputs{from};
+  double guiding = 0;
+  if (u.op == "esd_class") {
+    spec.guide = train_guide(run_seed);
+    inputs.push_back(spec.guide);
+    guiding = forward_seconds(guide_model(e, static_cast<std::uint32_t>(dataset_.class_names.size())),
+                              2.0 * u.steps * u.forget_batch);
+  }
   const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
   const bool taught = u.op == "ifu" || u.op == "esd" || u.preserve == "distillation";
-  const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0);
+  const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0) + guiding;
   return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed),
-             {from}, cost, {}, true);
+             std::move(inputs), cost, {}, true);
 }
 
 Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {

@@ -23,6 +23,8 @@ class PlanBuilder {
 
   /// Model trained with random streams `stream` of a run seed; `group` < 0 is the full model, else without that group.
   Digest train(std::uint64_t run_seed, std::uint64_t stream, int group);
+  /// The class-conditional model of a run seed (experiment().guide).
+  Digest train_guide(std::uint64_t run_seed);
   Digest unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group);
   /// The query set `set` (index into experiment().queries) of a run seed; generated ones come from the full model.
   Digest query_set(std::uint64_t run_seed, std::size_t set);

@@ -11,6 +11,7 @@ void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "training"}, s.training);
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
+  visit(Field{.key = "label_dropout", .younger = true}, s.label_dropout);
 }
 
 template <class Visit>
@@ -20,6 +21,7 @@ void describe(Visit& visit, ConfigOf<UnlearnSpec> auto& s) {
   visit(Field{.key = "unlearn"}, s.unlearn);
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
+  visit(Field{.key = "guide", .younger = true}, s.guide);
 }
 
 template <class Visit>

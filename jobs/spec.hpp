@@ -32,8 +32,9 @@ struct TrainSpec {
   Json model;
   DiffusionConfig diffusion;
   TrainingConfig training;
-  std::uint64_t seed = 0;  ///< names the shared random streams; equal for the full model and every group
-  Digest removal;          ///< digest of a removal set of the plan; empty = the full model
+  std::uint64_t seed = 0;    ///< names the shared random streams; equal for the full model and every group
+  Digest removal;            ///< digest of a removal set of the plan; empty = the full model
+  double label_dropout = 0;  ///< guides only: share of rows without their class
 };
 
 /// Unlearns `removal` from the weights of `from`. Leaves weights.
@@ -43,6 +44,7 @@ struct UnlearnSpec {
   UnlearnConfig unlearn;
   std::uint64_t seed = 0;
   Digest removal;
+  Digest guide;  ///< esd_class: a class-conditional model; empty otherwise
 };
 
 /// Makes a query set. Leaves queries.

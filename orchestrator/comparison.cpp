@@ -158,13 +158,17 @@ std::map<std::string, ClassAgreement> by_class(const Contestant& contestant, con
                                                const ResultsTable& table, const std::vector<std::size_t>& queries) {
   std::map<std::string, ClassAgreement> classes;
   const GroupScores& oracle = *reference.gold.front();
+  std::vector<double> floors;
+  for (const Pair& pair : contestant.pairs) floors.push_back(floor_of(*pair.gold, queries));
   for (const std::size_t q : queries) {
     const jobs::Query& query = table.shape.queries[q];
     const auto top = metrics::descending_order(std::span(oracle.row(q), oracle.groups)).front();
     ClassAgreement& entry = classes[query.true_group.empty() ? table.shape.groups[top] : query.true_group];
     ++entry.queries;
-    for (const auto& [gold, predicted] : contestant.pairs) {
-      const auto values = metrics::per_query({gold->row(q), gold->groups}, {predicted->row(q), predicted->groups});
+    for (std::size_t i = 0; i < contestant.pairs.size(); ++i) {
+      const auto& [gold, predicted] = contestant.pairs[i];
+      const auto values =
+          metrics::per_query({gold->row(q), gold->groups}, {predicted->row(q), predicted->groups}, floors[i]);
       for (std::size_t m = 0; m < kPerQuery; ++m) {
         entry.metrics[metric_name(m)] += values[m] / static_cast<double>(contestant.pairs.size());
       }
@@ -194,6 +198,7 @@ void fill_methods(View& view, const std::vector<Contestant>& contestants, const 
     for (std::size_t i = 0; i < measured.size(); ++i) {
       MetricAgreement& entry = view.methods[contestants[i].name].metrics[metric_name(m)];
       entry.estimate = percentile_interval(measured[i].value[m], measured[i].resampled[m], confidence);
+      if (m < kPerQuery) entry.median = measured[i].median[m], entry.sd = measured[i].sd[m];
       const auto &winner = measured[best].resampled[m], &other = measured[i].resampled[m];
       entry.p_vs_best = i == best ? 1.0 : lower ? p_not_better(other, winner) : p_not_better(winner, other);
     }

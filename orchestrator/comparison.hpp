@@ -23,6 +23,8 @@ struct MetricAgreement {
   Interval estimate;
   /// One-sided paired bootstrap p-value of "the best method of this metric > this one"; 1 for the best itself.
   double p_vs_best = 1;
+  /// Over the queries, of metrics that are a mean over them; the mean of both where there are two references.
+  std::optional<double> median, sd;
 };
 
 /// Means over the queries of one class, without intervals: to see where a method fails.

@@ -26,6 +26,8 @@ Json json_of(const MethodAgreement& method) {
   for (const auto& [name, entry] : method.metrics) {
     metrics[name] = json_of(entry.estimate);
     metrics[name]["p_vs_best"] = entry.p_vs_best;
+    if (entry.median) metrics[name]["median"] = *entry.median;
+    if (entry.sd) metrics[name]["sd"] = *entry.sd;
   }
   Json classes = Json::object();
   for (const auto& [name, entry] : method.by_class)

@@ -3,7 +3,8 @@
 namespace guda::orchestrator {
 
 bool may_blame_device(ErrorClass error) {
-  return error == ErrorClass::crash || error == ErrorClass::device || error == ErrorClass::out_of_memory;
+  return error == ErrorClass::crash || error == ErrorClass::device || error == ErrorClass::out_of_memory ||
+         error == ErrorClass::lost;
 }
 
 Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices, const SchedulerConfig& config) {
@@ -23,6 +24,11 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
     case ErrorClass::out_of_memory:
     case ErrorClass::bug:
       return exhausted(2) ? Verdict::quarantine : Verdict::again;
+    // A node's death says nothing about the job that it had, unless one after another dies of it.
+    case ErrorClass::lost: {
+      const bool different = job.lost_devices.size() >= config.loss_limit;
+      return (different || job.losses >= 2 * config.loss_limit) ? Verdict::quarantine : Verdict::again;
+    }
     case ErrorClass::none:
     case ErrorClass::crash:
     case ErrorClass::device:
@@ -34,9 +40,11 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
 std::string cure_of(ErrorClass error) {
   switch (error) {
     case ErrorClass::out_of_memory:
-      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs) or the batch "
-             "sizes of training and "
-             "unlearning: that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when jobs "
+      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs), "
+             "training.batch "
+             "(Train jobs), methods[].unlearn.retain_batch and forget_batch (Unlearn jobs) or queries[].sampler.batch "
+             "(Sample jobs): that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when "
+             "jobs "
              "are finished";
     case ErrorClass::divergence:
       return "lower the learning rate of the method (training.optimizer.lr, methods.*.unlearn) or clip its gradients";
@@ -48,6 +56,8 @@ std::string cure_of(ErrorClass error) {
       return "this is a bug of guda: report it with the log of its rank";
     case ErrorClass::device:
       return "have the devices checked that it failed on";
+    case ErrorClass::lost:
+      return "every worker that had it was lost: see its memory and the nodes' own logs, then `guda retry`";
     case ErrorClass::none:
     case ErrorClass::crash:
       return "its worker's log (logs/rank-*.log) says more";

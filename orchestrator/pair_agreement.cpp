@@ -1,6 +1,8 @@
 #include "orchestrator/pair_agreement.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <span>
 
@@ -10,7 +12,7 @@ namespace guda::orchestrator {
 namespace {
 
 constexpr std::size_t kPerQuery = metrics::kPerQuery.size();
-constexpr std::size_t kSums = 6;
+constexpr std::size_t kSums = 7;  // six of the pooled metrics, the mean absolute residual of the fit to all queries
 constexpr std::size_t kColumns = kPerQuery + kSums;
 
 double mean_score(const GroupScores& scores, const std::vector<std::size_t>& queries) {
@@ -23,15 +25,26 @@ double mean_score(const GroupScores& scores, const std::vector<std::size_t>& que
 void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, double* out, std::size_t stride) {
   const auto [gold, predicted] = pair;
   const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
+  const double floor = floor_of(*gold, queries);
+  metrics::PooledSums all;
+  for (const std::size_t q : queries) {
+    all += metrics::pooled_sums({gold->row(q), gold->groups}, {predicted->row(q), predicted->groups}, gold_centre,
+                                predicted_centre);
+  }
+  const double slope = all.slope();
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const std::span<const double> g(gold->row(queries[i]), gold->groups),
         s(predicted->row(queries[i]), predicted->groups);
     double* const row = out + i * stride;
-    const metrics::PerQuery values = metrics::per_query(g, s);
+    const metrics::PerQuery values = metrics::per_query(g, s, floor);
     std::copy(values.begin(), values.end(), row);
     const metrics::PooledSums sums = metrics::pooled_sums(g, s, gold_centre, predicted_centre);
     double* const cell = row + kPerQuery;
     cell[0] = sums.n, cell[1] = sums.g, cell[2] = sums.p, cell[3] = sums.gg, cell[4] = sums.pp, cell[5] = sums.gp;
+    cell[6] = 0;
+    for (std::size_t k = 0; k < g.size(); ++k) {
+      cell[6] += std::abs(g[k] - gold_centre - slope * (s[k] - predicted_centre)) / static_cast<double>(g.size());
+    }
   }
 }
 
@@ -40,11 +53,35 @@ void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, dou
 double metric_of(const double* means, std::size_t m) {
   if (m < kPerQuery) return means[m];
   const double* const s = means + kPerQuery;
+  if (m == kPerQuery + 3) return s[6];
   const metrics::PooledSums sums{.n = s[0], .g = s[1], .p = s[2], .gg = s[3], .pp = s[4], .gp = s[5]};
   return m == kPerQuery ? sums.r() : m == kPerQuery + 1 ? sums.mse() : sums.slope();
 }
 
+/// Median and population standard deviation of a column; NaN never occurs in it.
+std::pair<double, double> spread_of(const std::vector<double>& table, std::size_t column, std::size_t stride,
+                                    double mean) {
+  std::vector<double> values;
+  double squares = 0;
+  for (std::size_t at = column; at < table.size(); at += stride) {
+    values.push_back(table[at]);
+    squares += (table[at] - mean) * (table[at] - mean);
+  }
+  const double n = static_cast<double>(values.size());
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  const double median = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+  return {median, std::sqrt(squares / n)};
+}
+
 }  // namespace
+
+double floor_of(const GroupScores& scores, const std::vector<std::size_t>& queries) {
+  double floor = std::numeric_limits<double>::infinity();
+  for (const std::size_t q : queries)
+    floor = std::min(floor, *std::min_element(scores.row(q), scores.row(q) + scores.groups));
+  return floor;
+}
 
 std::string metric_name(std::size_t m) {
   return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQuery]);
@@ -68,6 +105,12 @@ void PairAgreements::measure(const std::vector<Pair>& pairs) {
   const std::vector<double> resampled = resampled_means(resampler_, resamples_, table, columns);
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     Measured& result = measured_[fresh[i]];
+    for (std::size_t m = 0; m < kPerQuery; ++m) {
+      const std::size_t column = i * kColumns + m;
+      const auto [median, sd] = spread_of(table, column, columns, means[column]);
+      result.median.push_back(median);
+      result.sd.push_back(sd);
+    }
     for (std::size_t m = 0; m < kMetricCount; ++m) {
       result.value.push_back(metric_of(means.data() + i * kColumns, m));
       std::vector<double>& values = result.resampled.emplace_back(resamples_);
@@ -82,6 +125,7 @@ Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
   Measured mean = measured_.at(pairs.front());
   for (std::size_t p = 1; p < pairs.size(); ++p) {
     const Measured& other = measured_.at(pairs[p]);
+    for (std::size_t m = 0; m < kPerQuery; ++m) mean.median[m] += other.median[m], mean.sd[m] += other.sd[m];
     for (std::size_t m = 0; m < kMetricCount; ++m) {
       mean.value[m] += other.value[m];
       for (std::uint32_t b = 0; b < resamples_; ++b) mean.resampled[m][b] += other.resampled[m][b];
@@ -89,6 +133,7 @@ Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
   }
   if (pairs.size() == 1) return mean;
   const double n = static_cast<double>(pairs.size());
+  for (std::size_t m = 0; m < kPerQuery; ++m) mean.median[m] /= n, mean.sd[m] /= n;
   for (std::size_t m = 0; m < kMetricCount; ++m) {
     mean.value[m] /= n;
     for (double& value : mean.resampled[m]) value /= n;

@@ -25,8 +25,12 @@ inline constexpr std::size_t kMetricCount = metrics::kPerQuery.size() + metrics:
 /// Values of the metrics on the sample and on every resample.
 struct Measured {
   std::vector<double> value;                   ///< [metric]
+  std::vector<double> median, sd;              ///< [per-query metric] over the queries; sd of the population
   std::vector<std::vector<double>> resampled;  ///< [metric][resample]
 };
+
+/// The smallest score of a table's queries.
+[[nodiscard]] double floor_of(const GroupScores& scores, const std::vector<std::size_t>& queries);
 
 /// Name of metric m of Measured.
 [[nodiscard]] std::string metric_name(std::size_t m);
@@ -41,7 +45,7 @@ class PairAgreements {
 
   /// Measures the pairs that are new, all of them in one pass over the resamples.
   void measure(const std::vector<Pair>& pairs);
-  /// Mean over pairs that have been measured. At least one.
+  /// Mean over pairs that have been measured, of medians and standard deviations too. At least one.
   [[nodiscard]] Measured mean_of(const std::vector<Pair>& pairs) const;
 
  private:

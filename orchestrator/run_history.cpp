@@ -8,7 +8,7 @@ namespace guda::orchestrator {
 namespace {
 
 ErrorClass error_class_from(const std::string& name) {
-  for (unsigned char c = 0; c <= static_cast<unsigned char>(ErrorClass::bug); ++c) {
+  for (unsigned char c = 0; c <= static_cast<unsigned char>(ErrorClass::lost); ++c) {
     if (name == to_string(static_cast<ErrorClass>(c))) return static_cast<ErrorClass>(c);
   }
   return ErrorClass::crash;

@@ -6,6 +6,22 @@
 #include "orchestrator/failure_verdict.hpp"
 
 namespace guda::orchestrator {
+namespace {
+
+void count_failure(JobStatus& job, ErrorClass error, const std::string& device) {
+  (error == ErrorClass::lost ? job.lost_devices : job.failed_devices).insert(device);
+  ++(error == ErrorClass::io ? job.io_failures : error == ErrorClass::lost ? job.losses : job.failures);
+}
+
+/// Devices that its success elsewhere speaks against.
+std::set<std::string> accused(const JobStatus& job) {
+  std::set<std::string> devices = job.failed_devices;
+  devices.insert(job.lost_devices.begin(), job.lost_devices.end());
+  return devices;
+}
+
+}  // namespace
+
 bool is_final(JobState s) noexcept {
   return s == JobState::done || s == JobState::quarantined || s == JobState::blocked;
 }
@@ -64,8 +80,7 @@ void Scheduler::restore(const History& history) {
     JobStatus& s = status_.at(past.job.value);
     s.attempt = std::max(s.attempt, past.attempt);
     if (is_final(s.state)) continue;
-    s.failed_devices.insert(past.device);
-    ++(past.error == ErrorClass::io ? s.io_failures : s.failures);
+    count_failure(s, past.error, past.device);
     s.last_error = past.text;
     if (past.quarantined) quarantine(past.job.value, 0);
   }
@@ -76,6 +91,7 @@ void Scheduler::restore(const History& history) {
 std::vector<Action> Scheduler::on(const Event& event, Time now) {
   actions_.clear();
   if (finished_) return {};
+  blame_.pass_time(now);
   std::visit([&](const auto& e) { handle(e, now); }, event);
   refresh_touched();
   if (!stopping_ && !draining_) assign_idle(now);
@@ -135,15 +151,16 @@ WorkerStatus* Scheduler::hear(WorkerId id, Time now) {
 }
 
 /// The worker has this lease no more; what it was given ahead moves up.
-void Scheduler::release(WorkerId id, const Lease& lease) {
+void Scheduler::release(WorkerId id, const Lease& lease, Time now) {
   WorkerStatus& w = workers_.at(id);
   if (w.lease != lease) {
     std::erase(w.ahead, lease);
   } else if (w.ahead.empty()) {
     w.lease.reset();
   } else {
-    w.lease = w.ahead.front();
+    const Lease next = w.ahead.front();
     w.ahead.pop_front();
+    begin(id, next, now);
   }
   refresh(id);
 }
@@ -183,56 +200,22 @@ void Scheduler::lose(WorkerId id, Time now, const std::string& why) {
   actions_.emplace_back(action::LoseWorker{id});
   take_back_ahead(id, now);
   const auto lease = worker.lease;
-  if (lease) release(id, *lease);
+  if (lease) release(id, *lease, now);
   refresh(id);
   blame_.leave(worker.device_index);
-  if (lease && is_current(id, *lease)) fail(lease->job, id, ErrorClass::crash, "worker lost: " + why, now);
+  if (lease && is_current(id, *lease)) fail(lease->job, id, ErrorClass::lost, "worker lost: " + why, now);
 }
 
 void Scheduler::handle(const event::Heartbeat& e, Time now) {
   const auto at = workers_.find(e.worker);
   if (at == workers_.end() || at->second.lost) return;  // a late heartbeat revives nobody
   hear(e.worker, now);
-  if (e.busy && is_current(e.worker, e.lease) && e.step != status_[e.lease.job].last_step) {
+  if (e.busy && at->second.lease == e.lease && e.step != status_[e.lease.job].last_step) {
     status_[e.lease.job].last_step = e.step;
     status_[e.lease.job].last_progress = now;
+    status_[e.lease.job].checkpoint_in = e.checkpoint_in;
+    watch_progress(e.worker, e.lease.job);
   }
-}
-
-void Scheduler::check_silence(WorkerId id, Time now) {
-  WorkerStatus& w = workers_.at(id);
-  if (w.lost) return;
-  // The very sums that are pushed below: a difference may round to the other side of a limit, and never end.
-  if (w.last_heard + config_.lost_after < now) return lose(id, now, "no heartbeat");
-  w.suspect = w.last_heard + config_.suspect_after < now;
-  refresh(id);
-  checks_.push({w.last_heard + (w.suspect ? config_.lost_after : config_.suspect_after), id, std::nullopt});
-}
-
-void Scheduler::check_progress(WorkerId id, const Lease& lease, Time now) {
-  if (!is_current(id, lease)) return;
-  const Time limit = std::max(config_.no_progress_after, 5 * time_to_safety(lease.job, &CostRange::p50));
-  const bool waits = workers_.at(id).lease != lease;  // behind another one, which has a check of its own
-  const Time due = (waits ? now : status_[lease.job].last_progress) + limit;
-  if (waits || now <= due) {
-    checks_.push({due, id, lease});
-    return;
-  }
-  actions_.emplace_back(action::RestartWorker{id});
-  take_back_ahead(id, now);
-  release(id, lease);
-  fail(lease.job, id, ErrorClass::crash, "alive but no progress", now);
-}
-
-void Scheduler::handle(const event::Tick&, Time now) {
-  while (!checks_.empty() && checks_.top().at < now) {
-    const Check check = checks_.top();
-    checks_.pop();
-    if (check.lease) check_progress(check.worker, *check.lease, now);
-    else check_silence(check.worker, now);
-  }
-  while (!backing_off_.empty() && backing_off_.begin()->first <= now)
-    set_state(backing_off_.begin()->second, JobState::ready, now);
 }
 
 // ---- jobs
@@ -244,7 +227,7 @@ void Scheduler::handle(const event::Finished& e, Time now) {
     actions_.emplace_back(action::DropLate{e.worker, e.lease});
     return;
   }
-  release(e.worker, e.lease);
+  release(e.worker, e.lease, now);
   status_[e.lease.job].seconds = e.seconds;
   set_state(e.lease.job, JobState::committing, now);
   actions_.emplace_back(action::Commit{e.worker, e.lease});
@@ -257,13 +240,14 @@ void Scheduler::handle(const event::Failed& e, Time now) {
     take_back_ahead(e.worker, now);
     actions_.emplace_back(action::RestartWorker{e.worker});
   }
-  release(e.worker, e.lease);
+  release(e.worker, e.lease, now);
   fail(e.lease.job, e.worker, e.error, e.text, now);
 }
 
 void Scheduler::handle(const event::Returned& e, Time now) {
   if (!is_current(e.worker, e.lease) || !hear(e.worker, now)) return;
-  release(e.worker, e.lease);
+  blame_.undecided(workers_.at(e.worker).device_index);
+  release(e.worker, e.lease, now);
   set_state(e.lease.job, JobState::ready, now);  // planned: no failure is counted
 }
 
@@ -277,8 +261,8 @@ void Scheduler::handle(const event::Committed& e, Time now) {
     if (--missing_[user] == 0 && status_[user].state == JobState::waiting) set_state(user, JobState::ready, now);
   }
   const WorkerStatus& worker = workers_.at(status_[job].worker);
-  for (const DeviceBlame::Fence& fence : blame_.succeeded(worker.device_index, job, status_[job].failed_devices)) {
-    actions_.emplace_back(action::RecordFence{fence.device, fence.node, true, fence.why});
+  for (const DeviceBlame::Fence& fence : blame_.succeeded(worker.device_index, job, accused(status_[job]), now)) {
+    actions_.emplace_back(action::RecordFence{fence.device, fence.node, fence.fenced, fence.why});
   }
   learn(job);
 }
@@ -293,13 +277,14 @@ void Scheduler::fail(std::size_t job, WorkerId id, ErrorClass error, const std::
   const WorkerStatus& worker = workers_.at(id);
   const bool certain = error == ErrorClass::divergence || error == ErrorClass::bad_input;
   if (stopping_ && !certain) {  // what dies while everything is being stopped says nothing about the job
+    blame_.undecided(worker.device_index);
     set_state(job, JobState::ready, now);
     return;
   }
   s.last_error = text;
-  s.failed_devices.insert(worker.device);
-  ++(error == ErrorClass::io ? s.io_failures : s.failures);
-  if (may_blame_device(error)) blame_.failed(worker.device_index, job, s.failed_devices);
+  count_failure(s, error, worker.device);
+  if (may_blame_device(error)) blame_.failed(worker.device_index, job, accused(s), now);
+  else blame_.undecided(worker.device_index);
   const Verdict verdict = judge(s, error, blame_.usable(), config_);
   const bool give_up = verdict == Verdict::quarantine;
   actions_.emplace_back(action::RecordFailure{
@@ -335,8 +320,9 @@ void Scheduler::handle(const event::Retry& e, Time now) {
   if (e.job.value >= status_.size() || status_[e.job.value].state == JobState::done) return;
   JobStatus& s = status_[e.job.value];
   if (s.state == JobState::ready) ready_.erase(e.job.value);  // its place depends on what is forgotten now
-  s.failures = s.io_failures = 0;
+  s.failures = s.io_failures = s.losses = 0;
   s.failed_devices.clear();
+  s.lost_devices.clear();
   actions_.emplace_back(action::RecordRetry{e.job});
   if (s.state == JobState::ready) ready_.insert(e.job.value, false);
   if (s.state == JobState::backing_off) set_state(e.job.value, JobState::ready, now);

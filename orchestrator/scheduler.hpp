@@ -69,13 +69,16 @@ class Scheduler {
   void quarantine(std::size_t job, Time now);
   void lose(WorkerId worker, Time now, const std::string& why);
   WorkerStatus* hear(WorkerId worker, Time now);
-  void release(WorkerId worker, const Lease& lease);
+  void release(WorkerId worker, const Lease& lease, Time now);
+  void begin(WorkerId worker, const Lease& lease, Time now);
   void take_back_ahead(WorkerId worker, Time now);
   void refresh(WorkerId worker);
   void refresh_touched();
   bool is_current(WorkerId worker, const Lease& lease) const;
   void check_silence(WorkerId worker, Time now);
-  void check_progress(WorkerId worker, const Lease& lease, Time now);
+  void check_progress(WorkerId worker, const Lease& lease, Time at, Time now);
+  [[nodiscard]] Time progress_due(std::size_t job) const;
+  void watch_progress(WorkerId worker, std::size_t job);
   void assign_idle(Time now);
   void assign_again(Time now);
   bool assign_fresh(Time now);

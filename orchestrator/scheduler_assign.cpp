@@ -33,15 +33,24 @@ void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
   WorkerStatus& worker = workers_.at(id);
   set_state(job, JobState::running, now);
   s.worker = id;
+  const Lease lease{static_cast<std::uint32_t>(job), ++s.attempt};
+  blame_.began(worker.device_index);
+  if (worker.lease) worker.ahead.push_back(lease);
+  else begin(id, lease, now);
+  refresh(id);
+  refresh_touched();
+  actions_.emplace_back(action::Assign{id, lease});
+}
+
+/// The worker is at this lease from now on.
+void Scheduler::begin(WorkerId id, const Lease& lease, Time now) {
+  JobStatus& s = status_[lease.job];
   s.last_progress = now;
   s.last_step = 0;
-  const Lease lease{static_cast<std::uint32_t>(job), ++s.attempt};
-  if (worker.lease) worker.ahead.push_back(lease);
-  else worker.lease = lease;
-  refresh(id);
-  const Time limit = std::max(config_.no_progress_after, 5 * time_to_safety(job, &CostRange::p50));
-  if (limit < kNever) checks_.push({now + limit, id, lease});
-  actions_.emplace_back(action::Assign{id, lease});
+  s.checkpoint_in = 0;
+  workers_.at(id).lease = lease;
+  workers_.at(id).progress_check = kNever;
+  watch_progress(id, lease.job);
 }
 
 /// Whether jobs like this one may fill the worker's next place ahead.
@@ -82,8 +91,11 @@ void Scheduler::assign_again(Time now) {
     if (!fits_deadline(index(job), now)) continue;
     const auto& failed_on = status_[job].failed_devices;
     const bool anywhere = blame_.untried(failed_on) == 0;
-    const auto worker = std::find_if(
-        idle_.begin(), idle_.end(), [&](WorkerId w) { return anywhere || !failed_on.contains(workers_.at(w).device); });
+    const auto worker = std::find_if(idle_.begin(), idle_.end(), [&](WorkerId w) {
+      const WorkerStatus& idle = workers_.at(w);
+      // A device on trial is judged by a job that nobody suspects.
+      return anywhere || (!failed_on.contains(idle.device) && !blame_.fenced(idle.device_index));
+    });
     if (worker != idle_.end()) assign(*worker, job, now);
   }
 }

@@ -26,6 +26,7 @@ struct SchedulerConfig {
   Time no_progress_after =
       600;  ///< heartbeats but no step: the worker is restarted; at least 5x the time to the next checkpoint
   std::uint32_t crash_limit = 3;  ///< failures of one job before quarantine, on two devices where there are two
+  std::uint32_t loss_limit = 3;   ///< different devices lost with one job before quarantine; or twice as many losses
   std::uint32_t io_limit = 6;     ///< i/o errors of one job before quarantine; retried after 1, 2, 4, ... s
   Time deadline = kNever;  ///< a job starts only when its p90 cost, or the time to its next checkpoint, fits before
   std::size_t ahead = 0;   ///< leases that a worker at a short job may hold behind it, of short jobs only
@@ -76,6 +77,7 @@ struct Heartbeat {
   bool busy = false;
   Lease lease;
   std::uint64_t step = 0;
+  double checkpoint_in = 0;  ///< s to the next planned checkpoint; 0: unknown, or the job keeps none
 };
 struct Finished {
   WorkerId worker;
@@ -185,10 +187,12 @@ struct JobStatus {
   Time since = 0;             ///< start of the current state
   Time last_progress = 0;
   std::uint64_t last_step = 0;
-  Time retry_at = 0;   ///< backing_off
-  double seconds = 0;  ///< committing, done in this life: what it took
-  std::uint32_t failures = 0, io_failures = 0;
-  std::set<std::string> failed_devices;
+  Time retry_at = 0;                                        ///< backing_off
+  double seconds = 0;                                       ///< committing, done in this life: what it took
+  double checkpoint_in = 0;                                 ///< s, as its worker said at last_progress; 0: unknown
+  std::uint32_t failures = 0, io_failures = 0, losses = 0;  ///< losses: of its worker, from outside
+  std::set<std::string> failed_devices;                     ///< it failed there
+  std::set<std::string> lost_devices;                       ///< their worker was lost with it
   std::string last_error;
 };
 
@@ -199,6 +203,7 @@ struct WorkerStatus {
   bool lost = false, suspect = false;
   std::optional<Lease> lease;
   std::deque<Lease> ahead;  ///< behind `lease`, not begun
+  Time progress_check = kNever;  ///< when its lease is looked at next
 };
 
 }  // namespace guda::orchestrator

@@ -137,7 +137,7 @@ class Coordinator {
     if (!peers_.contains(worker)) return;  // never said hello: not of this life
     if (const auto* beat = std::get_if<message::Beat>(&message)) {
       peers_[worker].beat = *beat;
-      feed(event::Heartbeat{worker, beat->busy, beat->lease, beat->step});
+      feed(event::Heartbeat{worker, beat->busy, beat->lease, beat->step, beat->checkpoint_in});
     } else if (const auto* done = std::get_if<message::Done>(&message)) {
       reported_[worker] = *done;
       feed(event::Finished{worker, done->lease, done->seconds});
@@ -316,7 +316,10 @@ class Coordinator {
     // Spin briefly after traffic, then sleep: an idle coordinator must not take a core from a worker.
     const double idle = t - idle_since_;
     if (idle < 50e-6) return std::this_thread::yield();
-    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2e-3 ? 100 : idle < 0.1 ? 1000 : 4000));
+    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2e-3  ? 100
+                                                          : idle < 0.1 ? 1000
+                                                          : idle < 1   ? 4000
+                                                                       : 10000));
   }
 
   void note_error(std::string text) {

@@ -153,8 +153,10 @@ class VirtualLife {
     const double whole = options_.seconds.empty() ? jobs_[assign.lease.job].cost : options_.seconds[assign.lease.job];
     double seconds = std::max(0.0, whole - saved_[assign.lease.job]);
     if (options_.spread > 0) seconds *= 1 + options_.spread * (2 * uniform() - 1);
-    const bool crash = options_.failures > 0 && uniform() < options_.failures;
-    if (crash) seconds *= uniform();
+    const bool broken = assign.worker.value == options_.broken_worker;
+    const bool crash = broken || (options_.failures > 0 && uniform() < options_.failures);
+    if (crash) seconds *= broken ? 0.01 : uniform();
+    if (broken) ++run_.broken_failures;
     busy_ += seconds;
     running_.push({now + seconds, assign.worker, assign.lease, now, crash});
   }

@@ -10,12 +10,13 @@ namespace guda::orchestrator {
 struct VirtualOptions {
   std::uint32_t workers = 1;
   std::uint32_t workers_per_node = 1;
-  double life = 0;        ///< s of walltime that jobs may use in each life; 0: no limit
-  double startup = 0;     ///< s until the workers of a life say hello
-  double requeue = 0;     ///< s between two lives
-  double spread = 0;      ///< durations are uniform in cost * [1 - spread, 1 + spread]
-  double failures = 0;    ///< share of attempts that crash somewhere in their middle
-  double checkpoint = 0;  ///< s between two checkpoints of jobs that make them; 0: a job cut off starts again
+  double life = 0;                  ///< s of walltime that jobs may use in each life; 0: no limit
+  double startup = 0;               ///< s until the workers of a life say hello
+  double requeue = 0;               ///< s between two lives
+  double spread = 0;                ///< durations are uniform in cost * [1 - spread, 1 + spread]
+  double failures = 0;              ///< share of attempts that crash somewhere in their middle
+  std::uint32_t broken_worker = 0;  ///< every attempt on this worker (from 1) crashes after a hundredth of it; 0: none
+  double checkpoint = 0;            ///< s between two checkpoints of jobs that make them; 0: a job cut off starts again
   std::uint64_t seed = 0;
   std::vector<double> seconds;  ///< what each job really takes; empty: its cost. The scheduler knows the costs only
 };
@@ -27,8 +28,9 @@ struct VirtualRun {
   std::uint32_t lives = 0;
   std::uint64_t events = 0;  ///< that the scheduler handled
   std::uint64_t failures = 0, quarantined = 0;
-  double lost_seconds = 0;  ///< worker-seconds of attempts that crashed or were cut off
-  bool finished = false;    ///< false: a life passed without a commit (a job is longer than the walltime)
+  std::uint64_t broken_failures = 0;  ///< of failures: on the broken worker
+  double lost_seconds = 0;            ///< worker-seconds of attempts that crashed or were cut off
+  bool finished = false;              ///< false: a life passed without a commit (a job is longer than the walltime)
 };
 
 /// Runs `jobs` on identical workers until all are done. Without `spread` and `failures` every job takes exactly its

@@ -20,10 +20,10 @@ fs::path find_artifact(const std::vector<fs::path>& folders, const Digest& diges
                 " (was it removed? run the same command again)");
 }
 
-void publish_weights(const std::vector<fs::path>& folders, const Digest& digest, UNet2D& model, const Json& config,
-                     const Json& provenance) {
+void publish_weights(const std::vector<fs::path>& folders, const Digest& digest,
+                     const std::function<void(const fs::path&)>& save, const Json& provenance) {
   publish_directory(folders.at(0) / digest.hex, [&](const fs::path& partial) {
-    save_unet2d(model, config, partial);
+    save(partial);
     replace_file(partial / "guda.json", provenance.dump(1) + "\n", false);
   });
 }

@@ -19,9 +19,9 @@ namespace guda::worker {
 [[nodiscard]] std::filesystem::path find_artifact(const std::vector<std::filesystem::path>& folders,
                                                   const Digest& digest);
 
-/// Publishes weights in diffusers layout with `provenance` as guda.json under folders[0]/<digest>.
-void publish_weights(const std::vector<std::filesystem::path>& folders, const Digest& digest, UNet2D& model,
-                     const Json& config, const Json& provenance);
+/// Publishes what `save` writes into a folder, with `provenance` as guda.json, under folders[0]/<digest>.
+void publish_weights(const std::vector<std::filesystem::path>& folders, const Digest& digest,
+                     const std::function<void(const std::filesystem::path&)>& save, const Json& provenance);
 
 /// Models in evaluation mode, the last few that were used. Not thread-safe.
 class ModelCache {

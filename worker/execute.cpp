@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "jobs/guide_model.hpp"
 #include "worker/artifacts.hpp"
 #include "worker/attribution/controls.hpp"
 #include "worker/diffusion/query_set.hpp"
@@ -48,10 +49,16 @@ class Executor {
     std::span<const std::uint32_t> removed;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
     JobCheckpoints checkpoints = open_checkpoints();
-    Trained trained = train(spec, context_.dataset, removed, device_, context_.progress, &checkpoints);
     JobResult result;
-    result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
-    publish(trained.model, spec.model, result);
+    if (jobs::is_guide_model(spec.model)) {
+      TrainedGuide trained = train_guide(spec, context_.dataset, device_, context_.progress, &checkpoints);
+      result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
+      publish(result, [&](const auto& folder) { save_unet2d_condition(trained.model, spec.model, folder); });
+    } else {
+      Trained trained = train(spec, context_.dataset, removed, device_, context_.progress, &checkpoints);
+      result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
+      publish(result, [&](const auto& folder) { save_unet2d(trained.model, spec.model, folder); });
+    }
     close(checkpoints, result);
     return result;
   }
@@ -63,13 +70,19 @@ class Executor {
     model->to(device_);
     UNet2D teacher{nullptr};
     if (needs_teacher(spec.unlearn)) teacher = models().get(from, device_);
+    UNet2DCondition guide{nullptr};
+    if (!spec.guide.empty()) {
+      guide = load_unet2d_condition(artifact(spec.guide));
+      guide->to(device_);
+    }
     JobCheckpoints checkpoints = open_checkpoints();
     const Unlearned unlearned =
         unlearn(model, teacher, spec, context_.dataset, removal_set(context_, spec.removal).items,
-                context_.plan.groups.size(), device_, context_.progress, &checkpoints);
+                context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
-    publish(model, Json::parse(read_file(from / "config.json")), result);
+    publish(result,
+            [&](const auto& folder) { save_unet2d(model, Json::parse(read_file(from / "config.json")), folder); });
     close(checkpoints, result);
     return result;
   }
@@ -155,14 +168,14 @@ class Executor {
     return result;
   }
 
-  void publish(UNet2D& model, const Json& config, const JobResult& result) {
+  void publish(const JobResult& result, const std::function<void(const std::filesystem::path&)>& save) {
     const Json provenance{{"schema", 1},
                           {"job", job_.digest.hex},
                           {"kind", jobs::kind_of(job_.work)},
                           {"label", job_.label},
                           {"dataset", context_.dataset.content.hex},
                           {"metrics", result.metrics}};
-    publish_weights(context_.artifact_folders, job_.digest, model, config, provenance);
+    publish_weights(context_.artifact_folders, job_.digest, save, provenance);
   }
 
   const jobs::JobSpec& job_;

@@ -256,13 +256,13 @@ class Agent {
   }
 
   /// The worker's socket wakes us at once. MPI has no descriptor to wait on: it is looked at often while an answer may
-  /// be on its way, then every few milliseconds, so that an idle agent leaves its core to the worker.
+  /// be on its way, then every few milliseconds, and seldom while the worker computes, whose core this is.
   void wait(double idle) {
     if (idle < kSpin && !lease_) {
       std::this_thread::yield();
       return;
     }
-    const long nap = idle < 2e-3 ? 100'000 : idle < 0.1 ? 1'000'000 : kSleepMs * 1'000'000L;  // ns
+    const long nap = lease_ ? kBusyNap : idle < 2e-3 ? 100'000 : idle < 0.1 ? 1'000'000 : kSleepMs * 1'000'000L;
     pollfd entry{worker_ ? worker_->fd() : -1, POLLIN, 0};
     const timespec limit{0, nap};
     ::ppoll(&entry, 1, &limit, nullptr);
@@ -271,6 +271,7 @@ class Agent {
 
   static constexpr double kFirstBackoff = 0.2, kPatience = 10, kGoodbye = 0.1, kSpin = 200e-6;
   static constexpr int kSleepMs = 4, kMaxBarrenStarts = 5;
+  static constexpr long kBusyNap = 20'000'000;  // ns
 
   Channel& channel_;
   const AgentConfig& config_;

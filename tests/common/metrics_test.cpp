@@ -213,3 +213,14 @@ TEST_CASE("metrics: thousands of groups do not overflow the exponential gain") {
   CHECK(metrics::ndcg(gold, gold, 3, Gain::exponential) == Approx(1));
   CHECK(std::isfinite(metrics::chance("ndcg3_exp", gold.size())));
 }
+
+TEST_CASE("metrics: NDCG by gold values counts gains above the floor, and tied predictions share the mean of theirs") {
+  // By the definition of scikit-learn's ndcg_score, computed in Python.
+  const Values gold{7, 3, 6, 0, 2.5};
+  CHECK(metrics::ndcg_by_value(gold, Values{0.2, 0.9, 0.8, 0.1, 0.3}, 0) == Approx(0.8269788364478804).epsilon(1e-9));
+  CHECK(metrics::ndcg_by_value(gold, Values{0.9, 0.9, 0.8, 0.1, 0.1}, 0) == Approx(0.911264369787507).epsilon(1e-9));
+  CHECK(metrics::ndcg_by_value(gold, gold, 0) == Approx(1));
+  CHECK(metrics::ndcg_by_value(kGold, kPredicted, -2) ==
+        Approx(metrics::ndcg_by_value(gold, Values{0.2, 0.9, 0.8, 0.1, 0.3}, 0)));  // kGold is gold - 2
+  CHECK(metrics::ndcg_by_value(Values{1, 1}, Values{1, 2}, 1) == 0);
+}

@@ -55,6 +55,14 @@ const Bad kBad[] = {
     {"zzzzzzz: 1", "exp.yaml:1:1: zzzzzzz: is not a known key (there are name, seeds, dataset,"},
     {"<<: {a: 1}", "merge keys (<<) are not supported"},
     {"? [a, b]\n: 1", "a key must be text"},
+    {"guide: {block_out_channels: [8]}\nmethods: [{method: logo}, {method: random}]",
+     "guide: has no effect: no method has unlearn.op esd_class"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {op: esd_class}}]",
+     "guide.block_out_channels: is missing: esd_class guides with a class-conditional model"},
+    {"model: {block_out_channels: [32, 64], down_block_types: [DownBlock2D, DownBlock2D], up_block_types: [UpBlock2D, "
+     "UpBlock2D]}\nguide: {block_out_channels: [32, 48, 64]}\nmethods: [{method: logo}, {method: guda, unlearn: {op: "
+     "esd_class}}]",
+     "guide.block_out_channels: has 3 entries, but the model has 2 blocks"},
     // numbers
     {"training: {steps: 010}", "exp.yaml:1:19: training.steps: '010' starts with 0, which some readers take for octal"},
     {"training: {steps: 1e3}", "training.steps: wants an integer of 0 or more: write 1000 instead of 1e3"},

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "jobs/guide_model.hpp"
+
 namespace guda::jobs {
 
 TEST_CASE("cost: multiply-accumulates of the paper's CIFAR UNet match the hand count of 8.38 G (methods.md 1.1)") {
@@ -32,6 +34,10 @@ TEST_CASE("cost: parameters are those of the models that were counted") {
     "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"]})");
   CHECK(unet2d_parameters(cifar) == 49'062'787);  // methods.md 1.1
+  Experiment e;
+  e.model = cifar;
+  e.guide.block_out_channels = {128, 256, 256, 512};
+  CHECK(unet2d_parameters(guide_model(e, 10)) == 96'611'715);  // methods.md 3.1, counted by diffusers
 }
 
 TEST_CASE("cost: a job's memory grows with its batch, and scoring keeps less of an image than training") {

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "jobs/guide_model.hpp"
 #include "tests/support/fake_plan.hpp"
 
 namespace guda::jobs {
@@ -119,6 +120,25 @@ TEST_CASE("planner: weights of slots are the ELBO's, shared by the draws") {
   CHECK(two.slots[0].weight * 2 == doctest::Approx(one.slots[0].weight));
   CHECK(std::set<std::uint32_t>{two.slots[0].draw, two.slots[3].draw, two.slots[6].draw, two.slots[9].draw}.size() ==
         4);
+}
+
+TEST_CASE("planner: esd_class has one guide a run seed, trained on everything, which its unlearning jobs read") {
+  Experiment e = test::small_experiment();
+  MethodConfig method{.name = "esd_class", .method = "guda"};
+  method.unlearn.op = "esd_class";
+  e.methods.push_back(method);
+  e.guide.block_out_channels = {8, 16};
+  const Plan plan = make_plan(e, load_dataset(e.dataset), Numerics{"cpu", "avx2", "float32", 1});
+  CHECK(kinds(plan)["train"] == 12);
+  const JobSpec& guide = labelled(plan, "train guide");
+  const auto& train = std::get<TrainSpec>(guide.work);
+  CHECK(is_guide_model(train.model));
+  CHECK(train.model["projection_class_embeddings_input_dim"] == 11);
+  CHECK(train.removal.empty());
+  CHECK(train.label_dropout == 0.1);
+  const auto& unlearn = std::get<UnlearnSpec>(labelled(plan, "unlearn esd_class -3").work);
+  CHECK(unlearn.guide == guide.digest);
+  CHECK(std::get<UnlearnSpec>(labelled(plan, "unlearn retrack_exact -3").work).guide.empty());
 }
 
 }  // namespace guda::jobs

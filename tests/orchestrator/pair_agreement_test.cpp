@@ -25,12 +25,13 @@ GroupScores scores_of(std::uint64_t stream, std::size_t queries, std::size_t gro
 }
 
 /// The definition, query by query: every metric averaged over a list of queries that may repeat.
-std::vector<double> plainly(const Pair& pair, const std::vector<std::size_t>& drawn) {
+std::vector<double> plainly(const Pair& pair, const std::vector<std::size_t>& drawn,
+                            const std::vector<std::size_t>& all) {
   std::vector<double> result(kMetrics, 0.0), gold, predicted;
   for (const std::size_t q : drawn) {
     const std::vector<double> g(pair.gold->row(q), pair.gold->row(q) + pair.gold->groups);
     const std::vector<double> p(pair.predicted->row(q), pair.predicted->row(q) + pair.gold->groups);
-    const auto values = metrics::per_query(g, p);
+    const auto values = metrics::per_query(g, p, floor_of(*pair.gold, all));
     for (std::size_t m = 0; m + 1 < kMetrics; ++m) result[m] += values[m] / static_cast<double>(drawn.size());
     gold.insert(gold.end(), g.begin(), g.end());
     predicted.insert(predicted.end(), p.begin(), p.end());
@@ -75,10 +76,10 @@ TEST_CASE("pair agreement: sample and resamples equal the plain definition over 
   const Resampler resampler(seeds, 11);
   for (const Pair& pair : {Pair{&gold, &a}, Pair{&gold, &b}}) {
     const Measured measured = agreements.mean_of({pair});
-    const auto sample = plainly(pair, queries);
+    const auto sample = plainly(pair, queries, queries);
     for (std::size_t m = 0; m < kMetrics; ++m) check_same(measured.value[m], sample[m]);
     for (std::uint32_t r = 0; r < kResamples; ++r) {
-      const auto expected = plainly(pair, drawn(resampler, r, queries));
+      const auto expected = plainly(pair, drawn(resampler, r, queries), queries);
       for (std::size_t m = 0; m < kMetrics; ++m) check_same(measured.resampled[m][r], expected[m]);
     }
   }
@@ -99,6 +100,36 @@ TEST_CASE("pair agreement: a pair's numbers do not depend on what is measured be
     CHECK(x.value == y.value);
     CHECK(x.resampled == y.resampled);
   }
+}
+
+TEST_CASE("pair agreement: medians and standard deviations are over queries; global_mae is that of one fit to all") {
+  GroupScores gold{.queries = 3, .groups = 2, .score = {1, 0, 2, 0, 0, 3}, .error = {}, .collapsed = false},
+      guess = gold;
+  guess.score = {2, 0, 4, 0, 0, 5};
+  PairAgreements agreements({0, 1, 2}, {0, 0, 0}, 1, 5);
+  agreements.measure({{&gold, &guess}});
+  const Measured measured = agreements.mean_of({{&gold, &guess}});
+  const auto index = [](std::string_view name) {
+    std::size_t m = 0;
+    while (metric_name(m) != name) ++m;
+    return m;
+  };
+  // Within a query of two groups every fit is exact: g = s / 2, s / 2, 3 s / 5.
+  CHECK(measured.value[index("cal_mae")] == doctest::Approx(0));
+  // All six: s has mean 11/6, g mean 1; covariance and variance give the slope.
+  const double s[] = {2, 0, 4, 0, 0, 5}, g[] = {1, 0, 2, 0, 0, 3};
+  double sg = 0, ss = 0, mae = 0;
+  for (int i = 0; i < 6; ++i) sg += (s[i] - 11.0 / 6) * (g[i] - 1), ss += (s[i] - 11.0 / 6) * (s[i] - 11.0 / 6);
+  for (int i = 0; i < 6; ++i) mae += std::abs(g[i] - 1 - sg / ss * (s[i] - 11.0 / 6)) / 6;
+  CHECK(measured.value[index("global_mae")] == doctest::Approx(mae));
+  const std::size_t m = index("ndcg_val");
+  CHECK(measured.median[m] == doctest::Approx(1));
+  CHECK(measured.sd[m] == doctest::Approx(0));
+  guess.score = {2, 0, 0, 4, 0, 5};  // the second query the wrong way round: top1 is 1, 0, 1
+  PairAgreements again({0, 1, 2}, {0, 0, 0}, 1, 5);
+  again.measure({{&gold, &guess}});
+  CHECK(again.mean_of({{&gold, &guess}}).median[0] == 1);
+  CHECK(again.mean_of({{&gold, &guess}}).sd[0] == doctest::Approx(std::sqrt(2.0) / 3));
 }
 
 TEST_CASE("pair agreement: every number of every view equals the plain bootstrap of its pairs") {
@@ -142,10 +173,10 @@ TEST_CASE("pair agreement: every number of every view equals the plain bootstrap
       std::vector<std::vector<double>> resampled(kMetrics, std::vector<double>(40, 0.0));
       for (const GroupScores& gold : golds) {
         const double share = 1.0 / static_cast<double>(golds.size());
-        const auto sample = plainly({&gold, &predicted}, queries);
+        const auto sample = plainly({&gold, &predicted}, queries, queries);
         for (std::size_t m = 0; m < kMetrics; ++m) value[m] += share * sample[m];
         for (std::uint32_t r = 0; r < 40; ++r) {
-          const auto one = plainly({&gold, &predicted}, drawn(resampler, r, queries));
+          const auto one = plainly({&gold, &predicted}, drawn(resampler, r, queries), queries);
           for (std::size_t m = 0; m < kMetrics; ++m) resampled[m][r] += share * one[m];
         }
       }

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "tests/support/scheduler_bench.hpp"
 
 namespace guda::orchestrator {
@@ -407,6 +410,71 @@ TEST_CASE(
   CHECK(again.status(1).state == JobState::ready);
   CHECK(again.status(2).state == JobState::waiting);
   CHECK(again.status(1).failures == 0);
+}
+
+TEST_CASE("scheduler: losing workers is no failure of their job, until three were lost with it") {
+  Bench b({job(9), job(1)});
+  b.join(w1);
+  b.join(WorkerId(9), "sound");  // has the short job
+  for (std::uint32_t w = 1; w <= 3; ++w) {
+    if (w > 1) b.join(WorkerId(w));
+    REQUIRE(b.job_of(WorkerId(w)) == 0);
+    b.feed(event::WorkerGone{WorkerId(w)});
+    CHECK(b.status(0).failures == 0);
+    CHECK(b.status(0).losses == w);
+    CHECK((b.status(0).state == JobState::quarantined) == (w == 3));
+  }
+  CHECK(b.failures.back().error == ErrorClass::lost);
+  CHECK(b.scheduler.blame().fenced_devices().empty());
+  b.finish(WorkerId(9));
+  b.commit_all();
+  CHECK(b.exit_code == 10);
+}
+
+TEST_CASE("scheduler: losses of earlier lives count as losses") {
+  History history;
+  for (std::uint32_t i = 1; i <= 2; ++i) {
+    history.failures.push_back({JobIndex(0), i, "node/cpu" + std::to_string(i), ErrorClass::lost, "x", false});
+  }
+  Bench b({job(9), job(1)}, {}, history);
+  CHECK(b.status(0).failures == 0);
+  b.join(w3);
+  b.join(w1);
+  b.feed(event::WorkerGone{w3});
+  CHECK(b.status(0).state == JobState::quarantined);
+}
+
+TEST_CASE("scheduler: a fenced device that succeeds on trial is trusted again, and that is recorded") {
+  History history;
+  history.fenced_devices = {"node/cpu1"};
+  Bench b({job(9), job(8), job(7)}, {}, history);
+  b.join(w1);
+  b.join(w2);
+  CHECK_FALSE(b.busy(w1));
+  b.now = 61;
+  b.feed(event::Heartbeat{w2, true, b.held[w2], 1});
+  REQUIRE(b.busy(w1));
+  b.finish(w1);
+  CHECK_FALSE(b.busy(w1));  // until the commit
+  b.commit_all();
+  CHECK(b.busy(w1));
+  REQUIRE(b.fences.size() == 1);
+  CHECK_FALSE(b.fences[0].fenced);
+}
+
+TEST_CASE("scheduler: what a worker says of its next checkpoint decides the no-progress limit") {
+  for (const double checkpoint_in : {0.0, 4.0, 30.0, 300.0}) {
+    // 1000 s with checkpoints: predicted in 100 s, so 500 s without a word of its worker.
+    Bench b({job(1000, {}, 0, true)}, {.suspect_after = 1e9, .lost_after = 2e9, .no_progress_after = 50});
+    b.join(w1);
+    b.now = 10;
+    b.feed(event::Heartbeat{w1, true, b.held[w1], 1, checkpoint_in});
+    const double limit = checkpoint_in > 0 ? std::max(50.0, 5 * checkpoint_in) : 500;
+    b.tick(limit - 1);
+    CHECK(b.status(0).failures == 0);
+    b.tick(2);
+    CHECK(b.status(0).failures == 1);
+  }
 }
 
 TEST_CASE("scheduler: a job that has failed goes first, so that blame is settled soon") {

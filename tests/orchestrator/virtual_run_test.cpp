@@ -72,6 +72,33 @@ TEST_CASE("virtual run: equal seeds give equal worlds, and failures cost what th
   CHECK(a.makespan > run_virtually(jobs, none, {.workers = 8}).makespan);
 }
 
+TEST_CASE("virtual run: crashes by chance fence nobody for long") {
+  const std::vector<JobNode> jobs(10'000, job(10));
+  for (const std::uint32_t per_node : {1U, 10U}) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      const VirtualRun run =
+          run_virtually(jobs, std::vector<bool>(jobs.size(), false),
+                        {.workers = 10, .workers_per_node = per_node, .failures = 0.01, .seed = seed});
+      CHECK(run.finished);
+      CHECK(run.quarantined == 0);
+      CHECK(run.utilisation_before_tail >= 0.98);
+    }
+  }
+}
+
+TEST_CASE("virtual run: a device that fails everything costs a handful of jobs") {
+  const std::vector<JobNode> jobs(10'000, job(10));
+  for (const double failures : {0.0, 0.01}) {
+    const VirtualRun run = run_virtually(jobs, std::vector<bool>(jobs.size(), false),
+                                         {.workers = 10, .failures = failures, .broken_worker = 1, .seed = 7});
+    CHECK(run.finished);
+    CHECK(run.quarantined == 0);
+    CHECK(run.broken_failures >= 3);  // two, and at least one trial
+    CHECK(run.broken_failures <= 12);
+    CHECK(run.utilisation_before_tail >= 0.98 * 0.9);  // of nine sound workers of ten
+  }
+}
+
 TEST_CASE("virtual run: a walltime ends lives; jobs with checkpoints go on, a job that never fits is noticed") {
   const std::vector<JobNode> jobs{job(100), job(100), job(100)};
   const std::vector<bool> none(3, false);

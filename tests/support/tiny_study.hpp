@@ -6,9 +6,11 @@
 
 #include "common/json.hpp"
 #include "jobs/dataset.hpp"
+#include "jobs/guide_model.hpp"
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/models/unet2d_condition.hpp"
 
 namespace guda::test {
 
@@ -56,6 +58,20 @@ inline jobs::TrainSpec tiny_training(std::uint32_t steps = 12) {
   spec.training.batch = 16;
   spec.training.warmup_steps = 2;
   return spec;
+}
+
+/// A class-conditional model of the ten digits, not trained.
+inline Json tiny_guide_model() {
+  jobs::Experiment experiment;
+  experiment.model = tiny_model();
+  experiment.model["add_attention"] = true;
+  experiment.guide.block_out_channels = {8, 8};
+  return jobs::guide_model(experiment, 10);
+}
+inline worker::UNet2DCondition tiny_guide() {
+  worker::UNet2DCondition guide = worker::make_unet2d_condition(tiny_guide_model(), 11);
+  guide->eval();
+  return guide;
 }
 
 inline void no_progress(const worker::Progress&) {}

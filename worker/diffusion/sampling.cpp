@@ -5,14 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <variant>
 
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "jobs/query_image.hpp"
-#include "worker/diffusion/ddim.hpp"
-#include "worker/diffusion/ddpm.hpp"
-#include "worker/diffusion/dpm_solver.hpp"
+#include "worker/diffusion/chain.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/training/images.hpp"
@@ -38,43 +35,6 @@ void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::ui
   for (std::size_t i = 0; i < ids.size(); ++i)
     fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
 }
-
-/// The samplers behind one face: timesteps, the noise after one, the step from one.
-class Chain {
- public:
-  Chain(const jobs::SamplerConfig& config, const jobs::NoiseSchedule& schedule, Prediction prediction)
-      : kind_(make(config, schedule, prediction)) {}
-
-  [[nodiscard]] const std::vector<std::uint32_t>& timesteps() const {
-    return std::visit([](const auto& sampler) -> const auto& { return sampler.timesteps(); }, kind_);
-  }
-  [[nodiscard]] double noise_std(std::uint32_t t) const {
-    return std::visit(
-        [&](const auto& sampler) {
-          if constexpr (requires { sampler.noise_std(t); }) return sampler.noise_std(t);
-          return 0.0;
-        },
-        kind_);
-  }
-  /// Step number i; `memory` is empty before the first and belongs to this chain of samples.
-  [[nodiscard]] torch::Tensor step(const torch::Tensor& output, std::size_t i, const torch::Tensor& x,
-                                   const torch::Tensor& noise, torch::Tensor& memory) const {
-    if (const auto* solver = std::get_if<DpmSolver>(&kind_)) return solver->step(output, i, x, memory);
-    const std::uint32_t t = timesteps()[i];
-    if (const auto* ddpm = std::get_if<Ddpm>(&kind_)) return ddpm->step(output, t, x, noise);
-    return std::get<Ddim>(kind_).step(output, t, x, noise);
-  }
-
- private:
-  using Kind = std::variant<Ddim, Ddpm, DpmSolver>;
-  static Kind make(const jobs::SamplerConfig& c, const jobs::NoiseSchedule& schedule, Prediction prediction) {
-    if (c.kind == "ddim") return Ddim(schedule, prediction, {.steps = c.steps, .eta = c.eta, .clip_sample = c.clamp});
-    if (c.kind == "ddpm") return Ddpm(schedule, prediction, {.steps = c.steps, .clip_sample = c.clamp});
-    if (c.kind == "dpmsolver++") return DpmSolver(schedule, prediction, {.steps = c.steps, .clip_sample = c.clamp});
-    throw Error("sampler.kind: '" + c.kind + "' is not known; known: ddim, ddpm, dpmsolver++");
-  }
-  Kind kind_;
-};
 
 QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
   QuerySet set;

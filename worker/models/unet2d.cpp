@@ -5,18 +5,15 @@
 #include <fmt/ranges.h>
 #include <torch/types.h>
 
-#include <mutex>
-
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "worker/models/convolution.hpp"
 #include "worker/models/group_norm.hpp"
+#include "worker/models/seeded_build.hpp"
 #include "worker/models/weights.hpp"
 
 namespace guda::worker {
 namespace {
-
-constexpr const char* kWeightsName = "diffusion_pytorch_model";
 
 std::int64_t head_dim_of(const UNet2DConfig& c, std::uint32_t channels) {
   return c.attention_head_dim.value_or(channels);
@@ -39,15 +36,9 @@ Sampler sampler_of(bool last, bool attention, const std::string& type) {
   return attention && type == "resnet" ? Sampler::resnet : Sampler::conv;
 }
 
-/// Constructs with torch's CPU generator seeded, and gives the generator back as it was.
 UNet2D build(const UNet2DConfig& config, std::uint64_t seed) {
-  static std::mutex one_at_a_time;
-  const std::lock_guard lock(one_at_a_time);
-  at::Generator generator = at::globalContext().defaultGenerator(at::kCPU);
-  const at::Tensor before = generator.get_state();
-  generator.set_current_seed(seed);
-  UNet2D model(config);
-  generator.set_state(before);
+  UNet2D model{nullptr};
+  build_seeded(seed, [&] { model = UNet2D(config); });
   return model;
 }
 
@@ -170,14 +161,8 @@ UNet2D copy_unet2d(const UNet2D& model) {
 
 UNet2D load_unet2d(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
-  Json json;
-  try {
-    json = Json::parse(read_file(file));
-  } catch (const Json::exception& e) {
-    throw Error(file.string() + ": not valid JSON (" + e.what() + "); save the model again");
-  }
-  UNet2D model = build(UNet2DConfig::from_json(json, file.string()), 0);
-  load_weights(*model, folder, kWeightsName);
+  UNet2D model = build(UNet2DConfig::from_json(read_model_config(folder), file.string()), 0);
+  load_weights(*model, folder, kUNetWeights);
   model->eval();
   return model;
 }
@@ -186,7 +171,7 @@ void save_unet2d(UNet2D& model, const Json& config, const std::filesystem::path&
   const Json full = UNet2DConfig::from_json(config, "model").to_json();
   if (full != model->config().to_json()) throw Bug("save_unet2d: the config is not that of the model");
   std::filesystem::create_directories(folder);
-  save_weights(*model, folder / (std::string(kWeightsName) + ".safetensors"));
+  save_weights(*model, folder / (std::string(kUNetWeights) + ".safetensors"));
   replace_file(folder / "config.json", full.dump(2) + "\n");
 }
 

@@ -19,9 +19,12 @@ DownBlockImpl::DownBlockImpl(const BlockShape& shape, const ResnetStyle& style) 
     resnets_.emplace_back(i == 0 ? shape.in : shape.out, shape.out, style);
     if (shape.attention_head_dim > 0) {
       attentions_.emplace_back(shape.out, shape.attention_head_dim, style.groups, style.eps);
+    } else if (shape.transformer.heads > 0) {
+      transformers_.emplace_back(shape.out, shape.transformer, style.groups);
     }
   }
   if (!attentions_.empty()) register_module("attentions", list_of(attentions_));
+  if (!transformers_.empty()) register_module("attentions", list_of(transformers_));
   register_module("resnets", list_of(resnets_));
   if (shape.sampler == Sampler::conv) {
     downsample_ = Downsample(shape.out, shape.downsample_padding);
@@ -32,10 +35,12 @@ DownBlockImpl::DownBlockImpl(const BlockShape& shape, const ResnetStyle& style) 
   }
 }
 
-at::Tensor DownBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips) {
+at::Tensor DownBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips,
+                                  const at::Tensor& context) {
   for (std::size_t i = 0; i < resnets_.size(); ++i) {
     x = resnets_[i](x, temb);
     if (!attentions_.empty()) x = attentions_[i](x);
+    if (!transformers_.empty()) x = transformers_[i](x, context);
     skips.push_back(x);
   }
   if (downsample_ || downsample_resnet_) {
@@ -51,9 +56,12 @@ UpBlockImpl::UpBlockImpl(const BlockShape& shape, const ResnetStyle& style) {
     resnets_.emplace_back((i == 0 ? shape.in : shape.out) + skip, shape.out, style);
     if (shape.attention_head_dim > 0) {
       attentions_.emplace_back(shape.out, shape.attention_head_dim, style.groups, style.eps);
+    } else if (shape.transformer.heads > 0) {
+      transformers_.emplace_back(shape.out, shape.transformer, style.groups);
     }
   }
   if (!attentions_.empty()) register_module("attentions", list_of(attentions_));
+  if (!transformers_.empty()) register_module("attentions", list_of(transformers_));
   register_module("resnets", list_of(resnets_));
   if (shape.sampler == Sampler::conv) {
     upsample_ = Upsample(shape.out);
@@ -64,11 +72,13 @@ UpBlockImpl::UpBlockImpl(const BlockShape& shape, const ResnetStyle& style) {
   }
 }
 
-at::Tensor UpBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips) {
+at::Tensor UpBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips,
+                                const at::Tensor& context) {
   for (std::size_t i = 0; i < resnets_.size(); ++i) {
     x = resnets_[i](at::cat({x, skips.back()}, 1), temb);
     skips.pop_back();
     if (!attentions_.empty()) x = attentions_[i](x);
+    if (!transformers_.empty()) x = transformers_[i](x, context);
   }
   if (upsample_) return upsample_(x);
   if (upsample_resnet_) return upsample_resnet_(x, temb);
@@ -89,6 +99,24 @@ at::Tensor MidBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
   x = first_(x, temb);
   if (attention_) x = attention_(x);
   return second_(x, temb);
+}
+
+CrossMidBlockImpl::CrossMidBlockImpl(std::int64_t channels, const TransformerShape& transformer,
+                                     const ResnetStyle& style)
+    : first_(channels, channels, style) {
+  torch::nn::ModuleList resnets(first_);
+  if (transformer.heads > 0) {
+    transformer_ = Transformer2D(channels, transformer, style.groups);
+    second_ = ResnetBlock(channels, channels, style);
+    register_module("attentions", torch::nn::ModuleList(transformer_));
+    resnets->push_back(second_);
+  }
+  register_module("resnets", resnets);
+}
+
+at::Tensor CrossMidBlockImpl::forward(at::Tensor x, const at::Tensor& temb, const at::Tensor& context) {
+  x = first_(x, temb);
+  return transformer_ ? second_(transformer_(x, context), temb) : x;
 }
 
 }  // namespace guda::worker

@@ -1,6 +1,6 @@
 #pragma once
-// The parts of UNet2D, named and registered as inside diffusers' state dict. All images are [N, C, H, W] float32;
-// `temb` is the activated time embedding [N or 1, time_embed_dim].
+// The parts of UNet2D and UNet2DCondition, named and registered as inside diffusers' state dict. All images are [N, C,
+// H, W] float32; `temb` is the activated time embedding [N or 1, time_embed_dim].
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/conv.h>
@@ -14,6 +14,8 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "worker/models/transformer2d.hpp"
 
 namespace guda::worker {
 
@@ -37,13 +39,14 @@ class FourierProjectionImpl : public torch::nn::Module {
 };
 TORCH_MODULE(FourierProjection);
 
-/// Linear, SiLU, Linear.
+/// Linear, activation (default: SiLU), Linear.
 class TimestepMlpImpl : public torch::nn::Module {
  public:
-  TimestepMlpImpl(std::int64_t in, std::int64_t out);
+  TimestepMlpImpl(std::int64_t in, std::int64_t out, Activation activation = nullptr);
   at::Tensor forward(const at::Tensor& x);
 
  private:
+  Activation activation_;
   torch::nn::Linear linear_1_{nullptr}, linear_2_{nullptr};
 };
 TORCH_MODULE(TimestepMlp);
@@ -125,35 +128,40 @@ struct BlockShape {
   std::int64_t skip = 0;  ///< up blocks: channels of the last skip connection
   std::int64_t layers = 1;
   std::int64_t attention_head_dim = 0;  ///< 0: no attention
+  TransformerShape transformer;         ///< in its place: cross-attention
   Sampler sampler = Sampler::none;
   std::int64_t downsample_padding = 1;
 };
 
-/// DownBlock2D and AttnDownBlock2D.
+/// DownBlock2D, AttnDownBlock2D and CrossAttnDownBlock2D.
 class DownBlockImpl : public torch::nn::Module {
  public:
   DownBlockImpl(const BlockShape& shape, const ResnetStyle& style);
-  /// Appends its intermediate images to `skips`.
-  at::Tensor forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips);
+  /// Appends its intermediate images to `skips`. `context` as transformers take it.
+  at::Tensor forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips,
+                     const at::Tensor& context = {});
 
  private:
   std::vector<ResnetBlock> resnets_;
   std::vector<Attention> attentions_;
+  std::vector<Transformer2D> transformers_;
   Downsample downsample_{nullptr};
   ResnetBlock downsample_resnet_{nullptr};
 };
 TORCH_MODULE(DownBlock);
 
-/// UpBlock2D and AttnUpBlock2D.
+/// UpBlock2D, AttnUpBlock2D and CrossAttnUpBlock2D.
 class UpBlockImpl : public torch::nn::Module {
  public:
   UpBlockImpl(const BlockShape& shape, const ResnetStyle& style);
-  /// Takes one image from the end of `skips` per layer.
-  at::Tensor forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips);
+  /// Takes one image from the end of `skips` per layer. `context` as transformers take it.
+  at::Tensor forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips,
+                     const at::Tensor& context = {});
 
  private:
   std::vector<ResnetBlock> resnets_;
   std::vector<Attention> attentions_;
+  std::vector<Transformer2D> transformers_;
   Upsample upsample_{nullptr};
   ResnetBlock upsample_resnet_{nullptr};
 };
@@ -171,5 +179,18 @@ class MidBlockImpl : public torch::nn::Module {
   Attention attention_{nullptr};
 };
 TORCH_MODULE(MidBlock);
+
+/// UNetMidBlock2DCrossAttn; without a transformer (heads 0) UNetMidBlock2D as UNet2DConditionModel builds it: one
+/// residual block.
+class CrossMidBlockImpl : public torch::nn::Module {
+ public:
+  CrossMidBlockImpl(std::int64_t channels, const TransformerShape& transformer, const ResnetStyle& style);
+  at::Tensor forward(at::Tensor x, const at::Tensor& temb, const at::Tensor& context);
+
+ private:
+  ResnetBlock first_{nullptr}, second_{nullptr};
+  Transformer2D transformer_{nullptr};
+};
+TORCH_MODULE(CrossMidBlock);
 
 }  // namespace guda::worker

@@ -58,11 +58,12 @@ at::Tensor FourierProjectionImpl::forward(const at::Tensor& timestep) {
   return at::cat({at::sin(angle), at::cos(angle)}, 1);
 }
 
-TimestepMlpImpl::TimestepMlpImpl(std::int64_t in, std::int64_t out)
-    : linear_1_(register_module("linear_1", torch::nn::Linear(in, out))),
+TimestepMlpImpl::TimestepMlpImpl(std::int64_t in, std::int64_t out, Activation activation)
+    : activation_(activation != nullptr ? activation : activation_from("silu")),
+      linear_1_(register_module("linear_1", torch::nn::Linear(in, out))),
       linear_2_(register_module("linear_2", torch::nn::Linear(out, out))) {}
 
-at::Tensor TimestepMlpImpl::forward(const at::Tensor& x) { return linear_2_(at::silu(linear_1_(x))); }
+at::Tensor TimestepMlpImpl::forward(const at::Tensor& x) { return linear_2_(activation_(linear_1_(x))); }
 
 ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const ResnetStyle& style, Resample resample)
     : style_(style), resample_(resample) {

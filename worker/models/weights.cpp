@@ -86,6 +86,15 @@ std::vector<SafetensorsFile> open_weights(const fs::path& folder, const std::str
 
 }  // namespace
 
+Json read_model_config(const fs::path& folder) {
+  const fs::path file = folder / "config.json";
+  try {
+    return Json::parse(read_file(file));
+  } catch (const Json::exception& e) {
+    throw Error(file.string() + ": not valid JSON (" + e.what() + "); save the model again");
+  }
+}
+
 void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem) {
   const std::vector<SafetensorsFile> files = open_weights(folder, stem);
   std::map<std::string, at::Tensor> wanted = tensors_of(module);

@@ -5,7 +5,15 @@
 #include <filesystem>
 #include <string>
 
+#include "common/json.hpp"
+
 namespace guda::worker {
+
+/// The stem of a UNet's weights files.
+inline constexpr const char* kUNetWeights = "diffusion_pytorch_model";
+
+/// config.json of a model's folder; throws Error naming the file.
+[[nodiscard]] Json read_model_config(const std::filesystem::path& folder);
 
 /// Fills every parameter and buffer of `module` (on the CPU) from <stem>.safetensors or the shards named by
 /// <stem>.safetensors.index.json in `folder`. Floating tensors of any width are converted to the parameter's type;

@@ -10,6 +10,7 @@
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/models/unet2d_condition.hpp"
 #include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
@@ -28,5 +29,16 @@ struct Trained {
                             std::span<const std::uint32_t> removed, torch::Device device,
                             const std::function<void(const Progress&)>& progress,
                             JobCheckpoints* checkpoints = nullptr);
+
+struct TrainedGuide {
+  UNet2DCondition model{nullptr};
+  double first_loss = 0, last_loss = 0;  ///< as Trained's
+};
+
+/// The class-conditional model that esd_class guides with (jobs/guide_model.hpp), trained on all of dataset.train: as
+/// train(), each row with its class, or without one with probability spec.label_dropout.
+[[nodiscard]] TrainedGuide train_guide(const jobs::TrainSpec& spec, const jobs::Dataset& dataset, torch::Device device,
+                                       const std::function<void(const Progress&)>& progress,
+                                       JobCheckpoints* checkpoints = nullptr);
 
 }  // namespace guda::worker

@@ -16,10 +16,11 @@ namespace guda::worker {
 
 /// The forget half of one step, as an operator sees it. All float32, rows = forget_batch, D = C*H*W.
 struct ForgetBatch {
-  torch::Tensor prediction;   ///< [rows, D] predicted noise; carries the gradient
-  torch::Tensor noise;        ///< [rows, D]
-  torch::Tensor teacher;      ///< [rows, D] noise predicted by the full model; defined when the row asks for it
-  torch::Tensor snr;          ///< [rows] A_t / (1 - A_t)
+  torch::Tensor prediction;  ///< [rows, D] predicted noise; carries the gradient
+  torch::Tensor noise;       ///< [rows, D]
+  torch::Tensor teacher;     ///< [rows, D] noise predicted by the full model; defined when the row asks for it
+  torch::Tensor unconditional, conditional;  ///< [rows, D] of the class guide; defined when the row asks for them
+  torch::Tensor snr;                         ///< [rows] A_t / (1 - A_t)
   torch::Tensor fresh_noise;  ///< [rows, D] independent of everything else; defined when the row asks for it
   torch::Tensor
       differences;  ///< [rows, K, D] a_f - a_r to the K nearest retain images; defined when the row asks for it
@@ -34,6 +35,7 @@ struct OperatorEntry {
   ForgetLoss forget_loss = nullptr;  ///< nullptr: no forget batch is drawn, or the operator has a loop of its own
   bool needs_neighbours = false;
   bool needs_teacher = false;  ///< on the forget batch
+  bool needs_guide = false;    ///< predictions of a class-conditional model on the forget batch
   bool distils = false;        ///< the retain target is the teacher whatever `preserve` says
   bool needs_fresh_noise = false;
   bool weight_is_size_ratio =
@@ -50,6 +52,7 @@ torch::Tensor retrack_minsnr_loss(const ForgetBatch& batch, const jobs::UnlearnC
 torch::Tensor retrack_released_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor ifu_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor esd_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+torch::Tensor esd_class_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor erasediff_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor siss_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 
@@ -96,6 +99,11 @@ inline constexpr std::array kOperators{
                   .summary = "noise target = teacher + w (teacher - noise): guidance away from the group",
                   .forget_loss = esd_loss,
                   .needs_teacher = true,
+                  .fields = "forget_batch forget_weight forget_scaling guidance preserve guard_temperature"},
+    OperatorEntry{.name = "esd_class",
+                  .summary = "noise target = e_u + w (e_u - e_c): guidance away from each image's class",
+                  .forget_loss = esd_class_loss,
+                  .needs_guide = true,
                   .fields = "forget_batch forget_weight forget_scaling guidance preserve guard_temperature"},
     OperatorEntry{.name = "erasediff",
                   .summary = "noise target = fresh, independent noise",

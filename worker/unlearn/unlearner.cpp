@@ -14,6 +14,7 @@
 #include "worker/training/loss_guard.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/training/streams.hpp"
+#include "worker/unlearn/class_guide.hpp"
 #include "worker/unlearn/fisher.hpp"
 #include "worker/unlearn/guard.hpp"
 #include "worker/unlearn/neighbour_table.hpp"
@@ -80,13 +81,15 @@ double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std
 
 Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
                   std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
-                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
+                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints,
+                  const UNet2DCondition& guide) {
   const jobs::UnlearnConfig& config = spec.unlearn;
   const OperatorEntry& op = find_operator(config);
   const bool forgets = op.forget_loss != nullptr;
   const bool taught_retain = distils(config);
   if (removed.empty()) throw Error("there is nothing to unlearn: the removal set is empty");
   if (needs_teacher(config) && teacher.is_empty()) throw Bug("the operator " + config.op + " was given no teacher");
+  if (op.needs_guide && guide.is_empty()) throw Bug("the operator " + config.op + " was given no guide");
   if (op.one_step) return fisher_removal(model, spec, dataset, removed, device, progress, checkpoints);
   const SeedPath seed = SeedPath(spec.seed) / "unlearn";
   const jobs::NoiseSchedule schedule(spec.diffusion);
@@ -149,6 +152,11 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
       rows.snr = snr_of(schedule, forget->timesteps).to(device);
       if (op.needs_teacher) rows.teacher = taught.narrow(0, split, config.forget_batch);
       if (neighbours) rows.differences = neighbours->differences(dataset, forget->items, forget->flips).to(device);
+      if (op.needs_guide) {
+        const Guidance guidance = guidance_of(guide, prediction, schedule, *forget, dataset, device);
+        rows.unconditional = guidance.unconditional;
+        rows.conditional = guidance.conditional;
+      }
       if (op.needs_fresh_noise)
         rows.fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes()).flatten(1).to(device);
       torch::Tensor forget_rows = op.forget_loss(rows, config);

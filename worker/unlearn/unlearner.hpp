@@ -10,6 +10,7 @@
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/models/unet2d_condition.hpp"
 #include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
@@ -21,6 +22,7 @@ struct Unlearned {
 
 /// Changes `model` in place; it starts from the full model's weights and ends with the raw weights of the last step.
 /// `teacher`: another copy of the full model, not changed; may be empty for operators that need none (needs_teacher).
+/// `guide`: a class-conditional model, for operators that need one (needs_guide); not changed.
 /// `removed` sorted, not empty. `groups`: number of groups of the experiment, for proportional forget scaling.
 /// Batch order, timesteps and noise depend on spec.seed only (the forget images on the removal, of course).
 /// With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in one go.
@@ -28,7 +30,8 @@ struct Unlearned {
 /// neighbours before the first) throws.
 Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
                   std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
-                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr);
+                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr,
+                  const UNet2DCondition& guide = nullptr);
 
 /// Whether unlearn() reads its teacher under this config. Throws as find_operator.
 [[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);

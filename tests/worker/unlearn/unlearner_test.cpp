@@ -162,7 +162,8 @@ TEST_CASE(
     };
     const auto run = [&](const auto& progress, JobCheckpoints* checkpoints) {
       Result result{copy_unet2d(full), {}};
-      result.losses = unlearn(result.model, full, spec, study().data, removed, 10, torch::kCPU, progress, checkpoints);
+      result.losses = unlearn(result.model, full, spec, study().data, removed, 10, torch::kCPU, progress, checkpoints,
+                              test::tiny_guide());
       return result;
     };
     const Result whole = run(no_progress, nullptr);

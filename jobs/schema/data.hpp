@@ -1,0 +1,95 @@
+#pragma once
+// The sections `dataset` and `groups`.
+#include "jobs/schema/field.hpp"
+
+namespace guda::jobs {
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<DatasetConfig> auto& c) {
+  visit(Field{.key = "kind", .meaning = "what the data set is", .choices = "digits|cifar10"}, c.kind);
+  visit(Field{.key = "path",
+              .meaning = "where it is; cifar10: the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt",
+              .by_default = "digits: the data set shipped with guda"},
+        c.path);
+  visit(
+      Field{.key = "train",
+            .meaning = "training items, taken from a seeded permutation; the rest is held out (cifar10: only the test "
+                       "batch is, where there is one)",
+            .min = 2,
+            .unit = "items"},
+      c.train);
+  visit(Field{.key = "split_seed", .meaning = "seed of that permutation"}, c.split_seed);
+  visit(Field{.key = "side",
+              .meaning = "images are averaged down to so many pixels a side: 16, 8 or 4; 0 = 32 as stored",
+              .max = 32,
+              .unit = "pixels",
+              .only_key = "kind",
+              .only_values = "cifar10"},
+        c.side);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<GroupsConfig> auto& c) {
+  visit(Field{.key = "by",
+              .meaning =
+                  "what makes a group: the items of one class; the lists of a manifest; classes after a share of each "
+                  "changed places (noisy); random subsets; the two parts of a class split at random (redundant); "
+                  "random parts of classes, each smaller than the one before (unequal)",
+              .choices = "class|manifest|noisy|random|redundant|unequal"},
+        c.by);
+  visit(Field{.key = "manifest",
+              .meaning = "CSV file with the header item,group or JSON file {\"group\": [items]}; an item may be in "
+                         "several groups",
+              .example = "groups.csv",
+              .only_key = "by",
+              .only_values = "manifest"},
+        c.manifest);
+  visit(Field{.key = "seed",
+              .meaning = "seed of what is drawn",
+              .only_key = "by",
+              .only_values = "noisy|random|redundant|unequal"},
+        c.seed);
+  visit(Field{.key = "noise",
+              .meaning = "share of each class that goes to other classes, in equal blocks by random derangements; "
+                         "group sizes stay",
+              .max = 1,
+              .open = true,
+              .only_key = "by",
+              .only_values = "noisy"},
+        c.noise);
+  visit(Field{.key = "count",
+              .meaning = "random subsets",
+              .min = 2,
+              .max = 100000,
+              .unit = "groups",
+              .only_key = "by",
+              .only_values = "random"},
+        c.count);
+  visit(Field{.key = "fraction",
+              .meaning = "share of the training items in each of them",
+              .max = 1,
+              .open = true,
+              .only_key = "by",
+              .only_values = "random"},
+        c.fraction);
+  visit(Field{.key = "share",
+              .meaning = "share of a class in its larger part",
+              .min = 0.5,
+              .max = 1,
+              .open = true,
+              .only_key = "by",
+              .only_values = "redundant"},
+        c.share);
+  visit(
+      Field{.key = "ratio",
+            .meaning = "items of the largest group per item of the smallest; sizes in between are geometric, the first "
+                       "class is whole, what is left of the others belongs to no group",
+            .min = 1,
+            .max = 1e6,
+            .open = true,
+            .only_key = "by",
+            .only_values = "unequal"},
+      c.ratio);
+}
+
+}  // namespace guda::jobs

@@ -1,0 +1,28 @@
+#pragma once
+// The sections `resources` and `retention`.
+#include "jobs/schema/field.hpp"
+
+namespace guda::jobs {
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
+  visit(Field{.key = "workers",
+              .meaning = "worker processes; 0 = one per GPU, or per CPU core divided by threads",
+              .max = 65536},
+        c.workers);
+  visit(Field{.key = "threads", .meaning = "compute threads per worker; part of the numerics", .min = 1, .max = 1024},
+        c.threads);
+  visit(Field{.key = "device", .meaning = "where models run", .choices = "cpu|cuda"}, c.device);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<RetentionConfig> auto& c) {
+  visit(
+      Field{.key = "keep",
+            .meaning = "what stays on disk when the run is done; weights = scores, queries, full and LOGO models (guda "
+                       "attribute needs models)",
+            .choices = "scores|queries+scores|weights|all"},
+      c.keep);
+}
+
+}  // namespace guda::jobs

@@ -1,0 +1,83 @@
+// Against recorded outputs and gradients of diffusers 0.31 (tests/golden/generate_condition.py).
+#include <ATen/ATen.h>
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/safetensors.hpp"
+#include "tests/worker/models/golden_weights.hpp"
+#include "worker/models/tensor_bytes.hpp"
+#include "worker/models/unet2d_condition.hpp"
+
+using namespace guda;
+using namespace guda::worker;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<fs::path> recorded_models() {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(fs::path(GUDA_SOURCE_DIR) / "tests/golden")) {
+    if (entry.path().filename().string().starts_with("unet2dcondition_")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+struct Recorded {
+  explicit Recorded(const fs::path& path)
+      : file(path), model(make_unet2d_condition(Json::parse(file.metadata().at("config")), 0)) {
+    model->eval();
+    testing::fill_golden_weights(*model, std::stoull(file.metadata().at("weight_seed")));
+  }
+  at::Tensor tensor(const std::string& name) const {
+    return file.tensors().contains(name) ? tensor_from(file, name) : at::Tensor();
+  }
+  at::Tensor forward() {
+    return model(tensor("sample"), tensor("timestep"), tensor("context"), tensor("class_labels"));
+  }
+
+  SafetensorsFile file;
+  UNet2DCondition model;
+};
+
+}  // namespace
+
+TEST_CASE("UNet2DCondition: outputs equal those of diffusers within 1e-5 for every recorded configuration") {
+  const auto files = recorded_models();
+  REQUIRE(files.size() >= 7);
+  for (const fs::path& file : files) {
+    CAPTURE(file.filename().string());
+    Recorded recorded(file);
+    CHECK(testing::relative_error(recorded.forward().detach(), recorded.tensor("out")) < 1e-5);
+  }
+}
+
+TEST_CASE("UNet2DCondition: gradients of every parameter equal those of diffusers within 1e-4") {
+  for (const fs::path& file : recorded_models()) {
+    CAPTURE(file.filename().string());
+    Recorded recorded(file);
+    const at::Tensor loss = at::mse_loss(recorded.forward(), recorded.tensor("target"));
+    CHECK(loss.item<double>() == doctest::Approx(recorded.tensor("loss").item<double>()).epsilon(1e-5));
+    loss.backward();
+    std::size_t compared = 0;
+    for (const auto& p : recorded.model->named_parameters()) {
+      CAPTURE(p.key());
+      const at::Tensor reference = recorded.tensor("grad." + p.key());
+      REQUIRE(reference.defined());
+      REQUIRE(p.value().grad().defined());
+      // Gradients that cancel exactly in real arithmetic are rounding noise on both sides.
+      const double noise = 1e-6 * loss.item<double>();
+      if (reference.abs().max().item<double>() > noise) {
+        CHECK(testing::relative_error(p.value().grad(), reference) < 1e-4);
+      } else {
+        CHECK(p.value().grad().abs().max().item<double>() < 10 * noise);
+      }
+      ++compared;
+    }
+    const auto recorded_gradients = std::count_if(recorded.file.tensors().begin(), recorded.file.tensors().end(),
+                                                  [](const auto& t) { return t.first.starts_with("grad."); });
+    CHECK(compared == static_cast<std::size_t>(recorded_gradients));
+  }
+}

@@ -1,0 +1,19 @@
+#pragma once
+// What a class-conditional model says of forget images, with and without their class: the two ends of guidance.
+#include <torch/torch.h>
+
+#include "worker/models/unet2d_condition.hpp"
+#include "worker/unlearn/step_images.hpp"
+
+namespace guda::worker {
+
+/// Predicted noise [rows, D] without and with the class that each image has in the data set.
+struct Guidance {
+  torch::Tensor unconditional, conditional;
+};
+
+/// One forward of twice the rows; no gradient.
+[[nodiscard]] Guidance guidance_of(UNet2DCondition guide, Prediction prediction, const jobs::NoiseSchedule& schedule,
+                                   const StepImages& rows, const jobs::Dataset& dataset, torch::Device device);
+
+}  // namespace guda::worker
