@@ -64,7 +64,7 @@ TEST_CASE("scheduler, ahead: what a lost worker had not begun is ready again and
   CHECK(bench.failures[0].lease.job == running);
   bench.join(b);
   CHECK(bench.scheduler.workers().at(b).ahead.size() == 2);
-  for (const std::uint32_t j : {0U, 1U, 2U}) CHECK(bench.status(j).failures == (j == running ? 1 : 0));
+  for (const std::uint32_t j : {0U, 1U, 2U}) CHECK(bench.status(j).losses == (j == running ? 1U : 0U));
 }
 
 TEST_CASE("scheduler, ahead: a device error takes the rest back with the restart; a result from before it is dropped") {
