@@ -206,6 +206,16 @@ setup_test_tools() {
   link_dep "$cache/tools" tools
 }
 
+# Peers that ./run bench coordinator measures beside us; a missing one is said there.
+setup_bench_peers() {
+  has_venv tools cmake/requirements/bench.txt ||
+    (step "libEnsemble, a peer of the bench ($cache/tools)" make_venv tools cmake/requirements/bench.txt) ||
+    echo "    no libEnsemble to measure beside us" >&2
+  if command -v apt-cache >/dev/null 2>&1 && [ -n "$(missing_packages python3-mpi4py)" ]; then
+    (install_packages python3-mpi4py) || echo "    no mpi4py to measure beside us" >&2
+  fi
+}
+
 # torch and diffusers from PyPI, 5 GB: only for the tests that compare with the reference implementation.
 setup_parity() {
   if has_venv parity cmake/requirements/parity.txt; then

@@ -32,6 +32,7 @@ bool FrameReader::fill(int fd) {
     const ssize_t n = ::recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (n > 0) {
       buffer_.append(bytes, static_cast<std::size_t>(n));
+      if (static_cast<std::size_t>(n) < sizeof bytes) return true;  // all there was; the end shows at the next call
       continue;
     }
     if (n < 0 && errno == EINTR) continue;

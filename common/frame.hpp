@@ -12,8 +12,8 @@ namespace guda {
 /// Collects frames from a descriptor.
 class FrameReader {
  public:
-  /// Reads what is there without blocking. Returns false when the other side is gone; frames read before stay
-  /// available.
+  /// Reads what is there without blocking. Returns false when the other side is gone and all that it sent was read
+  /// before; frames stay available.
   [[nodiscard]] bool fill(int fd);
   /// Next complete frame. Throws Error for a length above kMaxMessage.
   [[nodiscard]] std::optional<std::string> next();

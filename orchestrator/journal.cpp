@@ -257,6 +257,11 @@ std::filesystem::path journal_file(const std::filesystem::path& folder, std::uin
   return folder / fmt::format("{:04}.bin", epoch);
 }
 
+std::uint32_t last_epoch(const std::filesystem::path& folder) {
+  const auto lives = life_files(folder);
+  return lives.empty() ? 0 : lives.rbegin()->first;
+}
+
 JournalContent read_journal(const std::filesystem::path& folder, MissingLives missing) {
   JournalContent content;
   for (const auto& [epoch, file] : life_files(folder)) {

@@ -81,6 +81,9 @@ enum class MissingLives { refuse, report };
 /// File of a life.
 [[nodiscard]] std::filesystem::path journal_file(const std::filesystem::path& folder, std::uint32_t epoch);
 
+/// Number of the last life that has a file here; 0: none. Reads names only.
+[[nodiscard]] std::uint32_t last_epoch(const std::filesystem::path& folder);
+
 /// Reads all lives; safe while a writer appends. Torn tails are skipped; damage in the middle is reported and the valid
 /// records behind it are kept (resynchronised on the record magic). A wrong version throws Error, a missing life too
 /// unless it is only to be reported. Memory: bounded by the size of the files, whatever a length in them says.

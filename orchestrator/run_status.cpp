@@ -48,7 +48,12 @@ void to_json(Json& j, const RunStatus& s) {
        {"elapsed", s.elapsed},
        {"workers", workers},
        {"fenced", s.fenced},
-       {"errors", s.errors}};
+       {"errors", s.errors},
+       {"started", s.started},
+       {"last_commit", s.last_commit},
+       {"jobs_per_hour", s.jobs_per_hour},
+       {"quarantined_jobs", s.quarantined_jobs},
+       {"journal_bytes", s.journal_bytes}};
 }
 
 void from_json(const Json& j, RunStatus& s) {
@@ -79,6 +84,12 @@ void from_json(const Json& j, RunStatus& s) {
   j.at("elapsed").get_to(s.elapsed);
   j.at("fenced").get_to(s.fenced);
   j.at("errors").get_to(s.errors);
+  // Not in the files of older versions: then the journal is read.
+  s.started = j.value("started", s.started);
+  s.last_commit = j.value("last_commit", s.last_commit);
+  s.jobs_per_hour = j.value("jobs_per_hour", s.jobs_per_hour);
+  s.quarantined_jobs = j.value("quarantined_jobs", s.quarantined_jobs);
+  s.journal_bytes = j.value("journal_bytes", s.journal_bytes);
   s.workers.clear();
   for (const Json& w : j.at("workers")) {
     WorkerView v;

@@ -21,6 +21,8 @@ struct WorkerView {
   double loss = 0;
 };
 
+inline constexpr std::size_t kMostLabels = 1000;
+
 struct RunStatus {
   std::uint64_t sequence = 0;  ///< grows with every write of one life
   std::uint32_t epoch = 0;
@@ -42,6 +44,12 @@ struct RunStatus {
   std::vector<WorkerView> workers;
   std::vector<std::string> fenced;  ///< devices and nodes that get no work until they are trusted again
   std::vector<std::string> errors;  ///< last few
+  // What guda status would otherwise have to read the whole journal for.
+  double started = 0;                         ///< Unix time of the run's first record
+  double last_commit = 0;                     ///< Unix time; 0: none yet
+  double jobs_per_hour = -1;                  ///< of the last hour of this life at most; -1: not known yet
+  std::vector<std::string> quarantined_jobs;  ///< labels, at most kMostLabels
+  std::uint64_t journal_bytes = 0;            ///< when ended: of this life's file; another size: read the journal
 };
 
 void to_json(Json& j, const RunStatus& status);

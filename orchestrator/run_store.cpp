@@ -115,6 +115,9 @@ RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, c
   settled_ = settled_jobs(plan_, commits_, artifact_folders(run_));
   history_ = history_of(journal, plan_);
 
+  started_ = journal.records.empty() ? wall() : journal.records.front().body.value("time", 0.0);
+  for (const auto& [job, commit] : commits_) last_commit_ = std::max(last_commit_, commit.time);
+
   journal_.emplace(run_.journal(), epoch, journal.next_sequence);
   Json life{{"epoch", epoch},          {"host", host_name()},   {"boot", boot_id()}, {"plan", plan_.digest.hex},
             {"version", kGudaVersion}, {"commit", kGudaCommit}, {"time", wall()}};
@@ -151,7 +154,6 @@ void RunStore::add_lease(JobIndex job, std::uint32_t attempt, const std::string&
                                     {"worker", worker},
                                     {"device", device},
                                     {"time", wall()}});
-  journal_->write();
 }
 
 void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,
@@ -209,6 +211,7 @@ std::vector<JobIndex> RunStore::sync() {
   dirty_ = false;
   std::vector<JobIndex> done;
   for (Queued& q : queued_) {
+    last_commit_ = std::max(last_commit_, q.commit.time);
     const jobs::JobSpec& spec = plan_.jobs[q.job.value];
     if (q.rows && !commits_.contains(spec.digest)) view_->place(spec, *q.rows);
     commits_.try_emplace(spec.digest, std::move(q.commit));
@@ -222,6 +225,10 @@ std::vector<JobIndex> RunStore::sync() {
   }
   late_ = std::move(open);
   return done;
+}
+
+std::uint64_t RunStore::journal_bytes() const {
+  return std::filesystem::file_size(journal_file(run_.journal(), epoch_));
 }
 
 void RunStore::end(const std::string& reason, int exit_code) {

@@ -53,12 +53,19 @@ class RunStore {
   [[nodiscard]] const std::vector<bool>& settled() const { return settled_; }
   [[nodiscard]] const std::map<Digest, Commit>& commits() const { return commits_; }
 
+  /// Unix times of the run's first record and last commit; 0: none.
+  [[nodiscard]] double started() const { return started_; }
+  [[nodiscard]] double last_commit() const { return last_commit_; }
+  /// Of this life's file, as it is now.
+  [[nodiscard]] std::uint64_t journal_bytes() const;
+
   /// What earlier lives learned.
   [[nodiscard]] const History& history() const { return history_; }
 
   /// Queues a commit whose rows have been read and verified. Durable after the next sync().
   void add(JobIndex job, Commit commit, std::optional<RowRecord> rows);
-  /// A job was handed out. Survives the death of this process at once, that of the machine after the next sync().
+  /// A job was handed out. Survives the death of this process after the next write(), that of the machine after the
+  /// next sync().
   void add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device);
   /// A result of an attempt that may not commit (any more): compared with the committed one as soon as there is one.
   void add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,
@@ -69,6 +76,9 @@ class RunStore {
   /// Makes all queued records durable with one fdatasync, then brings results.h5 up to date. Returns the jobs
   /// committed. Throws Error when a newer life owns the run directory: nothing is written then.
   [[nodiscard]] std::vector<JobIndex> sync();
+  void write() { journal_->write(); }
+  /// Whether something waits for the next sync().
+  [[nodiscard]] bool dirty() const { return dirty_; }
   void end(const std::string& reason, int exit_code);
   /// Throws Error when a newer life owns the run directory: leave.
   void check_owner() const;
@@ -104,6 +114,7 @@ class RunStore {
   std::vector<Late> late_;  // of jobs that have no commit yet
   std::vector<std::string> notes_;
   bool dirty_ = false;
+  double started_ = 0, last_commit_ = 0;
 };
 
 }  // namespace guda::orchestrator

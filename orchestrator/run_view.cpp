@@ -44,6 +44,17 @@ std::string headline_of(const RunView& v) {
   return "stopped before its end. Resume it: the same guda run command";
 }
 
+/// Whether status.json says all there is to know: that of a run at work, or of a life that ended in order and to whose
+/// journal nobody has added since. Then nothing is read that grows with the jobs.
+bool status_suffices(const RunView& v, const RunLayout& run) {
+  if (!v.has_status || v.status.started == 0 || !std::filesystem::exists(run.plan())) return false;
+  if (v.status.epoch == 0 || last_epoch(run.journal()) != v.status.epoch) return false;
+  if (v.alive) return v.status.state != "starting";
+  std::error_code gone;
+  return v.status.state == "ended" &&
+         std::filesystem::file_size(journal_file(run.journal(), v.status.epoch), gone) == v.status.journal_bytes;
+}
+
 /// Counts and times from the journal: they are true also where status.json is old, lost or of a life that was killed.
 void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   const JournalContent journal = read_journal(run.journal(), MissingLives::report);
@@ -113,7 +124,6 @@ std::vector<std::string> last_words(const RunLayout& run, std::uint32_t epoch) {
 }
 
 RunView view_run(const RunLayout& run) {
-  const jobs::Plan plan = load_plan(run);
   RunView v;
   if (const auto status = read_status(run.status())) {
     v.status = *status;
@@ -127,7 +137,16 @@ RunView view_run(const RunLayout& run) {
     v.status.workers.clear();
     v.status.eta_p10 = v.status.eta_p50 = v.status.eta_p90 = -1;
   }
-  read_history(v, run, plan);
+  if (status_suffices(v, run)) {
+    v.lives = v.status.epoch;
+    v.started = v.status.started;
+    v.last_commit = v.status.last_commit;
+    v.jobs_per_hour = v.status.jobs_per_hour;
+    v.quarantined = v.status.quarantined_jobs;
+    v.status.running = v.alive ? v.status.running : 0;
+  } else {
+    read_history(v, run, load_plan(run));
+  }
   if (v.alive && !v.status.workers.empty()) {
     const auto working =
         std::count_if(v.status.workers.begin(), v.status.workers.end(), [](const auto& w) { return !w.job.empty(); });

@@ -20,9 +20,11 @@ std::set<std::string> accused(const JobStatus& job) {
   return devices;
 }
 
-bool is_final(JobState s) { return s == JobState::done || s == JobState::quarantined || s == JobState::blocked; }
-
 }  // namespace
+
+bool is_final(JobState s) noexcept {
+  return s == JobState::done || s == JobState::quarantined || s == JobState::blocked;
+}
 
 const char* to_string(JobState state) noexcept {
   switch (state) {
@@ -121,8 +123,11 @@ bool Scheduler::is_current(WorkerId worker, const Lease& lease) const {
 /// Keeps idle_ true for one worker.
 void Scheduler::refresh(WorkerId id) {
   const WorkerStatus& w = workers_.at(id);
-  if (!w.lost && !w.suspect && !w.lease && blame_.may_work(w.device_index)) idle_.insert(id);
+  const bool may_work = !w.lost && !w.suspect && blame_.may_work(w.device_index);
+  if (may_work && !w.lease) idle_.insert(id);
   else idle_.erase(id);
+  if (may_work && w.lease && w.ahead.size() < config_.ahead && may_wait_behind(w, w.lease->job)) hungry_.insert(id);
+  else hungry_.erase(id);
 }
 
 void Scheduler::refresh_touched() {
@@ -145,8 +150,24 @@ WorkerStatus* Scheduler::hear(WorkerId id, Time now) {
   return &w;
 }
 
-void Scheduler::release(WorkerId id) {
-  workers_.at(id).lease.reset();
+/// The worker has this lease no more; what it was given ahead moves up.
+void Scheduler::release(WorkerId id, const Lease& lease, Time now) {
+  WorkerStatus& w = workers_.at(id);
+  if (w.lease != lease) {
+    std::erase(w.ahead, lease);
+  } else if (w.ahead.empty()) {
+    w.lease.reset();
+  } else {
+    const Lease next = w.ahead.front();
+    w.ahead.pop_front();
+    begin(id, next, now);
+  }
+  refresh(id);
+}
+
+/// What the worker was given ahead goes to others: it has begun none of it, so nobody is to blame.
+void Scheduler::take_back_ahead(WorkerId id, Time now) {
+  for (const Lease& lease : std::exchange(workers_.at(id).ahead, {})) set_state(lease.job, JobState::ready, now);
   refresh(id);
 }
 
@@ -177,8 +198,10 @@ void Scheduler::lose(WorkerId id, Time now, const std::string& why) {
   worker.lost = true;
   --live_workers_;
   actions_.emplace_back(action::LoseWorker{id});
+  take_back_ahead(id, now);
   const auto lease = worker.lease;
-  release(id);
+  if (lease) release(id, *lease, now);
+  refresh(id);
   blame_.leave(worker.device_index);
   if (lease && is_current(id, *lease)) fail(lease->job, id, ErrorClass::lost, "worker lost: " + why, now);
 }
@@ -187,7 +210,7 @@ void Scheduler::handle(const event::Heartbeat& e, Time now) {
   const auto at = workers_.find(e.worker);
   if (at == workers_.end() || at->second.lost) return;  // a late heartbeat revives nobody
   hear(e.worker, now);
-  if (e.busy && is_current(e.worker, e.lease) && e.step != status_[e.lease.job].last_step) {
+  if (e.busy && at->second.lease == e.lease && e.step != status_[e.lease.job].last_step) {
     status_[e.lease.job].last_step = e.step;
     status_[e.lease.job].last_progress = now;
     status_[e.lease.job].checkpoint_in = e.checkpoint_in;
@@ -204,7 +227,7 @@ void Scheduler::handle(const event::Finished& e, Time now) {
     actions_.emplace_back(action::DropLate{e.worker, e.lease});
     return;
   }
-  release(e.worker);
+  release(e.worker, e.lease, now);
   status_[e.lease.job].seconds = e.seconds;
   set_state(e.lease.job, JobState::committing, now);
   actions_.emplace_back(action::Commit{e.worker, e.lease});
@@ -212,16 +235,19 @@ void Scheduler::handle(const event::Finished& e, Time now) {
 
 void Scheduler::handle(const event::Failed& e, Time now) {
   if (!is_current(e.worker, e.lease) || !hear(e.worker, now)) return;
-  release(e.worker);
   // A context with a sticky error fails whatever comes next.
-  if (e.error == ErrorClass::device) actions_.emplace_back(action::RestartWorker{e.worker});
+  if (e.error == ErrorClass::device) {
+    take_back_ahead(e.worker, now);
+    actions_.emplace_back(action::RestartWorker{e.worker});
+  }
+  release(e.worker, e.lease, now);
   fail(e.lease.job, e.worker, e.error, e.text, now);
 }
 
 void Scheduler::handle(const event::Returned& e, Time now) {
   if (!is_current(e.worker, e.lease) || !hear(e.worker, now)) return;
   blame_.undecided(workers_.at(e.worker).device_index);
-  release(e.worker);
+  release(e.worker, e.lease, now);
   set_state(e.lease.job, JobState::ready, now);  // planned: no failure is counted
 }
 
@@ -335,7 +361,9 @@ void Scheduler::handle(const event::StopRequested&, Time) {
   if (stopping_) return;
   stopping_ = true;
   for (const auto& [id, worker] : workers_) {
-    if (!worker.lost && worker.lease) actions_.emplace_back(action::Cancel{id, *worker.lease});
+    if (worker.lost || !worker.lease) continue;
+    for (const Lease& lease : worker.ahead) actions_.emplace_back(action::Cancel{id, lease});
+    actions_.emplace_back(action::Cancel{id, *worker.lease});
   }
 }
 
@@ -372,50 +400,6 @@ void Scheduler::finish_when_done(Time now) {
                                         [&](const auto& entry) { return fits(entry.second); });
     if (!some_again && !ready_.best_fitting(nodes_, fits))
       return finish(75, "nothing that is left fits before the deadline");
-  }
-}
-
-void Scheduler::check_invariants() const {
-  const auto require = [](bool ok, const char* what) {
-    if (!ok) throw Bug(what);
-  };
-  std::array<std::size_t, kJobStates> counts{};
-  std::map<std::uint32_t, std::size_t> holders;
-  std::size_t live = 0;
-  for (const auto& [id, worker] : workers_) {
-    live += worker.lost ? 0 : 1;
-    require(!(worker.lost && worker.lease), "a lost worker holds a lease");
-    const bool may = !worker.lost && !worker.suspect && !worker.lease && blame_.may_work(worker.device_index);
-    require(idle_.contains(id) == may, "the idle workers are wrong");
-    if (!worker.lease) continue;
-    ++holders[worker.lease->job];
-    const JobStatus& s = status_[worker.lease->job];
-    require(s.state == JobState::running && s.worker == id && s.attempt == worker.lease->attempt,
-            "a lease without its running job");
-  }
-  require(live == live_workers_, "the number of live workers is wrong");
-  std::vector<WorkLeft> left(left_.size());
-  for (std::size_t i = 0; i < status_.size(); ++i) {
-    const JobStatus& s = status_[i];
-    ++counts[static_cast<std::size_t>(s.state)];
-    if (s.state == JobState::running)
-      require(holders[static_cast<std::uint32_t>(i)] == 1, "a running job has not exactly one holder");
-    if (s.state == JobState::ready || s.state == JobState::running || s.state == JobState::committing) {
-      for (const JobIndex input : nodes_[i].inputs)
-        require(status_[input.value].state == JobState::done, "a job runs before its inputs");
-    }
-    require(ready_.contains(i) == (s.state == JobState::ready), "the ready queue disagrees with the states");
-    require(backing_off_.contains({s.retry_at, i}) == (s.state == JobState::backing_off),
-            "the back-off queue disagrees with the states");
-    if (is_final(s.state)) continue;
-    left[nodes_[i].kind].predicted += nodes_[i].cost;
-    ++left[nodes_[i].kind].jobs;
-  }
-  require(counts == counts_, "state counts are wrong");
-  for (std::size_t kind = 0; kind < left.size(); ++kind) {
-    require(left[kind].jobs == left_[kind].jobs, "the number of open jobs is wrong");
-    require(std::abs(left[kind].predicted - left_[kind].predicted) < 1e-6 * (1 + left[kind].predicted),
-            "the remaining cost is wrong");
   }
 }
 

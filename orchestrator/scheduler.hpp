@@ -34,6 +34,8 @@ class Scheduler {
   [[nodiscard]] const DeviceBlame& blame() const { return blame_; }
   [[nodiscard]] const CostModel& costs() const { return costs_; }
   [[nodiscard]] std::size_t live_workers() const { return live_workers_; }
+  /// Whether a worker has nothing to do: it may be waiting for a commit.
+  [[nodiscard]] bool has_idle_worker() const { return !idle_.empty(); }
   /// Device-seconds that are left, running jobs counted whole.
   [[nodiscard]] CostRange remaining() const { return costs_.total(left_); }
   /// Seconds that this job will take, whole.
@@ -67,7 +69,9 @@ class Scheduler {
   void quarantine(std::size_t job, Time now);
   void lose(WorkerId worker, Time now, const std::string& why);
   WorkerStatus* hear(WorkerId worker, Time now);
-  void release(WorkerId worker);
+  void release(WorkerId worker, const Lease& lease, Time now);
+  void begin(WorkerId worker, const Lease& lease, Time now);
+  void take_back_ahead(WorkerId worker, Time now);
   void refresh(WorkerId worker);
   void refresh_touched();
   bool is_current(WorkerId worker, const Lease& lease) const;
@@ -78,6 +82,8 @@ class Scheduler {
   void assign_idle(Time now);
   void assign_again(Time now);
   bool assign_fresh(Time now);
+  void assign_ahead(Time now);
+  [[nodiscard]] bool may_wait_behind(const WorkerStatus& worker, std::size_t job) const;
   void assign(WorkerId worker, std::size_t job, Time now);
   [[nodiscard]] std::optional<WorkerId> home_of(std::size_t job) const;
   [[nodiscard]] std::size_t nearest(WorkerId worker, std::size_t top) const;
@@ -108,7 +114,8 @@ class Scheduler {
   DeviceBlame blame_;
   std::vector<std::vector<WorkerId>> device_workers_;
   std::map<WorkerId, WorkerStatus> workers_;
-  std::set<WorkerId> idle_;  // may get a job now
+  std::set<WorkerId> idle_;    // may get a job now
+  std::set<WorkerId> hungry_;  // at a short job, may get more of them ahead
   std::size_t live_workers_ = 0;
   Time last_joined_ = 0;
   std::priority_queue<Check, std::vector<Check>, std::greater<>> checks_;

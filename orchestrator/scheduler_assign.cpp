@@ -11,6 +11,7 @@ constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at pe
 constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
+constexpr double kAheadSeconds = 0.02;    // of work behind a job: long against the way to the coordinator and back
 constexpr double kOtherCosts = 1.25;  // a kind's ratio changed so much that the order of the ready jobs may be another
 
 JobIndex index(std::size_t job) { return JobIndex(static_cast<std::uint32_t>(job)); }
@@ -32,22 +33,47 @@ void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
   WorkerStatus& worker = workers_.at(id);
   set_state(job, JobState::running, now);
   s.worker = id;
+  const Lease lease{static_cast<std::uint32_t>(job), ++s.attempt};
+  blame_.began(worker.device_index);
+  if (worker.lease) worker.ahead.push_back(lease);
+  else begin(id, lease, now);
+  refresh(id);
+  refresh_touched();
+  actions_.emplace_back(action::Assign{id, lease});
+}
+
+/// The worker is at this lease from now on.
+void Scheduler::begin(WorkerId id, const Lease& lease, Time now) {
+  JobStatus& s = status_[lease.job];
   s.last_progress = now;
   s.last_step = 0;
   s.checkpoint_in = 0;
-  worker.lease = Lease{static_cast<std::uint32_t>(job), ++s.attempt};
-  worker.progress_check = kNever;
-  blame_.began(worker.device_index);
-  refresh(id);
-  refresh_touched();
-  watch_progress(id, job);
-  actions_.emplace_back(action::Assign{id, *worker.lease});
+  workers_.at(id).lease = lease;
+  workers_.at(id).progress_check = kNever;
+  watch_progress(id, lease.job);
+}
+
+/// Whether jobs like this one may fill the worker's next place ahead.
+bool Scheduler::may_wait_behind(const WorkerStatus& worker, std::size_t job) const {
+  return estimate(index(job)).p90 * double(worker.ahead.size() + 1) < kAheadSeconds;
 }
 
 void Scheduler::assign_idle(Time now) {
-  if (idle_.empty() || ready_.size() == 0) return;
-  if (!ready_.again().empty()) assign_again(now);
+  if (ready_.size() == 0) return;
+  if (!idle_.empty() && !ready_.again().empty()) assign_again(now);
   while (!idle_.empty() && assign_fresh(now)) {
+  }
+  if (idle_.empty()) assign_ahead(now);
+}
+
+/// Short jobs are given to workers before these ask for them: a long one would keep the next from whoever is idle
+/// first.
+void Scheduler::assign_ahead(Time now) {
+  while (!hungry_.empty()) {
+    const auto top = ready_.first();
+    const WorkerId worker = *hungry_.begin();
+    if (!top || !may_wait_behind(workers_.at(worker), *top) || !fits_deadline(index(*top), now)) return;
+    assign(worker, *top, now);
   }
 }
 

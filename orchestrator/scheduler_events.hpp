@@ -1,6 +1,8 @@
 #pragma once
 // What the scheduler hears and says: closed sets of values, and the states that it keeps of jobs and workers.
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <set>
@@ -27,6 +29,7 @@ struct SchedulerConfig {
   std::uint32_t loss_limit = 3;   ///< different devices lost with one job before quarantine; or twice as many losses
   std::uint32_t io_limit = 6;     ///< i/o errors of one job before quarantine; retried after 1, 2, 4, ... s
   Time deadline = kNever;  ///< a job starts only when its p90 cost, or the time to its next checkpoint, fits before
+  std::size_t ahead = 0;   ///< leases that a worker at a short job may hold behind it, of short jobs only
 };
 
 /// A job as the scheduler sees it.
@@ -173,6 +176,8 @@ using Action = std::variant<action::Assign, action::Cancel, action::Commit, acti
 enum class JobState { waiting, ready, running, committing, backing_off, done, quarantined, blocked };
 inline constexpr std::size_t kJobStates = 8;
 
+/// Whether nothing can happen to the job any more in this life but a retry by hand.
+[[nodiscard]] bool is_final(JobState state) noexcept;
 [[nodiscard]] const char* to_string(JobState state) noexcept;
 
 struct JobStatus {
@@ -197,6 +202,7 @@ struct WorkerStatus {
   Time last_heard = 0;
   bool lost = false, suspect = false;
   std::optional<Lease> lease;
+  std::deque<Lease> ahead;  ///< behind `lease`, not begun
   Time progress_check = kNever;  ///< when its lease is looked at next
 };
 

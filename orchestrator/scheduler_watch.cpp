@@ -36,7 +36,8 @@ void Scheduler::check_progress(WorkerId id, const Lease& lease, Time at, Time no
   workers_.at(id).progress_check = kNever;
   if (now <= progress_due(lease.job)) return watch_progress(id, lease.job);
   actions_.emplace_back(action::RestartWorker{id});
-  release(id);
+  take_back_ahead(id, now);
+  release(id, lease, now);
   fail(lease.job, id, ErrorClass::crash, "alive but no progress", now);
 }
 

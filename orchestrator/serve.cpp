@@ -16,6 +16,7 @@
 #include "common/process.hpp"
 #include "orchestrator/control.hpp"
 #include "orchestrator/inject.hpp"
+#include "orchestrator/recent_rate.hpp"
 #include "orchestrator/run_history.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_store.hpp"
@@ -40,6 +41,9 @@ class Coordinator {
         store_(run, plan, life.epoch, life.chaos, life.visible_within),
         scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
     for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
+    for (std::uint32_t i = 0; i < plan_.jobs.size(); ++i) {
+      if (scheduler_.jobs()[i].state == JobState::quarantined) quarantined_.emplace_back(i);
+    }
   }
 
   int run(const volatile std::sig_atomic_t& stop) {
@@ -48,6 +52,7 @@ class Coordinator {
       bool moved = receive();
       moved = try_commits() || moved;
       moved = sync() || moved;
+      deliver();
       const double t = steady();
       if (stop && !stopping_) {
         stopping_ = true;
@@ -57,10 +62,12 @@ class Coordinator {
         // A slow disk may have held us up for longer than a worker may be silent: first hear what it said meanwhile.
         static_cast<void>(receive());
         tick(t);
+        deliver();
       }
       if (!moved) rest(t);
       else idle_since_ = t;
     }
+    deliver();
     store_.end(end_reason_, *exit_code_);
     write_status("ended");
     // Give the goodbyes time to leave before the process ends.
@@ -87,6 +94,7 @@ class Coordinator {
   /// The deadline on the scheduler's clock.
   static SchedulerConfig limits(const Life& life) {
     SchedulerConfig config = life.scheduler;
+    config.ahead = kAhead;
     if (life.deadline > 0) config.deadline = steady() + (life.deadline - wall());
     return config;
   }
@@ -143,7 +151,15 @@ class Coordinator {
     }
   }
 
-  void send(WorkerId worker, const Message& message) { channel_.send(worker.value, encode(message)); }
+  void send(WorkerId worker, const Message& message) { outbox_.emplace_back(worker, encode(message)); }
+
+  /// A lease is in the journal before its worker hears of it; one write serves all that a turn has handed out.
+  void deliver() {
+    if (outbox_.empty()) return;
+    store_.write();
+    for (auto& [worker, bytes] : outbox_) channel_.send(worker.value, std::move(bytes));
+    outbox_.clear();
+  }
 
   void perform(const action::Assign& a) {
     store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device);
@@ -165,6 +181,7 @@ class Coordinator {
                            a.why));
   }
   void perform(const action::RecordRetry& a) {
+    std::erase(quarantined_, a.job);
     store_.add_failure({{"job", plan_.jobs.at(a.job.value).digest.hex}, {"forgiven", true}});
   }
   void perform(const action::DropLate& a) {
@@ -187,6 +204,7 @@ class Coordinator {
   }
   void perform(const action::RecordFailure& a) {
     ++failures_;
+    if (a.quarantined) quarantined_.emplace_back(a.lease.job);
     const std::string label = plan_.jobs.at(a.lease.job).label;
     store_.add_failure({{"job", job_digest(a.lease)},
                         {"label", label},
@@ -243,10 +261,15 @@ class Coordinator {
     return moved;
   }
 
+  /// One fdatasync for all jobs that end within a few milliseconds, but none is held back from a worker that waits.
   bool sync() {
+    const double t = steady();
+    if (!store_.dirty() || (t - synced_ < kGroupCommit && !scheduler_.has_idle_worker())) return false;
+    synced_ = t;
     const auto done = store_.sync();
     for (const JobIndex job : done) {
       ++committed_;
+      rate_.add(t);
       feed(event::Committed{job});
     }
     for (std::string& note : store_.take_notes()) note_error(std::move(note));
@@ -292,7 +315,7 @@ class Coordinator {
   void rest(double t) {
     // Spin briefly after traffic, then sleep: an idle coordinator must not take a core from a worker.
     const double idle = t - idle_since_;
-    if (idle < 50e-6) return;
+    if (idle < 50e-6) return std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::microseconds(idle < 2e-3  ? 100
                                                           : idle < 0.1 ? 1000
                                                           : idle < 1   ? 4000
@@ -326,6 +349,13 @@ class Coordinator {
     s.failures = failures_;
     s.device_seconds = device_seconds_;
     s.elapsed = steady() - start_;
+    s.started = store_.started();
+    s.last_commit = store_.last_commit();
+    s.jobs_per_hour = rate_.per_hour(steady());
+    for (const JobIndex job : quarantined_) {
+      if (s.quarantined_jobs.size() < kMostLabels) s.quarantined_jobs.push_back(plan_.jobs[job.value].label);
+    }
+    if (state == "ended") s.journal_bytes = store_.journal_bytes();
     s.errors.assign(errors_.begin(), errors_.end());
     double in_flight = 0;
     for (const auto& [worker, w] : scheduler_.workers()) {
@@ -376,7 +406,8 @@ class Coordinator {
     return v;
   }
 
-  static constexpr double kTick = 0.05, kStatus = 0.5;
+  static constexpr std::size_t kAhead = 16;                                  // short jobs
+  static constexpr double kTick = 0.05, kStatus = 0.5, kGroupCommit = 5e-3;  // s
 
   Channel& channel_;
   const RunLayout run_;
@@ -391,14 +422,17 @@ class Coordinator {
   std::map<WorkerId, Peer> peers_;
   std::map<WorkerId, message::Done> reported_;
   std::deque<PendingCommit> commits_;
+  std::vector<std::pair<WorkerId, std::string>> outbox_;
   std::deque<std::string> errors_;
+  std::vector<JobIndex> quarantined_;
+  RecentRate rate_;
   std::optional<int> exit_code_;
   std::string end_reason_;
   bool planned_end_ = true;
   bool stopping_ = false;
   std::uint64_t committed_ = 0, failures_ = 0;
   double device_seconds_ = 0;
-  double last_tick_ = 0, last_status_ = 0, last_pulse_ = 0, idle_since_ = 0;
+  double last_tick_ = 0, last_status_ = 0, last_pulse_ = 0, idle_since_ = 0, synced_ = 0;
 };
 
 bool leaves_checkpoints(const jobs::JobSpec& job) {
@@ -417,41 +451,6 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
     nodes.push_back(std::move(node));
   }
   return nodes;
-}
-
-Json to_json(const Life& l) {
-  return {{"epoch", l.epoch},
-          {"epoch_name", fmt::format("{:04}", l.epoch)},
-          {"token", l.token},
-          {"threads", l.threads},
-          {"beat_every", l.beat_every},
-          {"checkpoint_every", l.checkpoint_every},
-          {"cancel_grace", l.cancel_grace},
-          {"deadline", l.deadline},
-          {"chaos", l.chaos},
-          {"visible_within", l.visible_within},
-          {"suspect_after", l.scheduler.suspect_after},
-          {"lost_after", l.scheduler.lost_after},
-          {"no_progress_after", l.scheduler.no_progress_after},
-          {"crash_limit", l.scheduler.crash_limit}};
-}
-
-Life life_from_json(const Json& j) {
-  Life l;
-  j.at("epoch").get_to(l.epoch);
-  j.at("token").get_to(l.token);
-  j.at("threads").get_to(l.threads);
-  j.at("beat_every").get_to(l.beat_every);
-  j.at("cancel_grace").get_to(l.cancel_grace);
-  j.at("deadline").get_to(l.deadline);
-  j.at("chaos").get_to(l.chaos);
-  j.at("checkpoint_every").get_to(l.checkpoint_every);
-  j.at("visible_within").get_to(l.visible_within);
-  j.at("suspect_after").get_to(l.scheduler.suspect_after);
-  j.at("lost_after").get_to(l.scheduler.lost_after);
-  j.at("no_progress_after").get_to(l.scheduler.no_progress_after);
-  j.at("crash_limit").get_to(l.scheduler.crash_limit);
-  return l;
 }
 
 int serve(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life,

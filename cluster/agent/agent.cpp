@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -27,6 +28,7 @@ class Agent {
     last_pulse_ = now();
     channel_.send(kCoordinator, encode(message::Hello{config_.token, host_name(), config_.device,
                                                       static_cast<std::uint32_t>(::getpid())}));
+    if (!config_.objection.empty()) return leave(config_.objection);
     while (true) {
       const double t = now();
       if (::getppid() != parent_) return false;
@@ -58,10 +60,10 @@ class Agent {
   /// False: dismissed.
   bool obey(const Message& message, double t) {
     if (const auto* assign = std::get_if<message::Assign>(&message)) {
-      lease_ = assign->lease;
-      progress_ = {};
-      sent_down_ = false;
+      if (lease_) ahead_.push_back(assign->lease);
+      else begin(assign->lease);
     } else if (const auto* cancel = std::get_if<message::Cancel>(&message)) {
+      if (std::erase(ahead_, cancel->lease) > 0) channel_.send(kCoordinator, encode(message::Returned{cancel->lease}));
       if (!lease_ || *lease_ != cancel->lease) return true;
       if (!sent_down_ || !worker_) {
         hand_back();
@@ -70,12 +72,19 @@ class Agent {
         cancel_deadline_ = t + config_.cancel_grace;
       }
     } else if (std::holds_alternative<message::Restart>(message)) {
+      ahead_.clear();  // the coordinator gives them to others
       end_lease();
       replace_worker();
     } else if (std::holds_alternative<message::Dismiss>(message)) {
       return false;
     }
     return true;
+  }
+
+  void begin(const Lease& lease) {
+    lease_ = lease;
+    progress_ = {};
+    sent_down_ = false;
   }
 
   void replace_worker() {
@@ -228,6 +237,9 @@ class Agent {
     sent_down_ = false;
     cancel_deadline_ = 0;
     end_injection();
+    if (ahead_.empty()) return;
+    begin(ahead_.front());
+    ahead_.pop_front();
   }
 
   void hand_back() { report(message::Returned{*lease_}); }
@@ -268,6 +280,7 @@ class Agent {
   std::unique_ptr<WorkerProcess> worker_;
   bool heard_ = false, ready_ = false, sent_down_ = false, slowed_ = false;
   std::optional<Lease> lease_;
+  std::deque<Lease> ahead_;  // behind it
   std::optional<Injection> injection_;
   message::Beat progress_;
   double moved_at_ = 0, last_pulse_ = 0, last_beat_ = 0, cancel_deadline_ = 0, inject_at_ = 0;
@@ -279,6 +292,12 @@ class Agent {
 };
 
 }  // namespace
+
+std::string isa_objection(const std::string& planned, const std::string& isa) {
+  if (planned.empty() || planned == isa) return "";
+  return "its processor has " + isa + ", the plan is for " + planned +
+         ", and their results differ in the last bits. Cure: nodes of that kind only (guda submit --constraint)";
+}
 
 bool run_agent(Channel& channel, const AgentConfig& config, const volatile std::sig_atomic_t& terminate) {
   return Agent(channel, config).run(terminate);

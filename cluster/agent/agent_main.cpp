@@ -8,6 +8,7 @@
 
 #include "cluster/agent/agent.hpp"
 #include "cluster/worker_share.hpp"
+#include "common/cpu.hpp"
 #include "common/json.hpp"
 #include "common/mpi/mpi_channel.hpp"
 #include "common/process.hpp"
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
     config.worker.segment = life.at("epoch_name").get<std::string>() + "-" + rank + ".seg";
     config.worker.threads = life.at("threads").get<std::uint32_t>();
     config.worker.log = run / "logs" / ("rank-" + rank + ".log");
+    config.objection = guda::cluster::isa_objection(life.at("isa").get<std::string>(), guda::cpu_isa());
     config.token = life.at("token").get<std::string>();
     // Cores and GPUs of this node are split by the plan; the worker inherits what we are bound to.
     const guda::Json& launch = life.at("launch");

@@ -55,8 +55,11 @@ WorkerProcess::~WorkerProcess() {
 bool WorkerProcess::send(const Message& message) { return write_frame(socket_.get(), encode(message)); }
 
 std::optional<Message> WorkerProcess::receive() {
-  static_cast<void>(reader_.fill(socket_.get()));  // the end of the stream shows as an exit
-  const auto frame = reader_.next();
+  auto frame = reader_.next();
+  if (!frame) {
+    static_cast<void>(reader_.fill(socket_.get()));  // the end of the stream shows as an exit
+    frame = reader_.next();
+  }
   if (!frame) return std::nullopt;
   return decode(*frame);
 }

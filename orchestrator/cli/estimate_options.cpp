@@ -55,6 +55,25 @@ Estimate estimate_with_calibration(const jobs::Plan& plan, const std::vector<boo
   return estimate(plan, settled, costs, options);
 }
 
+std::string memory_objection(const jobs::Plan& plan, const Estimate& e) {
+  if (plan.numerics.device != "cuda") return "";
+  std::uint64_t most = 0;
+  std::string name;
+  const auto consider = [&](std::uint64_t memory, const std::string& kind) {
+    if (memory > most) name = kind;
+    most = std::max(most, memory);
+  };
+  for (const cluster::Gpu& gpu : cluster::visible_gpus()) consider(gpu.memory, "cuda " + gpu.model);
+  for (const auto& [kind, device] : load_calibration(calibration_path())) {
+    if (kind.starts_with("cuda ")) consider(device.device_memory, kind);
+  }
+  if (most == 0 || e.memory <= double(most)) return "";
+  return fmt::format(
+      "a job needs {} on its GPU, the largest known here ({}) has {}. Cure: smaller batches (training.batch, "
+      "scoring.batch), a smaller model, or larger GPUs: guda doctor --calibrate on one of their nodes makes them known",
+      bytes_text(e.memory), name, bytes_text(double(most)));
+}
+
 std::string range_text(const jobs::Cost& s) {
   const auto text = [&](double divisor, const char* unit) {
     return fmt::format("{:.3g} {} ({:.3g} .. {:.3g})", s.p50 / divisor, unit, s.p10 / divisor, s.p90 / divisor);

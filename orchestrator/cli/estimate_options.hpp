@@ -26,6 +26,10 @@ void add_node_options(boost::program_options::options_description& options);
 [[nodiscard]] orchestrator::Estimate estimate_with_calibration(const jobs::Plan& plan, const std::vector<bool>& settled,
                                                                const orchestrator::EstimateOptions& options);
 
+/// Why the largest GPU known here - visible, or calibrated - is too small for a job of this plan, with the cure; empty
+/// when it is not, or when none is known.
+[[nodiscard]] std::string memory_objection(const jobs::Plan& plan, const orchestrator::Estimate& estimate);
+
 /// Table for people. `walltime` as given to the estimate.
 [[nodiscard]] std::string estimate_text(const jobs::Plan& plan, const orchestrator::Estimate& estimate,
                                         const orchestrator::EstimateOptions& options);

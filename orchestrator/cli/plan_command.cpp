@@ -97,6 +97,10 @@ int plan_command(const Arguments& arguments) {
               << ".\n";
     return kBadInput;
   }
+  if (const std::string objection = memory_objection(plan, e); !objection.empty()) {
+    std::cerr << "guda plan: " << objection << ".\n";
+    return kBadInput;
+  }
   return kDone;
 }
 

@@ -3,10 +3,12 @@
 #include <ctime>
 #include <filesystem>
 
+#include "common/cpu.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/print_comparison.hpp"
 #include "orchestrator/cli/run_options.hpp"
+#include "orchestrator/plan_isa.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/reuse.hpp"
@@ -37,12 +39,13 @@ int run_command(const Arguments& arguments) {
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
   const auto overrides =
       values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
-  const PlannedExperiment planned = plan_experiment(file, overrides);
+  PlannedExperiment planned = plan_experiment(file, overrides);
   std::filesystem::path folder = std::filesystem::path("runs") / planned.plan.experiment.name;
   if (values->contains("run-dir")) folder = (*values)["run-dir"].as<std::string>();
   else if (std::filesystem::is_directory(file)) folder = file;
   const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
 
+  planned.plan = plan_for_isa(run, std::move(planned.plan), cpu_isa());
   static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());

@@ -89,6 +89,7 @@ void set_deadline(const po::variables_map& values, orchestrator::SupervisorConfi
 orchestrator::SupervisorConfig supervision_from(const po::variables_map& values, const jobs::Plan& plan) {
   orchestrator::SupervisorConfig config;
   config.launch = launch_from(values, plan);
+  if (plan.numerics.device == "cpu") config.life.isa = plan.numerics.isa;
   config.grace = values["grace"].as<double>();
   if (values.contains("deadline")) set_deadline(values, config);
   if (values.contains("checkpoint-every")) {

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <random>
 
 #include "cluster/walltime.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/progress.hpp"
+#include "orchestrator/synthetic_jobs.hpp"
 #include "orchestrator/virtual_run.hpp"
 
 namespace guda::cli {
@@ -31,17 +31,6 @@ double peak_memory() {
   return 1024.0 * double(usage.ru_maxrss);
 }
 
-/// Independent jobs, or pairs "unlearn, then score" (--chains): every second job reads what the one before it left.
-std::vector<JobNode> jobs_of(std::uint32_t count, double seconds, double spread, bool chains, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<JobNode> jobs(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    jobs[i].cost = seconds * (1 + spread * (2 * std::generate_canonical<double, 53>(random) - 1));
-    if (chains && i % 2 == 1) jobs[i].inputs.emplace_back(i - 1);
-  }
-  return jobs;
-}
-
 }  // namespace
 
 int simulate_command(const Arguments& arguments) {
@@ -57,7 +46,7 @@ int simulate_command(const Arguments& arguments) {
       "failures", po::value<double>()->default_value(0), "share of attempts that crash in their middle")(
       "walltime", po::value<std::string>(), "lives of this length, each requeued after two minutes")(
       "blind", "the scheduler takes all jobs for equal: what first come, first served would do")(
-      "chains", "pairs of jobs, the second of which needs the first")(
+      "styles", "every eleventh job unlearns a style; each of the ten behind it scores a block under what that left")(
       "seed", po::value<std::uint64_t>()->default_value(1), "of the virtual world")("json", "print as JSON");
   const auto values = parse(
       {"guda simulate [options]",
@@ -88,13 +77,7 @@ int simulate_command(const Arguments& arguments) {
     v.requeue = 120;
   }
   const auto started = std::chrono::steady_clock::now();
-  const auto jobs = jobs_of(count, seconds, spread, values->contains("chains"), v.seed);
-  double total = 0, longest = 0, chain = 0;
-  for (const JobNode& job : jobs) {
-    total += job.cost;
-    chain = job.inputs.empty() ? job.cost : chain + job.cost;
-    longest = std::max(longest, chain);
-  }
+  const auto jobs = synthetic_jobs(count, seconds, spread, values->contains("styles"), v.seed);
   auto known = jobs;
   if (values->contains("blind")) {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -106,7 +89,7 @@ int simulate_command(const Arguments& arguments) {
   const VirtualRun run = run_virtually(known, std::vector<bool>(jobs.size(), false), v);
   const double cpu = process_cpu() - cpu_before;
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  const double bound = std::max(total / v.workers, longest);
+  const double bound = makespan_bound(jobs, v.workers);
   const double per_event = run.events > 0 ? cpu / double(run.events) : 0;
   if (values->contains("json")) {
     std::cout << Json{{"schema", 1},

@@ -175,6 +175,7 @@ int submit_command(const Arguments& arguments) {
                                         e.longest_uncut_label, duration_text(e.longest_uncut),
                                         duration_text(how.walltime), duration_text(how.walltime - how.reserve)));
   }
+  if (auto objection = memory_objection(plan, e); !objection.empty()) reasons.push_back(std::move(objection));
   if (const std::string problem = sharing_problem(run.folder); !problem.empty()) {
     reasons.push_back(
         fmt::format("the run directory {} is on {}: no node would see it. Cure: --run-dir on a shared file system",

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import time
@@ -33,6 +34,14 @@ def wall_seconds(command, **options):
     started = time.perf_counter()
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
     return time.perf_counter() - started
+
+
+def processor_seconds(command):
+    """User and system time of the command and its children: other work on the machine hardly shows in it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall_seconds(command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def interleaved(repeat, *sides):

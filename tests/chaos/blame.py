@@ -12,7 +12,8 @@ from pathlib import Path
 import h5py
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from run_under_test import GUDA, RECIPE, Run, commits, data_of, failures, orphans, records, same  # noqa: E402
+from results_data import data_of, same  # noqa: E402
+from run_under_test import GUDA, RECIPE, Run, commits, failures, orphans, records  # noqa: E402
 
 FENCE = 9
 

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from run_under_test import GUDA, Run, below, commits, data_of, orphans, same  # noqa: E402
+from results_data import data_of, same  # noqa: E402
+from run_under_test import GUDA, Run, below, commits, orphans  # noqa: E402
 
 SUPERVISOR = "guda"
 VICTIMS = [(name, signal.SIGKILL) for name in ("guda-worker", "guda-agent", "guda-coordinator", "mpirun", SUPERVISOR)]

@@ -11,8 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
+
+sys.path.insert(0, str(Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "support"))
+from results_data import data_of, same  # noqa: E402
 
 GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
 RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smoke.yaml"
@@ -24,17 +26,6 @@ def run(folder, *arguments, check=True):
     if check and done.returncode != 0:
         sys.exit(f"guda run ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
-
-
-def data_of(folder):
-    with h5py.File(Path(folder) / "results.h5", "r") as f:
-        return {name: f[name][()] for name in f if f[name].dtype.kind in "fui"}
-
-
-def same(a, b):
-    assert a.keys() == b.keys()
-    for name in a:
-        assert a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes(), f"{name} differs"
 
 
 def main():

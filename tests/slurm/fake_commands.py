@@ -1,8 +1,10 @@
 """What guda submit and guda requeue say when Slurm refuses, times out, talks nonsense or isn't there: fake commands on PATH."""
 import json
 import os
+import struct
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
@@ -33,7 +35,7 @@ class Desk:
     def guda(self, *arguments, **environment):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
         return subprocess.run([str(GUDA), *map(str, arguments)], capture_output=True, text=True, timeout=90,
-                              env=clean | {"PATH": f"{self.bin}:{self.system}", **environment})
+                              env=clean | {"PATH": f"{self.bin}:{self.system}", "GUDA_CALIBRATION": str(self.folder / "calibration.json"), **environment})
 
     def submit(self, name, *options):
         walltime = () if "--time" in options else ("--time", "1h")
@@ -44,6 +46,16 @@ def refused(done, *texts, code=2):
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     for text in texts:
         assert text in done.stderr, f"'{text}' is not in: {done.stderr}"
+
+
+def fence(run, **body):
+    """Appends a life to the journal that did nothing but fence a node, or trust it again (docs/formats.md)."""
+    lives = sorted((run / "journal").glob("*.bin"))
+    epoch, fence_type = len(lives) + 1, 9
+    text = json.dumps({**body, "why": "on purpose", "time": 1.0}).encode()
+    header = lambda crc: struct.pack("<IIQII", 0x4345524A, len(text), epoch - 1, fence_type, crc)  # noqa: E731
+    record = header(zlib.crc32(header(0) + text)) + text
+    (run / "journal" / f"{epoch:04}.bin").write_bytes(struct.pack("<QII", 0x4C4E524A41445547, 1, epoch) + record)
 
 
 def main():
@@ -63,13 +75,38 @@ def main():
         refused(desk.submit("g", "--partition", "gpu", "--gpus-per-node", "8", "--set", "resources.device=cuda"), "4 GPUs at most, not 8", "--gpus-per-node 4")
         refused(desk.submit("t", "--partition", "gpu", "--time", "2d"), "allows 12:00:00, not 2-00:00:00")
         refused(desk.submit("short", "--time", "60s"), "Cure: a longer --time")
+        # The wide model's one score job without checkpoints takes minutes by any rate that a plan assumes.
+        wide = ("--set", "model.block_out_channels=[128,256]", "--set", "scoring.block=100000", "--set", "queries.real.count=297", "--set", "scoring.draws=40")
+        refused(desk.submit("longest", "--time", "140s", "--grace", "1", *wide), "the longest job without checkpoints, 'score", "smaller jobs (scoring.block)")
+        small_gpu = {"measured_at": "today", "workers": 1, "device_memory": 1_000_000, "models": {}}
+        (desk.folder / "calibration.json").write_text(json.dumps({"schema": 1, "devices": {"cuda Tiny": small_gpu}}))
+        on_gpus = ("--partition", "gpu", "--gpus-per-node", "4", "--set", "resources.device=cuda")
+        refused(desk.submit("memory", *on_gpus), "the largest known here (cuda Tiny) has 1 MB", "Cure: smaller batches")
+        refused(desk.guda("plan", RECIPE, "--set", "resources.device=cuda", "--nodes", "1", "--gpus-per-node", "1"), "(cuda Tiny) has 1 MB", "Cure: smaller batches")
+        (desk.folder / "calibration.json").unlink()
         refused(desk.submit("units", "--time", "12"), "'12' is no duration")
         if os.access("/dev/shm", os.W_OK):
             refused(desk.guda("submit", RECIPE, "--run-dir", "/dev/shm/guda-not-shared", "--nodes", "1", "--cores-per-node", "4", "--time", "1h"),
                     "memory file system", "Cure: --run-dir")
             assert not Path("/dev/shm/guda-not-shared").exists()
-        for name in "pgt":
+        for name in ("p", "g", "t", "short", "longest", "memory"):
             assert not (desk.folder / name).exists(), "a refused submission left a run directory"
+
+        # Nodes that a life fenced are left out, those that are trusted again are not; also when the next life is requeued.
+        desk.say("sbatch", "echo 4714")
+        fenced = desk.folder / "fenced"
+        assert desk.submit("fenced").returncode == 0
+        assert "--exclude" not in (fenced / "job.sbatch").read_text()
+        for node, yes in (("n7", True), ("n3", True), ("n9", True), ("n9", False)):
+            fence(fenced, node=node, fenced=yes)
+        done = desk.submit("fenced")
+        assert done.returncode == 0, done.stderr
+        assert "#SBATCH --exclude=n3,n7\n" in (fenced / "job.sbatch").read_text(), (fenced / "job.sbatch").read_text()
+        (fenced / "batch.json").unlink()
+        desk.say("scontrol", f"echo \"$@\" >> {folder}/fenced.log")
+        done = desk.guda("requeue", fenced, SLURM_JOB_ID="4714", SLURM_JOB_NODELIST="n1")
+        assert done.returncode == 0 and Path(folder, "fenced.log").read_text() == "update JobId=4714 ExcNodeList=n3,n7\nrequeue 4714\n", done
+        desk.without("scontrol")
 
         # What sbatch itself says.
         for message, cure in [("invalid partition specified: gpux", "--partition with one of"),
@@ -100,7 +137,6 @@ def main():
         assert syntax.returncode == 0, syntax.stderr
 
         # requeue
-        good = desk.folder / "good"
         refused(desk.guda("requeue", good), "this is no Slurm job")
         inside = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "n1"}
         missing = desk.guda("requeue", good, **inside)

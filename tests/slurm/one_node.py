@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "support"))
-import h5py  # noqa: E402
+from results_data import data_of, same  # noqa: E402
 from slurm import Cluster  # noqa: E402
 
 GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
@@ -73,20 +73,12 @@ class Lane:
         return found
 
     def same_as(self, reference, run):
-        a, b = self.references.data(reference), data_of(run)
-        assert a.keys() == b.keys()
-        for name in a:
-            assert a[name] == b[name], f"{name} differs from the undisturbed run"
+        same(self.references.data(reference), data_of(run))
 
     def said(self, run, *texts):
         log = self.log(run)
         for text in texts:
             assert text in log, f"'{text}' is not in the log:\n{log}"
-
-
-def data_of(run):
-    with h5py.File(run / "results.h5", "r") as f:
-        return {name: f[name][()].tobytes() for name in f if f[name].dtype.kind in "fui"}
 
 
 class References:

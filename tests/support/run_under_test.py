@@ -7,8 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
-
 GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
 RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "chaos" / "small.yaml"
 COMMIT, FAILURE = 2, 3  # record types of the journal, docs/formats.md
@@ -90,17 +88,6 @@ def orphans(folder):
         if str(folder).encode() in arguments and stat and stat[1] != "Z":
             found.append((int(entry), stat))
     return found
-
-
-def data_of(folder):
-    with h5py.File(Path(folder) / "results.h5", "r") as f:
-        return {name: f[name][()] for name in f if f[name].dtype.kind in "fui"}
-
-
-def same(a, b):
-    assert a.keys() == b.keys()
-    for name in a:
-        assert a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes(), f"{name} differs"
 
 
 def records(folder):

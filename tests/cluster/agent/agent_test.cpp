@@ -19,7 +19,9 @@ using namespace std::chrono_literals;
 /// last.
 class Bench {
  public:
-  explicit Bench(const std::string& segment = "0001-1.seg", const std::string& chaos = "") {
+  explicit Bench(const std::string& segment = "0001-1.seg", const std::string& chaos = "",
+                 const std::string& objection = "") {
+    config_.objection = objection;
     config_.worker.program = std::string(GUDA_BINARY_DIR) + "/bin/guda_fake_worker";
     config_.worker.run_folder = scratch_.path();
     config_.worker.segment = segment;
@@ -58,6 +60,8 @@ class Bench {
     const auto done = wait_for<message::Done>();
     return done && done->lease == Lease{0, 9};
   }
+
+  [[nodiscard]] bool has_log() const { return std::filesystem::exists(config_.worker.log); }
 
   double loudest_quiet = 0;
   volatile std::sig_atomic_t terminate = 0;
@@ -180,6 +184,50 @@ TEST_CASE("agent: chaos fails and crashes named jobs, and nothing else") {
   CHECK(diverged->error == ErrorClass::divergence);
   Bench spared("0001-1.seg", "crash=another,nan=a job@cpu2");
   CHECK(spared.works());
+}
+
+TEST_CASE(
+    "agent: leases that come ahead are worked off in order; one that is cancelled before it began comes back at once") {
+  Bench b;
+  b.send(message::Assign{{3, 1}});  // works on until cancelled
+  b.send(message::Assign{{0, 2}});
+  b.send(message::Assign{{0, 3}});
+  b.send(message::Cancel{{0, 2}});
+  const auto returned = b.wait_for<message::Returned>();
+  REQUIRE(returned);
+  CHECK(returned->lease == Lease{0, 2});
+  b.send(message::Cancel{{3, 1}});
+  REQUIRE(b.wait_for<message::Returned>());
+  const auto done = b.wait_for<message::Done>();
+  REQUIRE(done);
+  CHECK(done->lease == Lease{0, 3});
+}
+
+TEST_CASE("agent: a crash is blamed on the job at work; the next one is done by the new worker") {
+  Bench b;
+  b.send(message::Assign{{1, 1}});
+  b.send(message::Assign{{0, 2}});
+  const auto failed = b.wait_for<message::Failed>();
+  REQUIRE(failed);
+  CHECK(failed->lease == Lease{1, 1});
+  const auto done = b.wait_for<message::Done>();
+  REQUIRE(done);
+  CHECK(done->lease == Lease{0, 2});
+}
+
+TEST_CASE(
+    "agent: a processor with another instruction set than the plan's leaves with the cure, and starts no worker") {
+  CHECK(isa_objection("avx2", "avx2").empty());
+  CHECK(isa_objection("", "avx2").empty());
+  const std::string objection = isa_objection("avx512", "avx2");
+  CHECK(objection.find("avx2, the plan is for avx512") != std::string::npos);
+  CHECK(objection.find("Cure:") != std::string::npos);
+  Bench b("0001-1.seg", "", objection);
+  REQUIRE(b.wait_for<message::Hello>());
+  const auto leaving = b.wait_for<message::Leaving>();
+  REQUIRE(leaving);
+  CHECK(leaving->text == objection);
+  CHECK_FALSE(b.has_log());
 }
 
 }  // namespace guda::cluster
