@@ -183,7 +183,7 @@ void Scheduler::handle(const event::WorkerJoined& e, Time now) {
   const DeviceBlame::Index device = blame_.join(e.device, e.node);
   if (device >= device_workers_.size()) device_workers_.resize(device + 1);
   device_workers_[device].push_back(e.worker);
-  at->second = WorkerStatus{e.device, e.node, device, now, false, false, std::nullopt};
+  at->second = WorkerStatus{e.device, e.node, device, now, false, false, std::nullopt, {}};
   checks_.push({now + config_.suspect_after, e.worker, std::nullopt});
   refresh(e.worker);
 }

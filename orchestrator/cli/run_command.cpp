@@ -8,7 +8,7 @@
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/print_comparison.hpp"
 #include "orchestrator/cli/run_options.hpp"
-#include "orchestrator/plan_isa.hpp"
+#include "orchestrator/instruction_set.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/reuse.hpp"

@@ -1,4 +1,4 @@
-#include "orchestrator/plan_isa.hpp"
+#include "orchestrator/instruction_set.hpp"
 
 #include <doctest/doctest.h>
 
