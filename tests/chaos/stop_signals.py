@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from run_under_test import COMMIT, GUDA, RECIPE, Run, below, commits, data_of, failures, orphans, records, same  # noqa: E402
+from results_data import data_of, same  # noqa: E402
+from run_under_test import COMMIT, GUDA, RECIPE, Run, below, commits, failures, orphans, records  # noqa: E402
 
 GRACE = 60  # s: many times what handing back takes, so that only a signal that was not heeded lasts as long
 LIFE, LEASE = 1, 5
