@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from run_under_test import COMMIT, GUDA, RECIPE, Run, below, commits, data_of, failures, orphans, records, same  # noqa: E402
+from results_data import data_of, same  # noqa: E402
+from run_under_test import COMMIT, GUDA, RECIPE, Run, below, commits, failures, orphans, records  # noqa: E402
 
 GRACE = 60  # s: many times what handing back takes, so that only a signal that was not heeded lasts as long
 LIFE, LEASE = 1, 5
@@ -44,7 +45,7 @@ class Interrupted:
         self.folder = Path(folder)
         self.epoch = 0  # of the last life that was stopped
 
-    def start(self, heartbeat="0.2/1/3"):
+    def start(self, heartbeat="0.2/30/120"):
         self.former = {name: read(self.folder / name).get("token") for name in ("life.json", "status.json")}
         self.run = Run(self.folder, "--grace", str(GRACE), recipe=PHASES, heartbeat=heartbeat).start()
         return self
@@ -123,7 +124,7 @@ def in_phase(run, phase, number):
 
 def twice(run):
     """A frozen worker can't hand its job back: the first INT waits for it, the second does not."""
-    run.start(heartbeat="5/300/1000").until(lambda: run.at_work("train"))
+    run.start(heartbeat="0.2/300/1000").until(lambda: run.at_work("train"))
     for process in below(run.run.pid):
         if process.name == "guda-worker":
             os.kill(process.pid, signal.SIGSTOP)
