@@ -62,6 +62,8 @@ def check_stop(work):
         folder = work / name
         child = start(folder)
         before = wait_for_jobs(folder, 5)
+        while before["jobs_per_hour"] is None:  # not before a second has passed
+            before = ask("status", folder)
         assert before["alive"] and before["owner"]["pid"] == child.pid and not before["remote"]
         assert len(before["workers"]) == 2 and before["jobs_per_hour"] is not None, before
         assert all(w["since"] > 1e9 for w in before["workers"] if w["job"]), before["workers"]

@@ -57,8 +57,8 @@ TEST_CASE("recipes: cifar10-paper is the published experiment - steps, grid, que
   CHECK(plan.slots.size() == 2 * 399);  // the oracle's draws and the methods'
   CHECK(plan.groups.size() == 10);
   auto count = kinds(plan);
-  CHECK(count["train"] == 11);
-  CHECK(count["unlearn"] == 4 * 10);
+  CHECK(count["train"] == 12);  // full, ten without a class, the guide of esd_class
+  CHECK(count["unlearn"] == 5 * 10);
   CHECK(std::count_if(plan.queries.begin(), plan.queries.end(), [](const Query& q) { return q.role == "tuning"; }) ==
         256);
 }
@@ -119,7 +119,7 @@ TEST_CASE(
       if (m.method == "guda") used.insert(m.unlearn.op);
     }
     CHECK(used.size() == operators().size());
-    CHECK(kinds(recipes.plan(name))["unlearn"] == 14 * 10);
+    CHECK(kinds(recipes.plan(name))["unlearn"] == 15 * 10);
   }
   std::map<std::string, std::set<std::uint32_t>> steps;
   for (const MethodConfig& m : recipes.load("cifar10-16px-cost.yaml").methods) {

@@ -103,8 +103,8 @@ TEST_CASE("export: the comparison has one line per view, row and metric") {
   const auto lines = lines_of(dir.path / "comparison.csv");
   CHECK(lines[0] ==
         "query_set,weighting,draws,reference,queries,groups,row,method,metric,value,low,high,p_vs_best,device_seconds");
-  // 4 views x (knn and repeatability x 23 metrics, chance x the 18 that are no calibrated errors or slopes)
-  CHECK(lines.size() == 1 + 4 * (2 * 23 + 18));
+  // 4 views x (knn and repeatability x 25 metrics, chance x the 18 that are no calibrated errors or slopes)
+  CHECK(lines.size() == 1 + 4 * (2 * 25 + 18));
   CHECK(lines[1].starts_with("generated,elbo,independent,logo,2,3,method,knn,"));
   CHECK(lines[1].ends_with(",1.5"));
 }

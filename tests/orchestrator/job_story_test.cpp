@@ -76,6 +76,7 @@ TEST_CASE("job story: a job that runs is told so while its life is at work, and 
   const std::size_t job = f.job("train full");
   RunStore store(f.run, f.plan, 1);
   store.add_lease(JobIndex(static_cast<std::uint32_t>(job)), 1, "rank 1 (node/cpu1)", "node/cpu1");
+  store.write();
   CHECK(story_of(f, job, true).state == "running");
   const JobStory dead = story_of(f, job, false);
   CHECK(dead.state == "ready");
