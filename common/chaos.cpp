@@ -19,10 +19,11 @@ constexpr std::array kTargetWords{
     Word{"crash", Fault::crash, ErrorClass::crash},     Word{"hang", Fault::stop, ErrorClass::crash},
     Word{"nan", Fault::report, ErrorClass::divergence}, Word{"oom", Fault::report, ErrorClass::out_of_memory},
     Word{"io", Fault::report, ErrorClass::io},          Word{"device", Fault::report, ErrorClass::device},
+    Word{"disk", Fault::disk, ErrorClass::io},
 };
 constexpr const char* kWords =
     "seed=N; kill, stop, slow, agent, torn, coordinator=SHARE (0 to 1); crash, hang, nan, oom, io, "
-    "device=LABEL[@DEVICE]";
+    "device, disk=LABEL[@DEVICE]";
 
 /// Uniform in [0, 1), a function of its arguments.
 double uniform(std::uint64_t seed, std::string_view what, std::string_view label, std::uint32_t number) {

@@ -3,7 +3,7 @@
 // tests. docs/reliability.md explains the words. Everything that is not named here happens to nobody.
 //
 //   seed=7,kill=0.02,stop=0.01,slow=0.05,torn=0.01,agent=0.005,coordinator=0.01      shares, of attempts or of commits
-//   crash=LABEL[@DEVICE],hang=..,nan=..,oom=..,io=..,device=..                       every attempt of the jobs named so
+//   crash=LABEL[@DEVICE],hang=..,nan=..,oom=..,io=..,device=..,disk=..               every attempt of the jobs named so
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +22,7 @@ enum class Fault : unsigned char {
   slow,    ///< its worker gets SIGSTOP and a moment later SIGCONT
   agent,   ///< its agent gets SIGKILL, and the worker with it
   crash,   ///< its worker gets SIGSEGV
+  disk,    ///< what its worker writes for it fails with ENOSPC
   report,  ///< it is reported as failed without being run
 };
 

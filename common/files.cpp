@@ -9,6 +9,7 @@
 
 #include "common/checksums.hpp"
 #include "common/error.hpp"
+#include "common/full_disk.hpp"
 
 namespace guda {
 namespace {
@@ -76,6 +77,7 @@ Fd open_file(const std::filesystem::path& path, int flags, unsigned mode) {
 
 void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
   while (!bytes.empty()) {
+    if (FullDisk::here()) throw IoError(errno_text("cannot write", path, ENOSPC));
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail("cannot write", path);

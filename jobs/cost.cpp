@@ -188,6 +188,12 @@ double job_memory(const JobSpec& job, const Json& model) {
                      : kBytes * (parameters + per_image.forward * std::min(work.set.sampler.batch, work.set.count));
         } else if constexpr (std::is_same_v<T, ScoreSpec>) {
           return kBytes * (parameters + per_image.forward * work.batch);
+        } else if constexpr (std::is_same_v<T, FeaturesSpec>) {
+          constexpr double kRows = 256, kGradients = 1 << 25;  // worker/attribution/gradient_features.cpp
+          return work.kind == "clip" ? 2e9 : kBytes * (parameters + kGradients + per_image.backward * kRows);
+        } else if constexpr (std::is_same_v<T, MirrorSpec>) {
+          const double rows = work.method == "mucs" ? 2.0 * work.mucs.batch : 256.0;
+          return kBytes * (5 * parameters + per_image.backward * rows);
         } else {
           return 0;
         }
@@ -197,6 +203,8 @@ double job_memory(const JobSpec& job, const Json& model) {
 
 std::string cost_class(const Work& work) {
   if (const auto* unlearn = std::get_if<UnlearnSpec>(&work)) return "unlearn " + unlearn->unlearn.op;
+  if (const auto* features = std::get_if<FeaturesSpec>(&work)) return "features " + features->kind;
+  if (const auto* mirror = std::get_if<MirrorSpec>(&work)) return "mirror " + mirror->method;
   return kind_of(work);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/json.hpp"
+#include "jobs/method_settings.hpp"
 
 namespace guda::jobs {
 
@@ -121,11 +122,15 @@ struct UnlearnConfig {
 };
 
 struct MethodConfig {
-  std::string name;        ///< unique; letters, digits, '_'; names results.h5 data sets
-  std::string method;      ///< a row of jobs/methods kMethods: logo | guda | random | pixel_cosine | knn
-  std::uint64_t seed = 0;  ///< logo: 0 = the run's streams; others = another retraining; random: its draw
-  UnlearnConfig unlearn;   ///< guda only
-  std::uint32_t k = 5;     ///< knn only
+  std::string name;             ///< unique; letters, digits, '_'; names results.h5 data sets
+  std::string method;           ///< a row of jobs/methods kMethods
+  std::uint64_t seed = 0;       ///< logo: 0 = the run's streams; others = another retraining; random: its draw
+  UnlearnConfig unlearn;        ///< guda only
+  std::uint32_t k = 5;          ///< knn only
+  GradientConfig gradients;     ///< trak, dtrak, das
+  AscentConfig ascent;          ///< abu, choi
+  MucsConfig mucs;              ///< mucs
+  SimilarityConfig similarity;  ///< similarity
 };
 
 struct WeightingConfig {

@@ -277,7 +277,7 @@ class Checks {
       const Path here{"methods", std::to_string(i)};
       const auto at = [&](Path below) { return below.insert(below.begin(), here.begin(), here.end()), below; };
       rule(!locate(root_, at({"method"})).written, at({"method"}),
-           [] { return "wants the method: logo, guda, random, pixel_cosine or knn"; });
+           [] { return "wants the method (guda methods lists them), for example logo"; });
       rule(m.name == "full", at({"name"}), [] { return "'full' is the name of the full model; choose another"; });
       if (m.method == "knn") at_most_training_items(at({"k"}), m.k);
       if (m.method != "guda") continue;

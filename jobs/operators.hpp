@@ -36,6 +36,8 @@ inline constexpr std::array kOperatorInfos{
     OperatorInfo{"siss",
                  "SISS without importance sampling, as intended: ascent on the forget images, its gradient capped",
                  "paper formula"},
+    OperatorInfo{"mucs", "MUCS's clamped ascent applied to the group itself, without its stop rule",
+                 "our reconstruction"},
     OperatorInfo{"fisher", "one Newton step with the diagonal Fisher matrix of the retained images",
                  "our reconstruction"},
 };

@@ -15,7 +15,8 @@ namespace guda::jobs {
 namespace {
 
 /// Bumped by hand when a kind of job starts to compute something else, be it another rounding; part of every digest.
-constexpr std::uint32_t kSemantics[] = {/*train*/ 2, /*unlearn*/ 2, /*sample*/ 2, /*score*/ 2, /*attribute*/ 1};
+constexpr std::uint32_t kSemantics[] = {/*train*/ 2,     /*unlearn*/ 2,  /*sample*/ 2, /*score*/ 2,
+                                        /*attribute*/ 1, /*features*/ 1, /*mirror*/ 1};
 
 std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
@@ -235,31 +236,6 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
   const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
   add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), {weights}, cost, {}, true);
-}
-
-void PlanBuilder::attribute(std::uint64_t run_seed, const MethodConfig& method) {
-  const Experiment& e = plan_.experiment;
-  for (std::size_t set = 0; set < e.queries.size(); ++set) {
-    AttributeSpec spec{method.method, method.k,
-                       (SeedPath(run_seed) / "attribute" / std::to_string(method.seed)).value(),
-                       query_set(run_seed, set), plan_.group_removals};
-    if (spec.method != "random") spec.seed = 0;
-    if (spec.method != "knn") spec.k = 0;
-    std::vector<Placement> placements;
-    std::uint32_t first = 0;
-    bool found = false;
-    for (std::uint32_t b = 0; b < plan_.blocks.size(); ++b) {
-      const Query& query = plan_.queries[plan_.blocks[b].first];
-      if (query.set != e.queries[set].name || query.seed != run_seed) continue;
-      if (!found) first = plan_.blocks[b].first;
-      found = true;
-      // One row table for the whole set; its later blocks are placed relative to the first.
-      placements.push_back({method.name, 0, plan_.blocks[b].first, b, plan_.blocks[b].first - first});
-    }
-    const std::vector<Digest> inputs{spec.queries};
-    add(std::move(spec), fmt::format("attribute {} on {} (seed {})", method.name, e.queries[set].name, run_seed),
-        inputs, 0.2, std::move(placements), true);
-  }
 }
 
 Plan PlanBuilder::finish() && {

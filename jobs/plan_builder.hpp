@@ -34,8 +34,18 @@ class PlanBuilder {
   void score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set);
   /// What `weights` draw from a few noises that are the same for every model of a run seed: for the report.
   void preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label);
-  /// One Attribute job per query set and run seed.
-  void attribute(std::uint64_t run_seed, const MethodConfig& method);
+  /// Features of the whole training split, in blocks of `block` items: fills first and count of `spec`.
+  [[nodiscard]] std::vector<Digest> item_features(std::uint64_t run_seed, FeaturesSpec spec, std::uint32_t block);
+  /// Features of a query set, one job per query block: fills queries, first and count of `spec`.
+  [[nodiscard]] std::vector<Digest> query_features(std::uint64_t run_seed, std::size_t set, FeaturesSpec spec);
+  /// One Attribute job for a query set; fills its queries and groups.
+  void attribute(std::uint64_t run_seed, std::size_t set, const std::string& name, AttributeSpec spec,
+                 double cost = 0.2);
+  /// One Mirror job per query block of every set; fills its queries, block and groups.
+  void mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec, double cost_per_query);
+  /// The scored timesteps of one draw, with what a method needs to know of the schedule.
+  [[nodiscard]] const std::vector<Slot>& slots() const { return plan_.slots; }
+  [[nodiscard]] const Dataset& dataset() const { return dataset_; }
 
   /// Orders by digest of content; the builder is spent.
   [[nodiscard]] Plan finish() &&;
@@ -43,6 +53,12 @@ class PlanBuilder {
  private:
   Digest add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements,
              bool reads_dataset);
+  /// Blocks of a query set, by number, with the set's first row on the query axis.
+  struct SetBlocks {
+    std::uint32_t begin = 0;
+    std::vector<std::uint32_t> blocks;
+  };
+  [[nodiscard]] SetBlocks blocks_of(std::uint64_t run_seed, std::size_t set) const;
 
   Plan plan_;
   const Dataset& dataset_;

@@ -51,11 +51,54 @@ void describe(Visit& visit, ConfigOf<AttributeSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "queries"}, s.queries);
   visit(Field{.key = "groups"}, s.groups);
+  visit(Field{.key = "gradients", .younger = true}, s.gradients);
+  visit(Field{.key = "similarity", .younger = true}, s.similarity);
+  visit(Field{.key = "item_features", .younger = true}, s.item_features);
+  visit(Field{.key = "query_features", .younger = true}, s.query_features);
+  visit(Field{.key = "timesteps", .younger = true}, s.timesteps);
+  visit(Field{.key = "alpha_bars", .younger = true}, s.alpha_bars);
+  visit(Field{.key = "timestep_weights", .younger = true}, s.timestep_weights);
+  visit(Field{.key = "embedding", .younger = true}, s.embedding);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<FeaturesSpec> auto& s) {
+  visit(Field{.key = "features"}, s.kind);
+  visit(Field{.key = "weights"}, s.weights);
+  visit(Field{.key = "diffusion"}, s.diffusion);
+  visit(Field{.key = "queries"}, s.queries);
+  visit(Field{.key = "first"}, s.first);
+  visit(Field{.key = "count"}, s.count);
+  visit(Field{.key = "loss"}, s.loss);
+  visit(Field{.key = "normalised"}, s.normalised);
+  visit(Field{.key = "timesteps"}, s.timesteps);
+  visit(Field{.key = "projection"}, s.projection);
+  visit(Field{.key = "dimension"}, s.dimension);
+  visit(Field{.key = "flip"}, s.flip);
+  visit(Field{.key = "seed"}, s.seed);
+  visit(Field{.key = "encoder"}, s.encoder);
+  visit(Field{.key = "encoder_content"}, s.encoder_content);
+  visit(Field{.key = "projected"}, s.projected);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<MirrorSpec> auto& s) {
+  visit(Field{.key = "method"}, s.method);
+  visit(Field{.key = "weights"}, s.weights);
+  visit(Field{.key = "diffusion"}, s.diffusion);
+  visit(Field{.key = "queries"}, s.queries);
+  visit(Field{.key = "first"}, s.first);
+  visit(Field{.key = "count"}, s.count);
+  visit(Field{.key = "fisher"}, s.fisher);
+  visit(Field{.key = "groups"}, s.groups);
+  visit(Field{.key = "ascent", .younger = true}, s.ascent);
+  visit(Field{.key = "mucs", .younger = true}, s.mucs);
+  visit(Field{.key = "seed"}, s.seed);
 }
 
 namespace {
 
-constexpr const char* kKinds[] = {"train", "unlearn", "sample", "score", "attribute"};
+constexpr const char* kKinds[] = {"train", "unlearn", "sample", "score", "attribute", "features", "mirror"};
 static_assert(std::size(kKinds) == std::variant_size_v<Work>);
 
 // Slots of a Score job are [timestep, draw]: the weights in the experiment must not enter its digest.
@@ -111,7 +154,9 @@ Work work_from_json(const Json& json) {
   if (*kind == "sample") return read_spec<SampleSpec>(std::move(fields));
   if (*kind == "score") return read_spec<ScoreSpec>(std::move(fields));
   if (*kind == "attribute") return read_spec<AttributeSpec>(std::move(fields));
-  codec::refuse("kind", "wants train, unlearn, sample, score or attribute, not " + kind->dump());
+  if (*kind == "features") return read_spec<FeaturesSpec>(std::move(fields));
+  if (*kind == "mirror") return read_spec<MirrorSpec>(std::move(fields));
+  codec::refuse("kind", "wants train, unlearn, sample, score, attribute, features or mirror, not " + kind->dump());
 }
 
 }  // namespace guda::jobs

@@ -67,16 +67,58 @@ struct ScoreSpec {
   std::uint64_t noise_seed = 0;
 };
 
-/// Group scores of a whole query set from features. Leaves score rows [query, group] float64.
+/// Group scores of a whole query set from features. Leaves score rows [query, group] float64; with
+/// gradients.keep_instances also an artifact.
 struct AttributeSpec {
-  std::string method;      ///< random | pixel_cosine | knn
+  std::string method;      ///< a control, similarity, or one of the gradient methods
   std::uint32_t k = 5;     ///< knn
   std::uint64_t seed = 0;  ///< random
   Digest queries;
   std::vector<Digest> groups;  ///< removal sets, one per group, in group order
+
+  GradientConfig gradients;
+  SimilarityConfig similarity;
+  std::vector<Digest> item_features;                 ///< Features jobs over the training items, in order
+  std::vector<Digest> query_features;                ///< Features jobs over the query set, in order
+  std::vector<std::uint32_t> timesteps;              ///< kde_elbo
+  std::vector<double> alpha_bars, timestep_weights;  ///< kde_elbo: A_t and w_t of each of them
+  std::string embedding;                             ///< similarity npy: digest of both arrays' bytes
 };
 
-using Work = std::variant<TrainSpec, UnlearnSpec, SampleSpec, ScoreSpec, AttributeSpec>;
+/// Features of a block of training items (`queries` empty) or of a query set. Leaves features.npy.
+struct FeaturesSpec {
+  std::string kind;  ///< gradients | fisher | clip
+  Digest weights;    ///< gradients, fisher: the full model
+  DiffusionConfig diffusion;
+  Digest queries;
+  std::uint32_t first = 0, count = 0;  ///< positions in the training split, or in the query set
+  std::string loss;                    ///< gradients: error | squared_output | mean_output
+  bool normalised = false;             ///< gradients: of each image and timestep have length 1
+  std::uint32_t timesteps = 0;         ///< gradients: evenly spaced; fisher: passes
+  std::string projection;
+  std::uint32_t dimension = 0;
+  bool flip = false;  ///< fisher
+  std::uint64_t seed = 0;
+  std::filesystem::path encoder;  ///< clip
+  std::string encoder_content;    ///< clip: digest of its files
+  bool projected = false;
+};
+
+/// Unlearns every query of a block and measures what training items lose. Leaves score rows [query, group] float64.
+struct MirrorSpec {
+  std::string method;  ///< abu | choi | mucs
+  Digest weights;
+  DiffusionConfig diffusion;
+  Digest queries;
+  std::uint32_t first = 0, count = 0;  ///< block of queries within the query set
+  std::vector<Digest> fisher;          ///< Features jobs of kind fisher
+  std::vector<Digest> groups;
+  AscentConfig ascent;
+  MucsConfig mucs;
+  std::uint64_t seed = 0;
+};
+
+using Work = std::variant<TrainSpec, UnlearnSpec, SampleSpec, ScoreSpec, AttributeSpec, FeaturesSpec, MirrorSpec>;
 
 /// Arithmetic that can change the last bits; part of every digest.
 struct Numerics {
@@ -104,8 +146,13 @@ struct JobSpec {
   std::vector<Placement> placements;  ///< not part of the digest
 };
 
-/// Name of the kind, as printed and as recorded: train, unlearn, sample, score, attribute.
+/// Name of the kind, as printed and as recorded: train, unlearn, sample, score, attribute, features, mirror.
 [[nodiscard]] const char* kind_of(const Work& work) noexcept;
+
+/// Whether the work leaves rows [query, group] of scores.
+[[nodiscard]] constexpr bool leaves_scores(const Work& work) noexcept {
+  return std::holds_alternative<AttributeSpec>(work) || std::holds_alternative<MirrorSpec>(work);
+}
 
 /// Canonical JSON of the work; throws Error on a wrong or missing key when read.
 [[nodiscard]] Json to_json(const Work& work);

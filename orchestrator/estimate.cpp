@@ -27,14 +27,18 @@ double artifact_bytes(const jobs::JobSpec& job, double parameters, double pixels
     return kFloat * parameters + 16'384;
   if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work))
     return double(sample->names.size()) * (kFloat * pixels + 1'024);
+  if (const auto* features = std::get_if<jobs::FeaturesSpec>(&job.work)) {
+    constexpr double kEmbedding = 768;  // of a CLIP tower
+    if (features->kind == "fisher") return kFloat * parameters;
+    return kFloat * features->count * (features->kind == "clip" ? kEmbedding : double(features->dimension) + 1);
+  }
   return 0;
 }
 
 double row_bytes(const jobs::JobSpec& job, const jobs::Plan& plan) {
   if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work))
     return kFloat * double(score->count) * double(score->slots.size()) + 56;
-  if (std::holds_alternative<jobs::AttributeSpec>(job.work))
-    return kDouble * double(plan.queries.size()) * double(plan.groups.size()) + 56;
+  if (jobs::leaves_scores(job.work)) return kDouble * double(plan.queries.size()) * double(plan.groups.size()) + 56;
   return 0;
 }
 

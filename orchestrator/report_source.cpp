@@ -40,7 +40,9 @@ struct Source {
 };
 
 std::string kind_of_method(const jobs::MethodConfig& m) {
-  return m.method == "logo" ? "reference" : m.method == "guda" ? "guda" : "control";
+  if (m.method == "logo") return "reference";
+  if (m.method == "guda") return "guda";
+  return jobs::method_named(m.method).fidelity == "control" ? "control" : "other";
 }
 
 report::MethodAnswer answer(const Source& s, const std::string& method, std::size_t query) {

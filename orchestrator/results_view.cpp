@@ -97,7 +97,7 @@ void check_shape(const jobs::Plan& plan, const jobs::JobSpec& job, const RowReco
   if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
     rows = score->count;
     columns = static_cast<std::uint32_t>(score->slots.size());
-  } else if (std::holds_alternative<jobs::AttributeSpec>(job.work)) {
+  } else if (jobs::leaves_scores(job.work)) {
     for (const jobs::Placement& p : job.placements) rows = std::max(rows, p.slot + plan.blocks.at(p.block).count);
     columns = static_cast<std::uint32_t>(plan.groups.size());
   }
@@ -190,7 +190,7 @@ std::vector<std::string> compare_view(const RunLayout& run, const jobs::Plan& pl
     bool all_done = true;
     for (const jobs::Placement& p : job.placements) {
       const bool complete = open_rows.at(row_key(p)) == 0;
-      const bool done = is_done(table, plan, p, std::holds_alternative<jobs::AttributeSpec>(job.work));
+      const bool done = is_done(table, plan, p, jobs::leaves_scores(job.work));
       all_done = all_done && done;
       if (done && !complete) fault(fmt::format("{} shows '{}' as done, the journal does not", name, job.label));
       if (complete && !done && !live)

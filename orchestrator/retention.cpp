@@ -8,7 +8,7 @@ namespace guda::orchestrator {
 namespace fs = std::filesystem;
 
 bool artifact_kept(const jobs::JobSpec& job, const std::string& keep) {
-  if (keep == "all") return true;
+  if (keep == "all" || std::holds_alternative<jobs::AttributeSpec>(job.work)) return true;  // kept instances are scores
   const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
   const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;
   if (keep == "weights") return query_set || std::holds_alternative<jobs::TrainSpec>(job.work);

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "common/process.hpp"
 #include "orchestrator/journal.hpp"
@@ -28,16 +29,21 @@ std::string new_token() {
   return fmt::format("{:08x}{:08x}", device(), device());
 }
 
+/// INT, TERM, USR2 and HUP; not HUP where it is ignored: nohup means it.
+std::vector<int> stop_signals() {
+  std::vector<int> signals{SIGINT, SIGTERM, SIGUSR2};
+  struct sigaction hup{};
+  ::sigaction(SIGHUP, nullptr, &hup);
+  if (hup.sa_handler != SIG_IGN) signals.push_back(SIGHUP);
+  return signals;
+}
+
 /// Signals that a supervisor acts on, taken synchronously.
 class Signals {
  public:
   Signals() {
     sigemptyset(&set_);
-    for (const int s : {SIGINT, SIGTERM, SIGUSR2, SIGHUP}) {
-      struct sigaction current{};
-      ::sigaction(s, nullptr, &current);
-      if (s != SIGHUP || current.sa_handler != SIG_IGN) sigaddset(&set_, s);  // nohup means it
-    }
+    for (const int s : stop_signals()) sigaddset(&set_, s);
     ::sigprocmask(SIG_BLOCK, &set_, &before_);
   }
   ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
@@ -163,7 +169,8 @@ class Supervisor {
   LifeEnd watch(pid_t mpirun) {
     const double lost_after = config_.life.scheduler.lost_after;
     std::uint64_t sequence = 0;
-    double moved_at = steady(), renewed_at = 0, kill_at = 0, stopped_at = 0;
+    double moved_at = steady(), renewed_at = 0, kill_at = 0, stopped_at = 0, asked_at = 0;
+    bool heeded = false;  // a stop signal: mpirun forwards it only to ranks that it has started by then
     end_reason_ = "mpirun ended";
     while (true) {
       int wait_status = 0;
@@ -183,13 +190,16 @@ class Supervisor {
           progress_.note((due ? config_.stop_reason + ": " : std::string("stopping: ")) +
                          "running jobs are handed back (again to stop at once)");
           kill_at = steady() + config_.grace;
-          ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second
-          ::kill(mpirun, SIGCONT);  // a stopped one forwards nothing
         } else if (s != SIGUSR2) {
           return LifeEnd::interrupted;
         }
       }
       const double t = steady();
+      if (stop_signals_ > 0 && !heeded && t - asked_at > kAskAgain) {
+        asked_at = t;
+        ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second
+        ::kill(mpirun, SIGCONT);  // a stopped one forwards nothing
+      }
       if (kill_at > 0 && t > kill_at) return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
       if (stopped_at > 0 && t - stopped_at > config_.life.scheduler.suspect_after) {
         progress_.note("mpirun was stopped: waking it");
@@ -209,6 +219,7 @@ class Supervisor {
       const auto status = gone ? status_of_this_life() : before;  // its last words come before its end
       if (status && status->sequence != sequence) {
         sequence = status->sequence;
+        heeded = status->state == "stopping" || status->state == "ended";
         if (status->state != "starting") {
           moved_at = t;
           progress_.show(*status);
@@ -238,7 +249,7 @@ class Supervisor {
   }
 
   static constexpr std::size_t kProbeBytes = 1 << 20;
-  static constexpr double kEndGrace = 8, kLook = 0.2, kRenew = 5, kPatience = 10;
+  static constexpr double kEndGrace = 8, kLook = 0.2, kAskAgain = 1, kRenew = 5, kPatience = 10;
 
   const RunLayout& run_;
   RunLock& lock_;
@@ -251,6 +262,10 @@ class Supervisor {
 };
 
 }  // namespace
+
+void exit_on_stop_signals() {
+  for (const int s : stop_signals()) ::signal(s, [](int) { ::_exit(75); });
+}
 
 int supervise(const RunLayout& run, RunLock& lock, const SupervisorConfig& config, Progress& progress) {
   return Supervisor(run, lock, config, progress).run();

@@ -21,6 +21,10 @@ struct SupervisorConfig {
   double fruitful_after = 900;     ///< s; a life that lasted longer made progress although nothing was committed
 };
 
+/// From here on INT, TERM, USR2 and HUP end this process with 75 at once, as far as supervise() does not take them:
+/// while a run is planned and after its end everything on disk is replaced whole, so nothing has to be handed back.
+void exit_on_stop_signals();
+
 /// Runs plan.json of the run directory to its end; needs the lock. Returns the exit code of the run (architecture 6).
 /// Must be called from a single-threaded process: it blocks signals and becomes subreaper of everything below.
 [[nodiscard]] int supervise(const RunLayout& run, RunLock& lock, const SupervisorConfig& config, Progress& progress);

@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -12,10 +14,14 @@
 #include "common/files.hpp"
 #include "jobs/guide_model.hpp"
 #include "worker/artifacts.hpp"
-#include "worker/attribution/controls.hpp"
+#include "worker/attribution/attribute.hpp"
+#include "worker/attribution/gradient_features.hpp"
+#include "worker/attribution/mirror.hpp"
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
+#include "worker/models/clip_vision.hpp"
+#include "worker/training/images.hpp"
 #include "worker/training/trainer.hpp"
 #include "worker/unlearn/unlearner.hpp"
 
@@ -114,20 +120,103 @@ class Executor {
 
   JobResult operator()(const jobs::AttributeSpec& spec) {
     const QuerySet set = load_query_set(artifact(spec.queries));
-    std::vector<jobs::RemovalSet> groups;
-    for (const Digest& group : spec.groups) groups.push_back(removal_set(context_, group));
+    const Attributed attributed = attribute(
+        spec, set, context_.dataset, removal_sets(spec.groups),
+        [this](const Digest& digest) { return artifact(digest); },
+        [this] { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); });
+    if (attributed.instances) {
+      publish_directory(target(), [&](const std::filesystem::path& partial) {
+        save_instances(*attributed.instances, set, context_.dataset, partial);
+      });
+    }
     JobResult result;
     result.rows.rows = static_cast<std::uint32_t>(set.names.size());
-    result.rows.columns = static_cast<std::uint32_t>(groups.size());
-    result.rows.scores = control_scores(spec, set.images, set.names, context_.dataset, groups, [this] {
-      context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()});
+    result.rows.columns = static_cast<std::uint32_t>(spec.groups.size());
+    result.rows.scores = attributed.scores;
+    return result;
+  }
+
+  JobResult operator()(const jobs::FeaturesSpec& spec) {
+    if (auto done = published()) return *std::move(done);
+    const torch::Tensor images = images_of(spec);
+    Features features;
+    if (spec.kind == "gradients" || spec.kind == "fisher") {
+      UNet2D model = load_unet2d(artifact(spec.weights));
+      model->to(device_);
+      features = spec.kind == "fisher" ? fisher_diagonal(model, spec, images, device_, context_.progress)
+                                       : gradient_features(model, spec, images, device_, context_.progress);
+    } else {
+      features.rows = clip_features(spec, images);
+    }
+    JobResult result;
+    result.metrics = {{"images", spec.count}};
+    publish_directory(target(), [&](const std::filesystem::path& partial) {
+      save_features(features, partial);
+      replace_file(partial / "guda.json", provenance(result).dump(1) + "\n", false);
     });
+    return result;
+  }
+
+  JobResult operator()(const jobs::MirrorSpec& spec) {
+    const QuerySet set = load_query_set(artifact(spec.queries));
+    UNet2D model = load_unet2d(artifact(spec.weights));
+    model->to(device_);
+    const MirrorScores mirrored = mirror_scores(
+        model, spec, set.images.narrow(0, spec.first, spec.count), std::span(set.names).subspan(spec.first, spec.count),
+        mean_fisher(spec.fisher), context_.dataset, removal_sets(spec.groups), device_, context_.progress);
+    JobResult result;
+    result.rows.rows = spec.count;
+    result.rows.columns = static_cast<std::uint32_t>(spec.groups.size());
+    result.rows.scores = mirrored.scores;
+    double squares = 0;
+    for (const double e : mirrored.standard_error) squares += e * e;
+    result.metrics = {
+        {"unlearning_steps", mirrored.mean_steps},
+        {"sampling_error", std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, mirrored.scores.size())))}};
     return result;
   }
 
  private:
   [[nodiscard]] std::filesystem::path artifact(const Digest& digest) const {
     return find_artifact(context_.artifact_folders, digest);
+  }
+
+  [[nodiscard]] std::vector<jobs::RemovalSet> removal_sets(const std::vector<Digest>& digests) const {
+    std::vector<jobs::RemovalSet> sets;
+    for (const Digest& digest : digests) sets.push_back(removal_set(context_, digest));
+    return sets;
+  }
+
+  [[nodiscard]] torch::Tensor images_of(const jobs::FeaturesSpec& spec) const {
+    if (!spec.queries.empty()) return load_query_set(artifact(spec.queries)).images.narrow(0, spec.first, spec.count);
+    return gather_images(context_.dataset, std::span(context_.dataset.train).subspan(spec.first, spec.count));
+  }
+
+  [[nodiscard]] torch::Tensor clip_features(const jobs::FeaturesSpec& spec, const torch::Tensor& images) const {
+    constexpr std::int64_t kImages = 32;
+    const ClipVision clip(spec.encoder, device_);
+    std::vector<torch::Tensor> rows;
+    for (std::int64_t first = 0; first < images.size(0); first += kImages) {
+      const std::int64_t count = std::min(kImages, images.size(0) - first);
+      rows.push_back(clip.features(clip_pixels(images.narrow(0, first, count), clip.side()), spec.projected));
+      context_.progress({static_cast<std::uint64_t>(first + count), static_cast<std::uint64_t>(images.size(0)),
+                         std::numeric_limits<double>::quiet_NaN()});
+    }
+    return torch::cat(rows);
+  }
+
+  /// Over the blocks of the training set, by their sizes.
+  [[nodiscard]] torch::Tensor mean_fisher(const std::vector<Digest>& blocks) const {
+    torch::Tensor sum;
+    double images = 0;
+    for (const Digest& block : blocks) {
+      const std::filesystem::path folder = artifact(block);
+      const double count = Json::parse(read_file(folder / "guda.json")).at("metrics").at("images").get<double>();
+      const torch::Tensor part = load_features(folder).rows[0].to(torch::kFloat64) * count;
+      sum = sum.defined() ? sum + part : part;
+      images += count;
+    }
+    return sum.defined() ? (sum / images).to(torch::kFloat32) : sum;
   }
 
   [[nodiscard]] std::filesystem::path target() const { return context_.artifact_folders.at(0) / job_.digest.hex; }
@@ -168,14 +257,17 @@ class Executor {
     return result;
   }
 
+  [[nodiscard]] Json provenance(const JobResult& result) const {
+    return {{"schema", 1},
+            {"job", job_.digest.hex},
+            {"kind", jobs::kind_of(job_.work)},
+            {"label", job_.label},
+            {"dataset", context_.dataset.content.hex},
+            {"metrics", result.metrics}};
+  }
+
   void publish(const JobResult& result, const std::function<void(const std::filesystem::path&)>& save) {
-    const Json provenance{{"schema", 1},
-                          {"job", job_.digest.hex},
-                          {"kind", jobs::kind_of(job_.work)},
-                          {"label", job_.label},
-                          {"dataset", context_.dataset.content.hex},
-                          {"metrics", result.metrics}};
-    publish_weights(context_.artifact_folders, job_.digest, save, provenance);
+    publish_weights(context_.artifact_folders, job_.digest, save, provenance(result));
   }
 
   const jobs::JobSpec& job_;

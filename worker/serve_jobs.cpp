@@ -7,11 +7,14 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <utility>
 
+#include "common/chaos.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/frame.hpp"
+#include "common/full_disk.hpp"
 #include "common/protocol.hpp"
 #include "common/row_segment.hpp"
 #include "jobs/plan.hpp"
@@ -27,6 +30,7 @@ class Server {
  public:
   explicit Server(const ServeConfig& config)
       : fd_(config.fd),
+        chaos_(parse_chaos(config.chaos)),
         plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
         dataset_(jobs::load_dataset(plan_.experiment.dataset)),
         segment_(config.run_folder / "rows" / config.segment),
@@ -94,6 +98,9 @@ class Server {
     const double start = now();
     try {
       const jobs::JobSpec& job = plan_.jobs.at(lease.job);
+      std::optional<FullDisk> full;
+      const auto injection = injection_for(chaos_, job.label, lease.attempt, context_.worker);
+      if (injection && injection->fault == Fault::disk) full.emplace();
       const JobResult result = execute(job, context_);
       RowsRef rows;
       if (!result.rows.losses.empty())
@@ -112,6 +119,7 @@ class Server {
   static constexpr double kBeatEvery = 0.2;
 
   int fd_;
+  const ChaosSpec chaos_;
   bool gone_ = false;
   FrameReader reader_;
   const jobs::Plan plan_;

@@ -11,6 +11,7 @@ struct ServeConfig {
   std::filesystem::path run_folder;
   std::string segment;  ///< file name under rows/
   std::string name;     ///< of this worker
+  std::string chaos;    ///< faults on purpose: `disk` of common/chaos.hpp
   int fd = -1;          ///< the agent's socket
   int threads = 1;
   CheckpointRule checkpoints;

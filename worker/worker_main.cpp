@@ -26,7 +26,7 @@ constexpr const char* kUsage =
     "       guda-worker eval-sampler --input IN.safetensors --output OUT.safetensors\n"
     "         IN holds 'sample', 'outputs', 'noises' and the metadata key 'options' (worker/eval_sampler.hpp)\n"
     "       guda-worker serve --run-dir D --segment NAME --fd N --threads N [--name W] [--checkpoint-every S]\n"
-    "         (started by guda-agent)\n"
+    "         [--chaos SPEC]  (started by guda-agent)\n"
     "       guda-worker time-checkpoint CONFIG.json --folder D [--repeat N]\n"
     "         writes and reads checkpoints of a model of this config in D and prints their size and time\n"
     "       guda-worker --version\n"
@@ -81,11 +81,13 @@ int main(int argc, char** argv) {
                              {"--fd", true},
                              {"--threads", true},
                              {"--name", false},
-                             {"--checkpoint-every", false}});
+                             {"--checkpoint-every", false},
+                             {"--chaos", false}});
       guda::worker::ServeConfig config;
       config.run_folder = o["--run-dir"];
       config.segment = o["--segment"];
       config.name = o.contains("--name") ? o["--name"] : config.segment;
+      config.chaos = o["--chaos"];
       config.fd = std::stoi(o["--fd"]);
       config.threads = std::stoi(o["--threads"]);
       if (o.contains("--checkpoint-every")) config.checkpoints.every = std::stod(o["--checkpoint-every"]);

@@ -197,6 +197,7 @@ class Agent {
           return;
         }
         break;
+      case Fault::disk:  // the worker's part
       case Fault::report:
         break;
     }

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
     config.frozen_after = life.at("lost_after").get<double>();
     config.cancel_grace = life.at("cancel_grace").get<double>();
     config.chaos = guda::parse_chaos(life.at("chaos").get<std::string>());
+    config.worker.chaos = config.chaos.text;
     if (!config.chaos.text.empty()) {
       const guda::Json plan =
           guda::Json::parse(guda::read_file(run / "plan.json"));  // named: at() of a temporary dangles

@@ -18,11 +18,13 @@ std::optional<std::uint64_t> counter(const std::filesystem::path& file, const st
   return std::nullopt;
 }
 
-/// Our group in the unified hierarchy: the line "0::/path".
-std::string unified_group(const std::filesystem::path& proc) {
+/// Our group in a hierarchy: "path" of the line "<number>:<controller>:/path". No controller: the unified one.
+std::string group_of(const std::filesystem::path& proc, const std::string& controller) {
   std::ifstream in(proc / "self" / "cgroup");
+  const std::string wanted = ":" + controller + ":/";
   for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("0::/")) return line.substr(4);
+    const std::size_t at = line.find(wanted);
+    if (at != std::string::npos && at == line.find(':')) return line.substr(at + wanted.size());
   }
   return "";
 }
@@ -30,7 +32,9 @@ std::string unified_group(const std::filesystem::path& proc) {
 }  // namespace
 
 std::uint64_t oom_kills(const std::filesystem::path& proc, const std::filesystem::path& cgroups) {
-  if (const auto own = counter(cgroups / unified_group(proc) / "memory.events", "oom_kill")) return *own;
+  if (const auto own = counter(cgroups / group_of(proc, "") / "memory.events", "oom_kill")) return *own;
+  if (const auto own = counter(cgroups / "memory" / group_of(proc, "memory") / "memory.oom_control", "oom_kill"))
+    return *own;
   return counter(proc / "vmstat", "oom_kill").value_or(0);
 }
 

@@ -6,7 +6,8 @@
 namespace guda::cluster {
 
 /// Processes that the kernel's out-of-memory killer has ended so far: of this process's control group and those below
-/// it where that counts them (memory.events), else of the machine (/proc/vmstat). 0 where neither says.
+/// it where that counts them (memory.events), of the group alone under cgroup v1 (memory.oom_control), else of
+/// the machine (/proc/vmstat). 0 where none of them says.
 [[nodiscard]] std::uint64_t oom_kills(const std::filesystem::path& proc = "/proc",
                                       const std::filesystem::path& cgroups = "/sys/fs/cgroup");
 

@@ -31,6 +31,7 @@ WorkerProcess::WorkerProcess(const WorkerCommand& command) {
                        "--threads",
                        std::to_string(command.threads)};
   if (!command.name.empty()) options.arguments.insert(options.arguments.end(), {"--name", command.name});
+  if (!command.chaos.empty()) options.arguments.insert(options.arguments.end(), {"--chaos", command.chaos});
   if (command.checkpoint_every > 0) {
     options.arguments.insert(options.arguments.end(), {"--checkpoint-every", std::to_string(command.checkpoint_every)});
   }

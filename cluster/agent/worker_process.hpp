@@ -20,6 +20,7 @@ struct WorkerCommand {
   std::string segment;          ///< file name under rows/
   std::string name;             ///< of the worker, in checkpoints and logs
   double checkpoint_every = 0;  ///< s between checkpoints; 0: the worker's rule
+  std::string chaos;            ///< `--chaos`, for faults that only the worker itself can have
   std::uint32_t threads = 1;
   std::filesystem::path log;
   std::vector<std::pair<std::string, std::string>> environment;  ///< added: which GPU

@@ -26,6 +26,11 @@ struct Method {
 
 void plan_logo(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
 void plan_guda(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_gradients(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_ascent(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_mucs(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
 void plan_control(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
+void plan_kde_elbo(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed);
 
 }  // namespace guda::jobs

@@ -1,6 +1,7 @@
 #pragma once
 // The section `methods`.
 #include "jobs/schema/field.hpp"
+#include "jobs/schema/method_settings.hpp"
 #include "jobs/schema/unlearn.hpp"
 
 namespace guda::jobs {
@@ -15,11 +16,12 @@ void describe(Visit& visit, ConfigOf<MethodConfig> auto& c) {
               .example = "logo_b",
               .by_default = "the method; the operator for guda"},
         c.name);
-  visit(Field{.key = "method",
-              .meaning = "retraining without each group (the oracle), unlearning, or a control: random scores, cosine "
-                         "between pixels, k nearest neighbours",
-              .choices = "logo|guda|random|pixel_cosine|knn"},
-        c.method);
+  visit(
+      Field{.key = "method",
+            .meaning = "retraining without each group (the oracle), unlearning, another way to attribute, or a control "
+                       "(guda methods lists them)",
+            .choices = "logo|guda|trak|dtrak|das|abu|choi|mucs|similarity|random|group_size|pixel_cosine|knn|kde_elbo"},
+      c.method);
   visit(
       Field{.key = "seed",
             .meaning = "logo: 0 = the run's own random streams, another number = another retraining; random: its draw",
@@ -38,6 +40,30 @@ void describe(Visit& visit, ConfigOf<MethodConfig> auto& c) {
               .only_key = "method",
               .only_values = "knn"},
         c.k);
+  visit(Field{.key = "gradients",
+              .meaning = "how gradients of the full model are taken, projected and summed",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "trak|dtrak|das"},
+        c.gradients);
+  visit(Field{.key = "ascent",
+              .meaning = "how a query is unlearned by the Fisher diagonal",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "abu|choi"},
+        c.ascent);
+  visit(Field{.key = "mucs",
+              .meaning = "how a query is unlearned by clamped ascent",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "mucs"},
+        c.mucs);
+  visit(Field{.key = "similarity",
+              .meaning = "which features are compared, and how",
+              .younger = true,
+              .only_key = "method",
+              .only_values = "similarity"},
+        c.similarity);
 }
 
 }  // namespace guda::jobs

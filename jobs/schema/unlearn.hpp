@@ -8,19 +8,19 @@ namespace guda::jobs {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
   constexpr std::string_view kForgetting =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|fisher";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|fisher";
   constexpr std::string_view kInLoop =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs";
   constexpr std::string_view kByGradient =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|esd_class|erasediff|siss";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|esd_class|erasediff|siss|"
+      "mucs";
   constexpr std::string_view kWeighted =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|esd_class|erasediff";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|esd_class|erasediff|mucs";
   constexpr std::string_view kWithNeighbours = "retrack_exact|retrack_clipped|retrack_minsnr";
   visit(Field{.key = "op",
               .meaning = "unlearning operator (docs/methods.md)",
-              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|esd_"
-                         "class|erasediff|"
-                         "siss|fisher"},
+              .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|"
+                         "esd_class|erasediff|siss|mucs|fisher"},
         c.op);
   visit(Field{.key = "steps",
               .meaning = "optimizer steps per group; fisher: batches that its averages run over",
@@ -117,15 +117,13 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .only_key = "op",
               .only_values = "retrack_minsnr"},
         c.minsnr_gamma);
-  visit(
-      Field{
-          .key = "preserve",
-          .meaning = "retained images are fitted by denoising, or to the full model's predictions",
-          .choices = "standard|distillation",
-          .only_key = "op",
-          .only_values =
-              "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|esd_class|erasediff"},
-      c.preserve);
+  visit(Field{.key = "preserve",
+              .meaning = "retained images are fitted by denoising, or to the full model's predictions",
+              .choices = "standard|distillation",
+              .only_key = "op",
+              .only_values = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|esd|esd_"
+                             "class|erasediff|mucs"},
+        c.preserve);
   visit(Field{.key = "rho",
               .meaning = "weight of the quadratic term on forget images; 0 = unbounded below",
               .max = 1e6,

@@ -48,6 +48,7 @@ int attribute_command(const Arguments& arguments) {
              "answer.png\n"},
             options, {"run", "images+"}, arguments);
   if (!values) return kDone;
+  exit_on_stop_signals();
   AttributionRequest request;
   for (const auto& image : (*values)["images"].as<std::vector<std::string>>()) request.images.emplace_back(image);
   request.method = (*values)["method"].as<std::string>();

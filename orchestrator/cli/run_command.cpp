@@ -35,6 +35,7 @@ int run_command(const Arguments& arguments) {
              "  guda run my.yaml --set training.steps=100 --set seeds=[0,1]\n"},
             options, {"experiment"}, arguments);
   if (!values) return kDone;
+  exit_on_stop_signals();
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
   const auto overrides =
       values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};

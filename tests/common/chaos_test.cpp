@@ -59,6 +59,9 @@ TEST_CASE("chaos: a named job fails on the named device only, whatever its attem
   CHECK_FALSE(injection_for(c, "unlearn exact -3 (seed 0)", 5, "node/cpu2"));
   CHECK_FALSE(injection_for(c, "unlearn exact -4 (seed 0)", 5, "node/cpu1"));
   CHECK(injection_for(parse_chaos("crash=*"), "anything", 1, "x"));
+  const auto full = injection_for(parse_chaos("disk=train@cpu2"), "train full", 2, "node/cpu2");
+  REQUIRE(full);
+  CHECK(full->fault == Fault::disk);
 }
 
 TEST_CASE("chaos: the coordinator dies at other commits in every life, so that a run gets through") {

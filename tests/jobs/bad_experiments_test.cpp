@@ -154,9 +154,10 @@ const Bad kBad[] = {
     {"methods: [{method: logo}, {method: logo}]",
      "methods.1.name: 'logo' is already the name of entry 1; give this one its own `name`"},
     {"methods: [{method: logo}, {method: goda}]",
-     "'goda' is not logo, guda, random, pixel_cosine or knn; did you mean 'guda'?"},
+     "'goda' is not logo, guda, trak, dtrak, das, abu, choi, mucs, similarity, random, group_size, "
+     "pixel_cosine, knn or kde_elbo; did you mean 'guda'?"},
     {"methods: [{method: logo}, {name: x}]",
-     "methods.x.method: wants the method: logo, guda, random, pixel_cosine or knn"},
+     "methods.x.method: wants the method (guda methods lists them), for example logo"},
     {"methods: [{method: logo}, {method: random, name: full}]",
      "methods.full.name: 'full' is the name of the full model"},
     {"methods: [{method: logo}, {method: random, name: 7up}]",
@@ -178,7 +179,8 @@ const Bad kBad[] = {
     {"methods: [{method: logo}, {method: guda, unlearn: {retain_batch: 5000}}]",
      "unlearn.retain_batch: 5000 is more than the 1500 training items"},
     {"methods: [logo, random]",
-     "methods.0: wants a mapping with the keys name, method, seed, unlearn or k, not a single value"},
+     "methods.0: wants a mapping with the keys name, method, seed, unlearn, k, gradients, ascent, mucs or "
+     "similarity, not a single value"},
     {"methods: [{method: logo}, {method: guda, unlearn: {op: retrack_released, neighbours: 2}}]",
      "neighbours: has no effect with op: retrack_released"},
     // comparison

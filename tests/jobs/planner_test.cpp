@@ -37,6 +37,42 @@ TEST_CASE("planner: LOGO trains once per group, GUDA unlearns once per group, ev
   CHECK(count["attribute"] == 1);
 }
 
+TEST_CASE("planner: methods share features, and a setting of the solve makes no features again") {
+  Experiment experiment = test::small_plan().experiment;
+  const auto method = [](const std::string& name, const std::string& kind) {
+    MethodConfig config;
+    config.name = name;
+    config.method = kind;
+    return config;
+  };
+  const auto planned = [&](std::vector<MethodConfig> more) {
+    Experiment e = experiment;
+    e.methods.insert(e.methods.end(), more.begin(), more.end());
+    return make_plan(e, load_dataset(e.dataset), {});
+  };
+  const auto count = [&](std::vector<MethodConfig> more, const std::string& kind) {
+    auto all = kinds(planned(std::move(more)));
+    return all[kind];
+  };
+  MethodConfig das = method("das", "das"), signed_das = method("das_signed", "das");
+  das.gradients.block = signed_das.gradients.block = 100;
+  signed_das.gradients.squared = false;
+  signed_das.gradients.rho = 0.5;
+  const auto items = static_cast<int>(load_dataset(experiment.dataset).train.size());
+  CHECK(count({das}, "features") == (items + 99) / 100 + 2);  // and the two query blocks
+  CHECK(count({das, signed_das}, "features") == count({das}, "features"));
+  CHECK(count({das, signed_das}, "attribute") == count({das}, "attribute") + 1);
+  CHECK(count({method("trak", "trak"), method("dtrak", "dtrak")}, "attribute") == 3);
+  CHECK(count({method("abu", "abu"), method("mucs", "mucs")}, "mirror") == 4);
+}
+
+TEST_CASE("planner: controls of an older version keep their digests, whatever newer methods can be asked") {
+  AttributeSpec control;
+  control.method = "knn";
+  const Json json = to_json(Work{control});
+  CHECK(json.size() == 6);  // kind, method, k, seed, queries, groups
+}
+
 TEST_CASE("planner: inputs precede their users and every job has its own digest") {
   const Plan plan = test::small_plan();
   std::set<Digest> seen;

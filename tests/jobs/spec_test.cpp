@@ -36,7 +36,19 @@ std::vector<Work> one_of_each() {
   attribute.method = "knn";
   attribute.k = 9;
   attribute.groups = {d("group 0"), d("group 1")};
-  return {train, unlearn, sample, score, attribute};
+  FeaturesSpec features;
+  features.kind = "gradients";
+  features.weights = d("full");
+  features.count = 7;
+  features.loss = "error";
+  features.dimension = 64;
+  MirrorSpec mirror;
+  mirror.method = "abu";
+  mirror.weights = d("full");
+  mirror.fisher = {d("fisher")};
+  mirror.ascent.items = 3;
+  mirror.groups = {d("group 0")};
+  return {train, unlearn, sample, score, attribute, features, mirror};
 }
 
 std::string refusal(const Json& json) {
@@ -51,7 +63,7 @@ std::string refusal(const Json& json) {
 }  // namespace
 
 TEST_CASE("work as JSON: every kind comes back equal and is named by its kind") {
-  const std::vector<std::string> kinds = {"train", "unlearn", "sample", "score", "attribute"};
+  const std::vector<std::string> kinds = {"train", "unlearn", "sample", "score", "attribute", "features", "mirror"};
   const auto works = one_of_each();
   for (std::size_t i = 0; i < works.size(); ++i) {
     CAPTURE(kinds[i]);
@@ -91,7 +103,7 @@ TEST_CASE("work as JSON: wrong and missing keys are refused by name") {
   CHECK(refusal(Json::array()) == "JSON: work wants an object");
   Json bad = json;
   bad["kind"] = "bake";
-  CHECK(refusal(bad) == "kind: wants train, unlearn, sample, score or attribute, not \"bake\"");
+  CHECK(refusal(bad) == "kind: wants train, unlearn, sample, score, attribute, features or mirror, not \"bake\"");
   bad = json;
   bad.erase("kind");
   CHECK(refusal(bad) == "kind: the key is missing");

@@ -79,7 +79,7 @@ class FakeAgent {
       std::vector<float> rows(score->count * score->slots.size());
       for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = value(i);
       result.rows = segment_.append(job.digest, score->count, static_cast<std::uint32_t>(score->slots.size()), rows);
-    } else if (std::holds_alternative<jobs::AttributeSpec>(job.work)) {
+    } else if (jobs::leaves_scores(job.work)) {
       std::vector<double> rows(plan_.queries.size() * plan_.groups.size());
       for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = value(i);
       result.rows = segment_.append(job.digest, static_cast<std::uint32_t>(plan_.queries.size()),

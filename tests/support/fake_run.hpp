@@ -28,7 +28,7 @@ inline RowsRef fake_work(const orchestrator::RunLayout& run, const jobs::Plan& p
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = fake_value(job.digest, i);
     return segment.append(job.digest, score->count, static_cast<std::uint32_t>(score->slots.size()), rows);
   }
-  if (std::holds_alternative<jobs::AttributeSpec>(job.work)) {
+  if (jobs::leaves_scores(job.work)) {
     std::vector<double> rows(plan.queries.size() * plan.groups.size());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = fake_value(job.digest, i);
     return segment.append(job.digest, static_cast<std::uint32_t>(plan.queries.size()),

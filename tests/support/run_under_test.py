@@ -15,10 +15,10 @@ COMMIT, FAILURE = 2, 3  # record types of the journal, docs/formats.md
 class Run:
     """guda run on a folder, started as often as it takes."""
 
-    def __init__(self, folder, *arguments, workers=2, heartbeat=os.environ.get("GUDA_CHAOS_HEARTBEAT", "0.2/1/3")):
+    def __init__(self, folder, *arguments, recipe=RECIPE, workers=2, heartbeat=os.environ.get("GUDA_CHAOS_HEARTBEAT", "0.2/1/3")):
         self.folder = Path(folder)
         self.log = self.folder.with_suffix(".log")
-        self.command = [GUDA, "run", RECIPE, "--run-dir", self.folder, "--workers", str(workers), "--heartbeat", heartbeat, *arguments]
+        self.command = [GUDA, "run", recipe, "--run-dir", self.folder, "--workers", str(workers), "--heartbeat", heartbeat, *arguments]
         self.process = None
 
     def start(self):

@@ -136,6 +136,88 @@ TEST_CASE("execute: a study from training to scores leaves its artifacts and row
   CHECK(scores.rows.losses.empty());
 }
 
+TEST_CASE(
+    "execute: from gradients of the full model to scores of groups, with kept instances, and again after a death") {
+  Bench bench;
+  (void)bench.train("full");
+  (void)bench.sample("real", "held_out");
+  jobs::FeaturesSpec features;
+  features.kind = "gradients";
+  features.weights = digest_of("full");
+  features.diffusion = test::tiny_diffusion();
+  features.loss = "squared_output";
+  features.timesteps = 3;
+  features.projection = "sjlt";
+  features.dimension = 32;
+  jobs::AttributeSpec attribute;
+  attribute.method = "dtrak";
+  attribute.queries = digest_of("real");
+  attribute.groups = bench.plan.group_removals;
+  attribute.gradients.keep_instances = 3;
+  for (const std::uint32_t first : {0U, 70U}) {
+    features.first = first;
+    features.count = first == 0 ? 70 : 50;
+    const std::string name = "items " + std::to_string(first);
+    CHECK(bench.run(name, features).metrics.at("images") == features.count);
+    CHECK(bench.run(name, features).metrics.at("already_published") == true);
+    attribute.item_features.push_back(digest_of(name));
+  }
+  features.queries = digest_of("real");
+  features.first = 0;
+  features.count = 5;
+  (void)bench.run("query features", features);
+  attribute.query_features = {digest_of("query features")};
+  const JobResult kept = bench.run("dtrak", attribute);
+  CHECK(kept.rows.rows == 5);
+  CHECK(kept.rows.columns == 2);
+  REQUIRE(kept.rows.scores.size() == 10);
+  const Json instances = Json::parse(read_file(bench.artifact("dtrak") / "instances.json"));
+  CHECK(instances.at("items").size() == 5);
+  for (const std::uint32_t item : instances.at("items")[0].get<std::vector<std::uint32_t>>())
+    CHECK(std::find(bench.data.train.begin(), bench.data.train.end(), item) != bench.data.train.end());
+  // Sums by the groups' features and sums of instances are the same scores.
+  attribute.gradients.keep_instances = 0;
+  const JobResult sums = bench.run("dtrak sums", attribute);
+  for (std::size_t i = 0; i < 10; ++i) CHECK(sums.rows.scores[i] == doctest::Approx(kept.rows.scores[i]).epsilon(1e-6));
+  CHECK_FALSE(fs::exists(bench.artifact("dtrak sums")));
+  attribute.method = "das";
+  for (const double score : bench.run("das", attribute).rows.scores) CHECK(score >= 0);
+}
+
+TEST_CASE("execute: a query is unlearned along the Fisher diagonal of blocks of training items") {
+  Bench bench;
+  (void)bench.train("full");
+  (void)bench.sample("real", "held_out");
+  jobs::FeaturesSpec fisher;
+  fisher.kind = "fisher";
+  fisher.weights = digest_of("full");
+  fisher.diffusion = test::tiny_diffusion();
+  fisher.timesteps = 1;
+  jobs::MirrorSpec mirror;
+  mirror.method = "abu";
+  mirror.weights = digest_of("full");
+  mirror.diffusion = test::tiny_diffusion();
+  mirror.queries = digest_of("real");
+  mirror.first = 1;
+  mirror.count = 2;
+  mirror.groups = bench.plan.group_removals;
+  mirror.ascent.draws = 32;
+  mirror.ascent.timesteps = 2;
+  mirror.ascent.items = 4;
+  for (const std::uint32_t first : {0U, 60U}) {
+    fisher.first = first;
+    fisher.count = 60;
+    (void)bench.run("fisher " + std::to_string(first), fisher);
+    mirror.fisher.push_back(digest_of("fisher " + std::to_string(first)));
+  }
+  const JobResult result = bench.run("abu", mirror);
+  CHECK(result.rows.rows == 2);
+  CHECK(result.rows.columns == 2);
+  CHECK(result.rows.scores.size() == 4);
+  CHECK(result.metrics.at("sampling_error").get<double>() > 0);
+  CHECK(bench.run("abu again", mirror).rows.scores == result.rows.scores);
+}
+
 TEST_CASE("execute: the same jobs give the same bytes on another worker, whatever ran before") {
   Bench one, two;
   (void)one.train("full");

@@ -73,8 +73,15 @@ struct Run {
 class Worker {
  public:
   explicit Worker(const Run& run, const std::string& name, double checkpoint_every = 0.01)
-      : process_({fs::path(GUDA_BINARY_DIR) / "bin" / "guda-worker", run.folder.path(), name + ".seg", name,
-                  checkpoint_every, 1, run.folder / "logs" / "worker.log"}) {}
+      : process_({.program = fs::path(GUDA_BINARY_DIR) / "bin" / "guda-worker",
+                  .run_folder = run.folder.path(),
+                  .segment = name + ".seg",
+                  .name = name,
+                  .checkpoint_every = checkpoint_every,
+                  .chaos = "",
+                  .threads = 1,
+                  .log = run.folder / "logs" / "worker.log",
+                  .environment = {}}) {}
 
   void assign(Lease lease) { REQUIRE(process_.send(message::Assign{lease})); }
   void cancel(Lease lease) { REQUIRE(process_.send(message::Cancel{lease})); }

@@ -60,13 +60,22 @@ std::vector<double> knn_scores(const torch::Tensor& queries, const jobs::Dataset
   return {scores.data_ptr<double>(), scores.data_ptr<double>() + scores.numel()};
 }
 
+std::vector<double> group_size_scores(std::size_t queries, std::span<const jobs::RemovalSet> groups) {
+  std::vector<double> scores;
+  for (std::size_t q = 0; q < queries; ++q) {
+    for (const jobs::RemovalSet& group : groups) scores.push_back(static_cast<double>(group.items.size()));
+  }
+  return scores;
+}
+
 std::vector<double> control_scores(const jobs::AttributeSpec& spec, const torch::Tensor& queries,
                                    std::span<const std::string> names, const jobs::Dataset& dataset,
                                    std::span<const jobs::RemovalSet> groups, const std::function<void()>& poll) {
   if (spec.method == "random") return random_scores(spec.seed, names, groups);
   if (spec.method == "pixel_cosine") return pixel_cosine_scores(queries, dataset, groups, poll);
   if (spec.method == "knn") return knn_scores(queries, dataset, groups, spec.k, poll);
-  throw Error("'" + spec.method + "' is no control; known: random, pixel_cosine, knn");
+  if (spec.method == "group_size") return group_size_scores(names.size(), groups);
+  throw Error("'" + spec.method + "' is no control; known: random, group_size, pixel_cosine, knn");
 }
 
 }  // namespace guda::worker

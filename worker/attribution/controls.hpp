@@ -29,6 +29,9 @@ namespace guda::worker {
                                              std::span<const jobs::RemovalSet> groups, std::uint32_t k,
                                              const std::function<void()>& poll = {});
 
+/// Items of every group, the same for every query.
+[[nodiscard]] std::vector<double> group_size_scores(std::size_t queries, std::span<const jobs::RemovalSet> groups);
+
 /// The control that `spec.method` names. queries: float32 [Q, C, H, W] on the CPU. Throws Error on an unknown one.
 /// `poll`, if any, is called every few seconds' worth of work and may throw, here and above.
 [[nodiscard]] std::vector<double> control_scores(const jobs::AttributeSpec& spec, const torch::Tensor& queries,

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "worker/kernels/kernels.hpp"
+#include "worker/models/sample_gradients.hpp"
 
 namespace guda::worker {
 namespace {
@@ -122,11 +123,13 @@ struct SmallConvolution : torch::autograd::Function<SmallConvolution> {
     const bool bias = context->needs_input_grad(2), shift = context->needs_input_grad(3);
     at::Tensor dx, dweight, dbias, dshift;
     if (context->needs_input_grad(0)) dx = backward_input(s, weight, dy);
-    if (context->needs_input_grad(1) || bias || shift) {
+    if (context->needs_input_grad(1) || bias) {
       WeightGradient gradient = backward_weight(s, x, dy);
       dweight = gradient.weight;
       if (bias) dbias = gradient.shift.sum(0);
       if (shift) dshift = gradient.shift;
+    } else if (shift) {
+      dshift = dy.sum({2, 3});  // fixed weights: gradients of single images
     }
     return {dx, dweight, dbias, dshift, context->needs_input_grad(4) ? dy : at::Tensor(), at::Tensor()};
   }
@@ -138,9 +141,7 @@ at::Tensor plain(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround&
   return around.residual.defined() ? around.residual + y : y;
 }
 
-}  // namespace
-
-at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
+at::Tensor unwatched(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
   const auto s = shape_of(conv, x, around.enlarge);
   if (!s) return plain(conv, x, around);
   const at::Tensor input = x.contiguous(kLast), weight = conv->weight.contiguous();
@@ -154,6 +155,14 @@ at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvArou
   const at::Tensor& bias = conv->bias.defined() ? conv->bias : none;
   return recorded ? SmallConvolution::apply(input, weight, bias, shift, residual, *s)
                   : forward(*s, input, weight, bias, shift, residual);
+}
+
+}  // namespace
+
+at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
+  at::Tensor y = unwatched(conv, x, around);
+  watch_convolution(conv, x, around.enlarge, y);
+  return y;
 }
 
 }  // namespace guda::worker

@@ -1,6 +1,7 @@
 #include "worker/models/group_norm.hpp"
 
 #include "worker/kernels/kernels.hpp"
+#include "worker/models/sample_gradients.hpp"
 
 namespace guda::worker {
 namespace {
@@ -53,10 +54,8 @@ struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
   }
 };
 
-}  // namespace
-
-at::Tensor group_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, std::int64_t groups,
-                      double eps, bool silu) {
+at::Tensor unwatched(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, std::int64_t groups,
+                     double eps, bool silu) {
   const bool fused = x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 &&
                      x.size(1) <= kernels::kMaxNormChannels && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   if (!fused) {
@@ -68,6 +67,15 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Te
   }
   at::Tensor mean, rstd;
   return forward_only(x, gamma, beta, shape_of(x, groups, eps, silu), mean, rstd);
+}
+
+}  // namespace
+
+at::Tensor group_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, std::int64_t groups,
+                      double eps, bool silu) {
+  at::Tensor y = unwatched(x, gamma, beta, groups, eps, silu);
+  watch_group_norm(gamma, beta, x, groups, eps, silu, y);
+  return y;
 }
 
 }  // namespace guda::worker

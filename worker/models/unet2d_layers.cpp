@@ -6,6 +6,7 @@
 #include "common/error.hpp"
 #include "worker/models/convolution.hpp"
 #include "worker/models/group_norm.hpp"
+#include "worker/models/sample_gradients.hpp"
 #include "worker/models/unet2d_blocks.hpp"
 
 namespace guda::worker {
@@ -63,7 +64,9 @@ TimestepMlpImpl::TimestepMlpImpl(std::int64_t in, std::int64_t out, Activation a
       linear_1_(register_module("linear_1", torch::nn::Linear(in, out))),
       linear_2_(register_module("linear_2", torch::nn::Linear(out, out))) {}
 
-at::Tensor TimestepMlpImpl::forward(const at::Tensor& x) { return linear_2_(activation_(linear_1_(x))); }
+at::Tensor TimestepMlpImpl::forward(const at::Tensor& x) {
+  return apply_linear(linear_2_, activation_(apply_linear(linear_1_, x)));
+}
 
 ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const ResnetStyle& style, Resample resample)
     : style_(style), resample_(resample) {
@@ -91,7 +94,7 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
     x = at::avg_pool2d(x, 2);
     h = at::avg_pool2d(h, 2);
   }
-  const at::Tensor time = time_emb_proj_(temb);
+  const at::Tensor time = apply_linear(time_emb_proj_, temb);
   if (style_.scale_shift) {
     const std::vector<at::Tensor> parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
     h = style_.activation(apply_norm(norm2_, convolve(conv1_, h), false) * (1 + parts[0]) + parts[1]);
@@ -121,8 +124,9 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x) {
   // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last.
   const at::Tensor tokens = (group_norm_ ? apply_norm(group_norm_, x, false) : x).flatten(2).transpose(1, 2);
   const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, head_dim_}).transpose(1, 2); };
-  at::Tensor h = at::scaled_dot_product_attention(split(to_q_(tokens)), split(to_k_(tokens)), split(to_v_(tokens)));
-  h = to_out_(h.transpose(1, 2).reshape({n, -1, heads_ * head_dim_}));
+  at::Tensor h = at::scaled_dot_product_attention(
+      split(apply_linear(to_q_, tokens)), split(apply_linear(to_k_, tokens)), split(apply_linear(to_v_, tokens)));
+  h = apply_linear(to_out_, h.transpose(1, 2).reshape({n, -1, heads_ * head_dim_}));
   // x comes first so that the sum takes its memory layout.
   h = x + h.transpose(1, 2).reshape({n, c, height, width});
   return output_scale_ == 1 ? h : h / output_scale_;

@@ -55,6 +55,7 @@ torch::Tensor esd_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& conf
 torch::Tensor esd_class_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor erasediff_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor siss_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+torch::Tensor mucs_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 
 /// Adds `gradients` (of the forget loss; may hold undefined ones) to those that the parameters have, scaled down to a
 /// norm of at most `cap` times that of the latter before their loss was multiplied by `weight`. cap 0: as they are.
@@ -117,6 +118,10 @@ inline constexpr std::array kOperators{
                   .retain_weight_is_size_ratio = true,
                   .caps_gradient = true,
                   .fields = "forget_batch strength gradient_cap guard_temperature"},
+    OperatorEntry{.name = "mucs",
+                  .summary = "ascent on the forget images, each clamped at an untrained model's loss",
+                  .forget_loss = mucs_loss,
+                  .fields = "forget_batch forget_weight forget_scaling preserve guard_temperature"},
     OperatorEntry{.name = "fisher",
                   .summary = "one Newton step with the diagonal Fisher matrix of the retained images",
                   .weight_is_size_ratio = true,

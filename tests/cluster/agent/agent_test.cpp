@@ -124,6 +124,20 @@ TEST_CASE("agent: a worker that computes without a word is not frozen; a restart
   CHECK(b.works());
 }
 
+TEST_CASE("agent: a worker with a sticky device error fails whatever comes next, until a restart replaces it") {
+  Bench b;
+  for (const std::uint32_t job : {8U, 0U}) {
+    b.send(message::Assign{{job, 1}});
+    const auto failed = b.wait_for<message::Failed>();
+    REQUIRE(failed);
+    CHECK(failed->lease == Lease{job, 1});
+    CHECK(failed->error == ErrorClass::device);
+  }
+  // What the scheduler says to such a failure, and at once the next job.
+  b.send(message::Restart{});
+  CHECK(b.works());
+}
+
 TEST_CASE("agent: a cancelled job is handed back by the worker, or, when that is deaf, after its grace") {
   for (const std::uint32_t job : {3U, 4U}) {
     Bench b;

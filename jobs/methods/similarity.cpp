@@ -1,0 +1,42 @@
+// Semantic similarity (CLIPA in arXiv 2601.22651; methods.md section 4): cosines between the features of a query and
+// those of a group's images. Features are pixels, a CLIP vision tower's, or given arrays.
+#include "common/error.hpp"
+#include "jobs/methods/methods.hpp"
+
+namespace guda::jobs {
+namespace {
+
+/// Digest of a CLIP folder's two files.
+std::string content_of(const std::filesystem::path& encoder) {
+  return digest_of(digest_of_file(encoder / "config.json").hex + digest_of_file(encoder / "model.safetensors").hex).hex;
+}
+
+}  // namespace
+
+void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed) {
+  const Experiment& e = builder.experiment();
+  const SimilarityConfig& s = config.similarity;
+  AttributeSpec attribute;
+  attribute.method = config.method;
+  attribute.k = 0;
+  attribute.similarity = s;
+  FeaturesSpec features;
+  if (s.features == "clip") {
+    if (s.encoder.empty()) throw Error("methods." + config.name + ".similarity.encoder: name the CLIP model's folder");
+    features.kind = "clip";
+    features.encoder = s.encoder;
+    features.encoder_content = content_of(s.encoder);
+    features.projected = s.projected;
+    attribute.item_features = builder.item_features(run_seed, features, s.block);
+  } else if (s.features == "npy") {
+    if (s.items.empty() || s.queries.empty())
+      throw Error("methods." + config.name + ".similarity: features: npy wants both `items` and `queries`");
+    attribute.embedding = digest_of(digest_of_file(s.items).hex + digest_of_file(s.queries).hex).hex;
+  }
+  for (std::size_t set = 0; set < e.queries.size(); ++set) {
+    if (s.features == "clip") attribute.query_features = builder.query_features(run_seed, set, features);
+    builder.attribute(run_seed, set, config.name, attribute);
+  }
+}
+
+}  // namespace guda::jobs

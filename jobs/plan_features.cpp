@@ -1,0 +1,101 @@
+// The part of PlanBuilder for methods that answer from features or from unlearned queries.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "jobs/cost.hpp"
+#include "jobs/plan_builder.hpp"
+
+namespace guda::jobs {
+namespace {
+
+double features_seconds(const Experiment& e, const FeaturesSpec& spec, double images) {
+  if (spec.kind == "clip") return 0.05 * images;
+  const double passes = spec.normalised ? 2 : 1;  // norms first
+  return passes * training_seconds(e.model, images * spec.timesteps);
+}
+
+std::string what(const FeaturesSpec& spec) {
+  return spec.kind == "gradients" ? "gradients of " + spec.loss : spec.kind;
+}
+
+}  // namespace
+
+PlanBuilder::SetBlocks PlanBuilder::blocks_of(std::uint64_t run_seed, std::size_t set) const {
+  SetBlocks found;
+  for (std::uint32_t b = 0; b < plan_.blocks.size(); ++b) {
+    const Query& query = plan_.queries[plan_.blocks[b].first];
+    if (query.set != plan_.experiment.queries.at(set).name || query.seed != run_seed) continue;
+    if (found.blocks.empty()) found.begin = plan_.blocks[b].first;
+    found.blocks.push_back(b);
+  }
+  return found;
+}
+
+std::vector<Digest> PlanBuilder::item_features(std::uint64_t run_seed, FeaturesSpec spec, std::uint32_t block) {
+  const auto items = static_cast<std::uint32_t>(dataset_.train.size());
+  std::vector<Digest> inputs, jobs;
+  if (!spec.weights.empty()) inputs.push_back(spec.weights);
+  for (std::uint32_t first = 0; first < items; first += block) {
+    spec.first = first;
+    spec.count = std::min(block, items - first);
+    jobs.push_back(add(spec,
+                       fmt::format("{} of items {}-{} (seed {})", what(spec), first, first + spec.count - 1, run_seed),
+                       inputs, features_seconds(plan_.experiment, spec, spec.count), {}, true));
+  }
+  return jobs;
+}
+
+std::vector<Digest> PlanBuilder::query_features(std::uint64_t run_seed, std::size_t set, FeaturesSpec spec) {
+  const SetBlocks blocks = blocks_of(run_seed, set);
+  spec.queries = query_set(run_seed, set);
+  std::vector<Digest> inputs{spec.queries}, jobs;
+  if (!spec.weights.empty()) inputs.push_back(spec.weights);
+  for (const std::uint32_t b : blocks.blocks) {
+    spec.first = plan_.blocks[b].first - blocks.begin;
+    spec.count = plan_.blocks[b].count;
+    jobs.push_back(add(spec,
+                       fmt::format("{} of {} {}-{} (seed {})", what(spec), plan_.experiment.queries[set].name,
+                                   spec.first, spec.first + spec.count - 1, run_seed),
+                       inputs, features_seconds(plan_.experiment, spec, spec.count), {}, false));
+  }
+  return jobs;
+}
+
+void PlanBuilder::attribute(std::uint64_t run_seed, std::size_t set, const std::string& name, AttributeSpec spec,
+                            double cost) {
+  const SetBlocks blocks = blocks_of(run_seed, set);
+  spec.queries = query_set(run_seed, set);
+  spec.groups = plan_.group_removals;
+  // One row table for the whole set; its later blocks are placed relative to the first.
+  std::vector<Placement> placements;
+  for (const std::uint32_t b : blocks.blocks)
+    placements.push_back({name, 0, plan_.blocks[b].first, b, plan_.blocks[b].first - blocks.begin});
+  std::vector<Digest> inputs{spec.queries};
+  inputs.insert(inputs.end(), spec.item_features.begin(), spec.item_features.end());
+  inputs.insert(inputs.end(), spec.query_features.begin(), spec.query_features.end());
+  add(std::move(spec), fmt::format("attribute {} on {} (seed {})", name, plan_.experiment.queries[set].name, run_seed),
+      inputs, cost, std::move(placements), true);
+}
+
+void PlanBuilder::mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec,
+                         double cost_per_query) {
+  for (std::size_t set = 0; set < plan_.experiment.queries.size(); ++set) {
+    const SetBlocks blocks = blocks_of(run_seed, set);
+    for (const std::uint32_t b : blocks.blocks) {
+      const QueryBlock block = plan_.blocks[b];
+      MirrorSpec job = spec;
+      job.queries = query_set(run_seed, set);
+      job.first = block.first - blocks.begin;
+      job.count = block.count;
+      job.groups = plan_.group_removals;
+      std::vector<Digest> inputs{job.weights, job.queries};
+      inputs.insert(inputs.end(), job.fisher.begin(), job.fisher.end());
+      std::string label = fmt::format("mirror {} on {} {}-{} (seed {})", name, plan_.experiment.queries[set].name,
+                                      job.first, job.first + job.count - 1, run_seed);
+      add(std::move(job), std::move(label), inputs, cost_per_query * block.count, {{name, 0, block.first, b, 0}}, true);
+    }
+  }
+}
+
+}  // namespace guda::jobs

@@ -1,0 +1,51 @@
+#pragma once
+// What mirrored methods look at: losses of training items under fixed noise, and the groups' share of their change.
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "jobs/dataset.hpp"
+#include "jobs/spec.hpp"
+#include "worker/models/unet2d.hpp"
+
+namespace guda::worker {
+
+/// The training items that stand for the groups: all, or `per_group` of each drawn from `seed`.
+struct GroupSample {
+  std::vector<std::uint32_t> items;                ///< distinct, sorted
+  std::vector<std::vector<std::int64_t>> members;  ///< per group: positions in `items`
+  std::vector<std::size_t> sizes;                  ///< of the whole groups
+};
+[[nodiscard]] GroupSample sample_groups(std::span<const jobs::RemovalSet> groups, std::uint32_t per_group,
+                                        std::uint64_t seed);
+
+/// Means over each group's members, and their standard errors over the drawing of members (0 where all were taken).
+struct GroupMeans {
+  std::vector<double> mean, standard_error;
+};
+[[nodiscard]] GroupMeans group_means(const torch::Tensor& values, const GroupSample& sample);
+
+/// Mean squared errors of noise prediction at fixed (timestep, noise) pairs: the same for every call, whatever the
+/// weights and the size of the batch.
+class ItemLosses {
+ public:
+  /// `shared`: one noise per timestep for all items; otherwise one per item and timestep.
+  ItemLosses(torch::Tensor images, std::vector<std::uint64_t> ids, std::vector<std::uint32_t> timesteps, bool shared,
+             const jobs::DiffusionConfig& diffusion, std::uint64_t seed, torch::Device device);
+  /// float64 [items, timesteps].
+  [[nodiscard]] torch::Tensor of(UNet2D& model, const std::function<void()>& poll = {}) const;
+
+ private:
+  torch::Tensor images_;
+  std::vector<std::uint64_t> ids_;
+  std::vector<std::uint32_t> timesteps_;
+  bool shared_;
+  jobs::DiffusionConfig diffusion_;
+  std::uint64_t seed_;
+  torch::Device device_;
+};
+
+}  // namespace guda::worker

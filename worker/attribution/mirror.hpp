@@ -1,0 +1,40 @@
+#pragma once
+// Mirror jobs: unlearn a query, see which training items lose (methods.md sections 6-8).
+#include <torch/torch.h>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "jobs/dataset.hpp"
+#include "jobs/spec.hpp"
+#include "worker/execute.hpp"
+#include "worker/models/unet2d.hpp"
+
+namespace guda::worker {
+
+struct MirrorScores {
+  std::vector<double> scores;          ///< [queries, groups]
+  std::vector<double> standard_error;  ///< the same shape: over which items of a group were looked at
+  double mean_steps = 0;               ///< of unlearning, per query
+};
+
+/// Scores a block of queries [N, C, H, W] named `names`. `fisher` float32 [weights]: abu and choi only, else undefined.
+/// `model` is the full model and has its weights back afterwards. Throws Error when a choice leaves no weights to move.
+[[nodiscard]] MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const torch::Tensor& queries,
+                                         std::span<const std::string> names, const torch::Tensor& fisher,
+                                         const jobs::Dataset& dataset, std::span<const jobs::RemovalSet> groups,
+                                         torch::Device device, const std::function<void(const Progress&)>& progress);
+
+/// mean over columns of (lu - l0) / (lu + l0 + softening): float64 [items], in (-1, 1).
+[[nodiscard]] torch::Tensor mean_skew(const torch::Tensor& before, const torch::Tensor& after, double softening);
+
+/// `count` timesteps, evenly over those with sqrt((1 - A)/A) >= 0.31: the part of the schedule that MUCS looks at.
+[[nodiscard]] std::vector<std::uint32_t> skew_timesteps(const jobs::DiffusionConfig& diffusion, std::uint32_t count);
+
+/// The length a > 0 at which loss(a) = (1 + rise) loss(0), for a loss that begins to rise with `slope`; found to 2 % of
+/// the rise. Throws Error when the loss never gets there.
+[[nodiscard]] double length_for_rise(const std::function<double(double)>& loss, double rise, double slope);
+
+}  // namespace guda::worker

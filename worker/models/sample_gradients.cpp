@@ -1,0 +1,95 @@
+#include "worker/models/sample_gradients.hpp"
+
+#include <torch/torch.h>
+
+#include <array>
+
+#include "common/error.hpp"
+
+namespace guda::worker {
+namespace {
+
+thread_local SampleGradientSink* open_sink = nullptr;
+
+/// Runs `use(dy)` when the gradient of y is known. An output that nothing upstream tracks becomes a leaf.
+template <class Use>
+void on_gradient(at::Tensor& y, Use use) {
+  if (!y.requires_grad()) y.requires_grad_(true);
+  y.register_hook([use = std::move(use)](const at::Tensor& dy) {
+    const at::NoGradGuard no_grad;
+    use(dy);
+  });
+}
+
+/// [rows, C, L] -> [samples, C, rows_per_sample * L].
+at::Tensor by_sample(const at::Tensor& t, std::int64_t rows) {
+  if (rows == 1) return t;
+  return t.view({t.size(0) / rows, rows, t.size(1), t.size(2)}).transpose(1, 2).flatten(2);
+}
+
+}  // namespace
+
+SampleGradientSink* SampleGradientSink::current() noexcept { return open_sink; }
+
+SampleGradientScope::SampleGradientScope(SampleGradientSink& sink) noexcept : outer_(open_sink) { open_sink = &sink; }
+SampleGradientScope::~SampleGradientScope() { open_sink = outer_; }
+
+void watch_convolution(const torch::nn::Conv2d& conv, const at::Tensor& x, bool enlarge, at::Tensor& y) {
+  SampleGradientSink* const sink = SampleGradientSink::current();
+  if (sink == nullptr) return;
+  const auto& o = conv->options;
+  const auto* const padding = std::get_if<torch::ExpandingArray<2>>(&o.padding());
+  if (o.groups() != 1 || padding == nullptr) throw Bug("gradients of single images: a convolution of an unknown form");
+  const std::array<std::int64_t, 2> kernel = *o.kernel_size(), stride = *o.stride(), dilation = *o.dilation(),
+                                    pad = **padding;
+  on_gradient(y, [=, weight = conv->weight, bias = conv->bias, x = x.detach()](const at::Tensor& dy) {
+    const at::Tensor seen = (enlarge ? at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}, 2.0, 2.0) : x);
+    const std::int64_t rows = sink->rows_per_sample();
+    const at::Tensor columns = by_sample(at::im2col(seen.contiguous(), kernel, dilation, pad, stride), rows);
+    const at::Tensor errors = by_sample(dy.flatten(2).contiguous(), rows);
+    sink->take(weight, at::bmm(errors, columns.transpose(1, 2)).flatten(1));
+    if (bias.defined()) sink->take(bias, errors.sum(2));
+  });
+}
+
+void watch_linear(const torch::nn::Linear& linear, const at::Tensor& x, at::Tensor& y) {
+  SampleGradientSink* const sink = SampleGradientSink::current();
+  if (sink == nullptr) return;
+  on_gradient(y, [sink, weight = linear->weight, bias = linear->bias, x = x.detach()](const at::Tensor& dy) {
+    // All tokens of all rows of a sample are one sum.
+    const std::int64_t samples = dy.size(0) / sink->rows_per_sample();
+    const at::Tensor errors = dy.reshape({samples, -1, dy.size(-1)});
+    sink->take(weight, at::bmm(errors.transpose(1, 2), x.reshape({samples, -1, x.size(-1)})).flatten(1));
+    if (bias.defined()) sink->take(bias, errors.sum(1));
+  });
+}
+
+void watch_group_norm(const at::Tensor& gamma, const at::Tensor& beta, const at::Tensor& x, std::int64_t groups,
+                      double eps, bool silu, at::Tensor& y) {
+  SampleGradientSink* const sink = SampleGradientSink::current();
+  if (sink == nullptr) return;
+  on_gradient(y, [=, x = x.detach(), gamma = gamma, beta = beta](const at::Tensor& dy) {
+    const at::Tensor grouped = x.contiguous().view({x.size(0), groups, -1});
+    const auto [variance, mean] = at::var_mean(grouped, std::vector<std::int64_t>{2}, 0, true);
+    const at::Tensor normal = ((grouped - mean) * (variance + eps).rsqrt()).view({x.size(0), x.size(1), -1});
+    at::Tensor error = dy.contiguous().view_as(normal);
+    if (silu) {
+      const at::Tensor inner = normal * gamma.view({1, -1, 1}) + beta.view({1, -1, 1}), gate = inner.sigmoid();
+      error = error * (gate * (1 + inner * (1 - gate)));
+    }
+    const std::int64_t rows = sink->rows_per_sample();
+    const auto summed = [&](const at::Tensor& per_pixel) {
+      return per_pixel.sum(2).view({x.size(0) / rows, rows, x.size(1)}).sum(1);
+    };
+    sink->take(gamma, summed(error * normal));
+    sink->take(beta, summed(error));
+  });
+}
+
+at::Tensor apply_linear(torch::nn::Linear& linear, const at::Tensor& x) {
+  at::Tensor y = linear(x);
+  watch_linear(linear, x, y);
+  return y;
+}
+
+}  // namespace guda::worker
