@@ -202,7 +202,7 @@ struct WorkerStatus {
   Time last_heard = 0;
   bool lost = false, suspect = false;
   std::optional<Lease> lease;
-  std::deque<Lease> ahead;  ///< behind `lease`, not begun
+  std::deque<Lease> ahead;       ///< behind `lease`, not begun
   Time progress_check = kNever;  ///< when its lease is looked at next
 };
 
