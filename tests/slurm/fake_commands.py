@@ -137,6 +137,7 @@ def main():
         assert syntax.returncode == 0, syntax.stderr
 
         # requeue
+        good = desk.folder / "good"
         refused(desk.guda("requeue", good), "this is no Slurm job")
         inside = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "n1"}
         missing = desk.guda("requeue", good, **inside)
