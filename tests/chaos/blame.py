@@ -28,10 +28,11 @@ def finished(folder, *arguments, code):
 
 
 def named_jobs(work):
-    """A crash, a NaN and an out of memory, each in a job of its own."""
+    """A crash, a NaN, an out of memory and a full disk, each in a job of its own."""
     folder = work / "jobs"
-    words = {"unlearn retrack_exact -3": "crash", "unlearn finetune_retain -4": "divergence", "unlearn retrack_exact -5": "out of memory"}
-    run, status = finished(folder, "--chaos", "crash=unlearn retrack_exact -3,nan=unlearn finetune_retain -4,oom=unlearn retrack_exact -5", code=10)
+    words = {"unlearn retrack_exact -3": "crash", "unlearn finetune_retain -4": "divergence", "unlearn retrack_exact -5": "out of memory",
+             "unlearn retrack_exact -6": "i/o"}
+    run, status = finished(folder, "--chaos", "crash=unlearn retrack_exact -3,nan=unlearn finetune_retain -4,oom=unlearn retrack_exact -5,disk=unlearn retrack_exact -6", code=10)
     found = failures(folder)
     for label, error in words.items():
         mine = [f for f in found if f["label"].startswith(label)]
@@ -40,17 +41,19 @@ def named_jobs(work):
         assert mine[-1]["cure"], mine
         if error == "divergence":
             assert len(mine) == 1, mine
+        elif error == "i/o":  # tried again and again: a disk may be freed
+            assert len(mine) == 6 and all("/artifacts/" in f["text"] and "No space left" in f["text"] and "free space" in f["text"] for f in mine), mine
         else:  # blamed only after it failed on both devices
             assert len({f["device"] for f in mine}) == 2, mine
     assert len(found) == sum(1 for f in found if f["label"].startswith(tuple(words))), "somebody else was blamed"
     assert not [body for kind, body in records(folder) if kind == FENCE], "a device was blamed"
-    assert status["jobs"]["quarantined"] == 3 and status["jobs"]["done"] + status["jobs"]["blocked"] + 3 == status["jobs"]["total"], status
+    assert status["jobs"]["quarantined"] == 4 and status["jobs"]["done"] + status["jobs"]["blocked"] + 4 == status["jobs"]["total"], status
     assert "Segmentation fault" in run.output() and "scoring.batch" in run.output(), run.output()
     # The same command again: what is quarantined stays so, nothing is computed.
     before = sum(commits(folder).values())
     again, _ = finished(folder, code=10)
     assert sum(commits(folder).values()) == before
-    print(f"crash, NaN, out of memory: {len(found)} attempts failed, three jobs quarantined, everything else done")
+    print(f"crash, NaN, out of memory, full disk: {len(found)} attempts failed, four jobs quarantined, everything else done")
 
 
 def broken_device(work, reference):

@@ -17,22 +17,12 @@ import subprocess
 import sys
 import tempfile
 
-if os.environ.get("GUDA_PARITY_PYTHON") and not os.environ.get("GUDA_PARITY_STARTED"):
-    os.environ["GUDA_PARITY_STARTED"] = "1"
-    try:
-        os.execv(os.environ["GUDA_PARITY_PYTHON"], [os.environ["GUDA_PARITY_PYTHON"], *sys.argv])
-    except OSError as e:
-        print(f"SKIPPED: cannot start GUDA_PARITY_PYTHON: {e}")
-        sys.exit(77)
-
-try:
-    import diffusers
-    import torch
-    from diffusers import DDIMScheduler
-    from safetensors.torch import load_file, save_file
-except ImportError as e:
-    print(f"SKIPPED: {e}. Cure: GUDA_PARITY_PYTHON=<python with torch 2.11, diffusers 0.31, safetensors>")
-    sys.exit(77)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import parity_python  # noqa: E402, F401
+import diffusers  # noqa: E402
+import torch  # noqa: E402
+from diffusers import DDIMScheduler  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
 import generate_samplers  # noqa: E402

@@ -11,9 +11,6 @@
 namespace guda::worker::kernels::GUDA_ISA {
 namespace {
 
-// Kept out of its caller: inlined, its addresses are shared with the loops around it and no longer fit the registers.
-#define GUDA_BLOCK __attribute__((noinline))
-
 constexpr std::int64_t kPixels = kLanes == 16 ? 8 : 4;  // of a register block, times up to two vectors of channels
 constexpr std::int64_t kInner = kPixels;                // input channels of a register block of the weight gradient
 constexpr std::int64_t kNarrow = kLanes / 4;            // so few output channels would leave most of a vector empty

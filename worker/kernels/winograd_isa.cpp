@@ -9,9 +9,6 @@
 namespace guda::worker::kernels::GUDA_ISA {
 namespace {
 
-// Kept out of its caller: inlined, its addresses are shared with the loops around it and no longer fit the registers.
-#define GUDA_BLOCK __attribute__((noinline))
-
 constexpr std::int64_t kTile = 4, kSide = 6, kPoints = kSide * kSide, kTaps = 9;
 constexpr std::int64_t kTiles = kLanes == 16 ? 8 : 4;  // of a register block
 constexpr std::int64_t kTogether = 32;                 // tiles whose points are multiplied while they are in the cache
