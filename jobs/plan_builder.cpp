@@ -38,6 +38,11 @@ std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint3
   return fmt::format("{}/s{}/{:04}", set.name, seed, i);
 }
 
+/// 0 for one worker: digests of plans without gangs are those of versions that had none.
+std::uint32_t gang_in_spec(const Experiment& experiment) {
+  return experiment.resources.gang > 1 ? experiment.resources.gang : 0;
+}
+
 /// Whether the groups bear the names of classes.
 bool named_by_class(const GroupsConfig& groups) {
   return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal";
@@ -120,8 +125,9 @@ Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int grou
                  e.training,
                  seed,
                  group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)],
-                 0};
-  const double cost = training_seconds(e.model, double(e.training.steps) * e.training.batch);
+                 0,
+                 gang_in_spec(e)};
+  const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
   std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed,
                                   stream ? fmt::format("/{}", stream) : "");
   return add(std::move(spec), std::move(label), {}, cost, {}, true);
@@ -135,8 +141,9 @@ Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
                  e.guide.training,
                  seed,
                  {},
-                 e.guide.label_dropout};
-  const double cost = training_seconds(spec.model, double(e.guide.training.steps) * e.guide.training.batch);
+                 e.guide.label_dropout,
+                 gang_in_spec(e)};
+  const double cost = gang_training_seconds(spec.model, e.guide.training, e.resources.gang);
   return add(std::move(spec), fmt::format("train guide (seed {})", run_seed), {}, cost, {}, true);
 }
 

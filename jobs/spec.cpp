@@ -12,6 +12,7 @@ void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "label_dropout", .younger = true}, s.label_dropout);
+  visit(Field{.key = "gang", .younger = true}, s.gang);
 }
 
 template <class Visit>
@@ -135,6 +136,11 @@ Work read_spec(Json fields) {
 }  // namespace
 
 const char* kind_of(const Work& work) noexcept { return kKinds[work.index()]; }
+
+std::uint32_t gang_of(const Work& work) noexcept {
+  const auto* train = std::get_if<TrainSpec>(&work);
+  return train != nullptr && train->gang > 1 ? train->gang : 1;
+}
 
 Json to_json(const Work& work) {
   Json out = std::visit([](const auto& spec) { return codec::encode(spec); }, work);

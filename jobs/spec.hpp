@@ -35,6 +35,7 @@ struct TrainSpec {
   std::uint64_t seed = 0;    ///< names the shared random streams; equal for the full model and every group
   Digest removal;            ///< digest of a removal set of the plan; empty = the full model
   double label_dropout = 0;  ///< guides only: share of rows without their class
+  std::uint32_t gang = 0;    ///< workers that share every batch; 0: one trains alone
 };
 
 /// Unlearns `removal` from the weights of `from`. Leaves weights.
@@ -142,12 +143,15 @@ struct JobSpec {
   std::string label;  ///< for people: "unlearn retrack_exact -7 (seed 0)"
   Work work;
   std::vector<Digest> inputs;         ///< jobs whose artifacts this one reads
-  double cost = 0;                    ///< predicted device-seconds
+  double cost = 0;                    ///< predicted seconds; device-seconds are these times gang_of(work)
   std::vector<Placement> placements;  ///< not part of the digest
 };
 
 /// Name of the kind, as printed and as recorded: train, unlearn, sample, score, attribute, features, mirror.
 [[nodiscard]] const char* kind_of(const Work& work) noexcept;
+
+/// Workers of one node that do the work together: 1 but for training jobs of an experiment with resources.gang.
+[[nodiscard]] std::uint32_t gang_of(const Work& work) noexcept;
 
 /// Whether the work leaves rows [query, group] of scores.
 [[nodiscard]] constexpr bool leaves_scores(const Work& work) noexcept {

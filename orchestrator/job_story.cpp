@@ -44,6 +44,7 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
     if (record.type == RecordType::lease) {
       fresh.outcome = "running";
       fresh.started = time;
+      fresh.members = body.value("members", std::vector<std::string>{});
       attempts.push_back(fresh);
       continue;
     }
@@ -57,6 +58,9 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
       known->outcome = "done";
     } else if (record.type == RecordType::failure) {
       known->outcome = "failed";
+      known->worker = fresh.worker;
+      known->device = fresh.device;
+      known->node = fresh.node;
       known->cause = body.value("error", "");
       known->text = body.value("text", "");
       known->quarantined = body.value("quarantined", false);
@@ -128,6 +132,7 @@ void to_json(Json& j, const JobStory& s) {
                         {"worker", a.worker},
                         {"device", a.device},
                         {"node", a.node},
+                        {"members", a.members},
                         {"outcome", a.outcome},
                         {"cause", a.cause},
                         {"text", a.text},
