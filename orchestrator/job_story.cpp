@@ -99,7 +99,11 @@ std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vec
   if (story.state == "done")
     return last != nullptr ? "Its result is in the journal." : "Its artifact is at hand (reused from another run).";
   if (story.state == "running")
-    return fmt::format("It runs on {} (attempt {}).", last ? last->worker : "a worker", last ? last->attempt : 1);
+    return fmt::format("It runs on {} (attempt {}).",
+                       !last                   ? "a worker"
+                       : last->members.empty() ? last->worker
+                                               : fmt::format("{}, a gang", fmt::join(last->members, " and ")),
+                       last ? last->attempt : 1);
   if (story.state == "quarantined") {
     return fmt::format(
         "It was given up after {} failed attempts: {}: {}. Cure: mend the cause, then guda retry RUN --job {}.",
@@ -117,8 +121,10 @@ std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vec
   double longer = 0;
   for (std::size_t i = 0; i < states.size(); ++i)
     longer += states[i] == "ready" && plan.jobs[i].cost > plan.jobs[story.index].cost ? 1 : 0;
+  const std::uint32_t gang = jobs::gang_of(plan.jobs[story.index].work);
   return fmt::format(
-      "Everything it needs is there; it waits for a free worker ({} jobs run, {} other ready jobs are longer).",
+      "Everything it needs is there; it waits for {} ({} jobs run, {} other ready jobs are longer).",
+      gang > 1 ? fmt::format("{} free workers of one node (resources.gang)", gang) : std::string("a free worker"),
       count_state(states, "running"), longer);
 }
 

@@ -107,8 +107,11 @@ def main():
     before = litter()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        too_few = subprocess.run([GUDA, "run", GANG, "--run-dir", work / "alone", "--workers", "1"], capture_output=True, text=True)
-        assert too_few.returncode == 2 and "resources.gang" in too_few.stderr and "Cure" in too_few.stderr, too_few
+        for too_few in (["run", GANG, "--run-dir", work / "alone", "--workers", "1"], ["plan", GANG, "--nodes", "3", "--cores-per-node", "1"]):
+            refused = subprocess.run([GUDA, *too_few], capture_output=True, text=True)
+            assert refused.returncode == 2 and "resources.gang" in refused.stderr and "Cure" in refused.stderr, refused
+        planned = subprocess.run([GUDA, "plan", GANG, "--nodes", "1", "--cores-per-node", "2", "--json"], capture_output=True, text=True)
+        assert json.loads(planned.stdout)["gang"] == 2, planned
         quiet = Pair(work / "undisturbed")
         quiet.run.start()
         quiet.go()

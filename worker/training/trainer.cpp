@@ -60,7 +60,16 @@ Losses fit(torch::nn::Module& model, const Predict& predict, const jobs::TrainSp
   if (ema) ema->append_state(state);
   std::uint64_t first_step = 0;
   if (checkpoints) first_step = checkpoints->resume(state, config.steps, device);
-  if (gang) first_step = take_state_of_root(*gang, state, first_step);
+  // While a member waits for the others its job may be taken back.
+  const auto together = [&](std::uint64_t done, const auto& what) {
+    try {
+      what();
+    } catch (const Cancelled&) {
+      if (checkpoints) checkpoints->hand_back(done);
+      throw;
+    }
+  };
+  if (gang) together(first_step, [&] { first_step = take_state_of_root(*gang, state, first_step); });
   optimizer.resume_at(first_step);
   if (ema) ema->resume_at(first_step);
   const BatchShare rows = gang ? share_of(config.batch, gang->rank(), gang->size()) : BatchShare{0, config.batch};
@@ -84,14 +93,7 @@ Losses fit(torch::nn::Module& model, const Predict& predict, const jobs::TrainSp
     const torch::Tensor loss = gang ? per_row.sum() / static_cast<double>(config.batch) : per_row.mean();
     double value = check_loss(loss, per_row, rows.of(std::span(t)), rows.of(std::span(items)), step, "training");
     loss.backward();
-    if (sum) {
-      try {
-        value = sum->add_up(value);
-      } catch (const Cancelled&) {
-        if (checkpoints) checkpoints->hand_back(step);
-        throw;
-      }
-    }
+    if (sum) together(step, [&] { value = sum->add_up(value); });
     optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps,
                                  config.decay));
     if (ema) ema->step();
