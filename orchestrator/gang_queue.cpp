@@ -6,8 +6,8 @@ namespace guda::orchestrator {
 
 bool Gang::has(WorkerId worker) const { return std::find(here.begin(), here.end(), worker) != here.end(); }
 
-void GangQueue::insert(std::size_t job, double rank, bool again) {
-  const Key key{!again, -rank, job};
+void GangQueue::insert(std::size_t job, std::size_t place, bool again) {
+  const Key key{!again, place, job};
   order_.insert(key);
   keys_[job] = key;
 }
@@ -19,10 +19,10 @@ void GangQueue::erase(std::size_t job) {
   keys_.erase(at);
 }
 
-void GangQueue::order(const ReadyQueue& ranks) {
+void GangQueue::order(const ReadyQueue& queue) {
   for (auto& [job, key] : keys_) {
     order_.erase(key);
-    std::get<1>(key) = -ranks.rank(job);
+    std::get<1>(key) = queue.place(job);
     order_.insert(key);
   }
 }

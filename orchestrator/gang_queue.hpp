@@ -31,10 +31,11 @@ struct Gathering {
 /// Ready gang jobs: those that have failed before all others, then longest predicted chain first.
 class GangQueue {
  public:
-  void insert(std::size_t job, double rank, bool again);
+  /// `place` as in ReadyQueue; `again`: it has failed before.
+  void insert(std::size_t job, std::size_t place, bool again);
   void erase(std::size_t job);
-  /// New ranks.
-  void order(const ReadyQueue& ranks);
+  /// The places are others.
+  void order(const ReadyQueue& queue);
 
   [[nodiscard]] bool empty() const { return order_.empty(); }
   [[nodiscard]] bool contains(std::size_t job) const { return keys_.contains(job); }
@@ -42,7 +43,7 @@ class GangQueue {
   [[nodiscard]] bool again(std::size_t job) const { return !std::get<0>(keys_.at(job)); }
   /// Not of an empty queue.
   [[nodiscard]] std::size_t first() const { return std::get<2>(*order_.begin()); }
-  using Key = std::tuple<bool, double, std::size_t>;  ///< (never failed, -rank, job)
+  using Key = std::tuple<bool, std::size_t, std::size_t>;  ///< (never failed, place, job)
   [[nodiscard]] const std::set<Key>& in_order() const { return order_; }
 
  private:

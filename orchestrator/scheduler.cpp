@@ -114,7 +114,7 @@ void Scheduler::set_state(std::size_t job, JobState state, Time now) {
 
 void Scheduler::enter_queue(std::size_t job) {
   const bool again = !status_[job].failed_devices.empty();
-  if (is_gang(job)) ready_gangs_.insert(job, ready_.rank(job), again);
+  if (is_gang(job)) ready_gangs_.insert(job, ready_.place(job), again);
   else ready_.insert(job, again);
 }
 

@@ -47,7 +47,7 @@ bool Scheduler::assign_gang(Time now, bool before_longer) {
   } else {
     stop_gathering();
     const auto longest = ready_.first();
-    if (!before_longer && !ready_gangs_.again(*job) && longest && ready_.rank(*longest) > ready_.rank(*job))
+    if (!before_longer && !ready_gangs_.again(*job) && longest && ready_.place(*longest) < ready_.place(*job))
       return false;
   }
   if (idle_nodes_.most().size() >= size) {

@@ -31,8 +31,7 @@ class VirtualLife {
   VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved,
               const std::vector<bool>& checkpoints, const VirtualOptions& options, std::mt19937_64& random,
               VirtualRun& run)
-      : jobs_(jobs),
-        committed_(committed),
+      : committed_(committed),
         saved_(saved),
         checkpoints_(checkpoints),
         options_(options),
@@ -82,7 +81,7 @@ class VirtualLife {
   [[nodiscard]] bool finished() const {
     return scheduler_.count(JobState::done) + scheduler_.count(JobState::quarantined) +
                scheduler_.count(JobState::blocked) ==
-           jobs_.size();
+           scheduler_.jobs().size();
   }
   [[nodiscard]] double busy() const { return busy_; }
   [[nodiscard]] std::uint64_t commits() const { return commits_; }
@@ -154,8 +153,9 @@ class VirtualLife {
     if (!assign.gang.empty() && assign.worker != assign.gang.front()) return;  // its root stands for all
     const std::set<WorkerId> workers =
         assign.gang.empty() ? std::set{assign.worker} : std::set(assign.gang.begin(), assign.gang.end());
-    const double whole = options_.seconds.empty() ? jobs_[assign.lease.job].cost : options_.seconds[assign.lease.job];
-    double seconds = std::max(0.0, whole - saved_[assign.lease.job]);
+    const std::size_t job = assign.lease.job;
+    double seconds = options_.seconds.empty() ? scheduler_.planned(JobIndex(assign.lease.job))
+                                              : std::max(0.0, options_.seconds[job] - saved_[job]);
     if (options_.spread > 0) seconds *= 1 + options_.spread * (2 * uniform() - 1);
     const bool broken = workers.contains(WorkerId(options_.broken_worker));
     const bool crash = broken || (options_.failures > 0 && uniform() < options_.failures);
@@ -168,7 +168,6 @@ class VirtualLife {
 
   double uniform() { return std::generate_canonical<double, 53>(random_); }
 
-  const std::vector<JobNode>& jobs_;
   std::vector<bool>& committed_;
   std::vector<double>& saved_;
   const std::vector<bool>& checkpoints_;

@@ -16,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/gang_memory.hpp"
@@ -24,15 +25,11 @@
 namespace guda::worker {
 namespace {
 
-constexpr std::size_t kChunk = std::size_t{1} << 20;  // bytes of a member that are under way at once
-constexpr std::size_t kParities = 2;                  // chunk k + 1 is written while others still read chunk k
-
-double clock_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+constexpr std::size_t kGangChunk = std::size_t{1} << 20;  // bytes of a member that are under way at once
+constexpr std::size_t kGangParities = 2;                  // chunk k + 1 is written while others still read chunk k
 
 /// Begins as zeros, as the kernel gives it.
-struct Board {
+struct GangBoard {
   struct Member {
     std::atomic<std::uint64_t> phase;    // meetings that it has come to
     std::atomic<std::uint64_t> started;  // its process: kernel start time
@@ -43,17 +40,17 @@ struct Board {
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);  // else it would not work between processes
 
-std::size_t memory_size(std::uint32_t members) {
+std::size_t gang_memory_size(std::uint32_t members) {
   constexpr std::size_t kPage = 4096;
-  return (sizeof(Board) + kPage - 1) / kPage * kPage + kParities * members * kChunk;
+  return (sizeof(GangBoard) + kPage - 1) / kPage * kPage + kGangParities * members * kGangChunk;
 }
 
 class SharedMemoryGang final : public Gang {
  public:
   SharedMemoryGang(const GangSeat& seat, GangPatience patience)
-      : seat_(seat), patience_(std::move(patience)), bytes_(memory_size(seat.size)) {
+      : seat_(seat), patience_(std::move(patience)), bytes_(gang_memory_size(seat.size)) {
     open();
-    Board::Member& me = board().members[seat_.rank];
+    GangBoard::Member& me = board().members[seat_.rank];
     me.pid = ::getpid();
     me.started = process_start_time(::getpid());
     try {
@@ -70,7 +67,7 @@ class SharedMemoryGang final : public Gang {
   [[nodiscard]] std::uint32_t size() const override { return seat_.size; }
 
   void all_reduce(std::span<float> values) override {
-    constexpr std::size_t kNumbers = kChunk / sizeof(float);
+    constexpr std::size_t kNumbers = kGangChunk / sizeof(float);
     for (std::size_t first = 0; first < values.size(); first += kNumbers) {
       const std::span<float> part = values.subspan(first, std::min(kNumbers, values.size() - first));
       std::memcpy(slot(seat_.rank), part.data(), part.size_bytes());
@@ -84,8 +81,8 @@ class SharedMemoryGang final : public Gang {
   }
 
   void broadcast(std::span<std::byte> bytes) override {
-    for (std::size_t first = 0; first < bytes.size(); first += kChunk) {
-      const std::span<std::byte> part = bytes.subspan(first, std::min(kChunk, bytes.size() - first));
+    for (std::size_t first = 0; first < bytes.size(); first += kGangChunk) {
+      const std::span<std::byte> part = bytes.subspan(first, std::min(kGangChunk, bytes.size() - first));
       if (seat_.rank == 0) std::memcpy(slot(0), part.data(), part.size());
       barrier();
       if (seat_.rank != 0) std::memcpy(part.data(), slot(0, 1), part.size());
@@ -130,14 +127,14 @@ class SharedMemoryGang final : public Gang {
   }
 
   void wait_for(std::uint32_t rank, std::uint64_t phase) {
-    const Board::Member& member = board().members[rank];
+    const GangBoard::Member& member = board().members[rank];
     const auto here = [&] { return member.phase.load(std::memory_order_acquire) >= phase; };
     for (int i = 0; i < kSpins && !here(); ++i) ::sched_yield();
-    const double since = clock_now();
+    const double since = steady_seconds();
     double looked_at = since;
     while (!here()) {
       std::this_thread::sleep_for(std::chrono::microseconds(100));
-      const double t = clock_now();
+      const double t = steady_seconds();
       if (t - looked_at < kLook) continue;
       looked_at = t;
       patience_.while_waiting();
@@ -155,18 +152,18 @@ class SharedMemoryGang final : public Gang {
   }
 
   /// Not yet come counts as alive.
-  static bool alive(const Board::Member& member) {
+  static bool alive(const GangBoard::Member& member) {
     const pid_t pid = member.pid;
     if (member.phase == 0) return true;
     const char state = process_state(pid);
     return state != 0 && state != 'Z' && state != 'X' && process_start_time(pid) == member.started;
   }
 
-  [[nodiscard]] Board& board() const { return *reinterpret_cast<Board*>(memory_); }
+  [[nodiscard]] GangBoard& board() const { return *reinterpret_cast<GangBoard*>(memory_); }
   /// Where a member writes for meeting phase_ + 1; with `past` = 1 of meeting phase_.
   [[nodiscard]] std::byte* slot(std::uint32_t rank, std::uint64_t past = 0) const {
-    const std::size_t parity = (phase_ + 1 - past) % kParities;
-    return memory_ + (bytes_ - kParities * seat_.size * kChunk) + (parity * seat_.size + rank) * kChunk;
+    const std::size_t parity = (phase_ + 1 - past) % kGangParities;
+    return memory_ + (bytes_ - kGangParities * seat_.size * kGangChunk) + (parity * seat_.size + rank) * kGangChunk;
   }
 
   static constexpr int kSpins = 50;
