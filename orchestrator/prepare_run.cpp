@@ -29,7 +29,8 @@ std::string indented(const std::vector<std::string>& lines, std::size_t most) {
 }
 
 Json numerics_json(const jobs::Numerics& n) {
-  return {{"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}};
+  return {
+      {"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}, {"micro_batch", n.micro_batch}};
 }
 
 }  // namespace

@@ -33,11 +33,11 @@ std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std
   for (const jobs::MethodConfig& method : plan.experiment.methods) costs[method.name];
   const auto owners = job_owners(plan);
   for (const jobs::JobSpec& job : plan.jobs) {
-    const std::string& owner = owners.at(job.digest);
+    const auto owner = owners.find(job.digest);  // previews have none
     const auto commit = commits.find(job.digest);
-    if (owner == "full" || commit == commits.end()) continue;
-    costs[owner].device_seconds += commit->second.seconds * jobs::gang_of(job.work);
-    ++costs[owner].jobs;
+    if (owner == owners.end() || owner->second == "full" || commit == commits.end()) continue;
+    costs[owner->second].device_seconds += commit->second.seconds * jobs::gang_of(job.work);
+    ++costs[owner->second].jobs;
   }
   return costs;
 }
