@@ -64,8 +64,8 @@ TEST_CASE("gang: everybody gets the root's bytes, bit by bit") {
     gang.broadcast(bytes[gang.rank()]);
     gang.broadcast(bytes[gang.rank()]);
   }));
-  CHECK(bytes[0] == bytes[1]);
-  CHECK(bytes[1][kBytes - 1] == static_cast<std::byte>((kBytes - 1) * 31 % 251));
+  CHECK((bytes[0] == bytes[1]));
+  CHECK((bytes[1][kBytes - 1] == static_cast<std::byte>((kBytes - 1) * 31 % 251)));
 }
 
 TEST_CASE("gang: its memory has no name any more once all have come") {
