@@ -141,6 +141,7 @@ TEST_CASE("gang: whoever waits can be called away, and the others hear of it") {
       const auto gang = join_gang({memory, 1, 2}, {60});
       gang->barrier();
       while (!left) std::this_thread::yield();
+      gang->barrier();  // the one that left had come
       gang->barrier();
     } catch (...) {
       waiting = std::current_exception();
