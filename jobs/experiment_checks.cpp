@@ -21,8 +21,8 @@ constexpr std::uint32_t kNoLimit = WeightingConfig{}.t_max;
 
 class Checks {
  public:
-  Checks(const Experiment& experiment, const Node& root, config::Issues& issues)
-      : e_(experiment), root_(root), issues_(issues), by_itself_(issues) {}
+  Checks(const Experiment& experiment, const Node& root, config::Issues& issues, bool data_may_be_missing)
+      : e_(experiment), root_(root), issues_(issues), by_itself_(issues), data_may_be_missing_(data_may_be_missing) {}
 
   void all() {
     seeds();
@@ -77,7 +77,8 @@ class Checks {
 
   void data() {
     const auto& path = e_.dataset.path;
-    rule(!path.empty() && !exists(path), {"dataset", "path"}, [&] {
+    const bool excused = data_may_be_missing_ && e_.dataset.kind == "cifar10";
+    rule(!path.empty() && !excused && !exists(path), {"dataset", "path"}, [&] {
       return fmt::format("there is no {}{}", path.string(),
                          e_.dataset.kind == "cifar10"
                              ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
@@ -408,12 +409,14 @@ class Checks {
   const Node& root_;
   config::Issues& issues_;
   const config::Issues by_itself_;  ///< what was wrong before the first check
+  const bool data_may_be_missing_;
 };
 
 }  // namespace
 
-void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues) {
-  Checks(experiment, root, issues).all();
+void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues,
+                      bool data_may_be_missing) {
+  Checks(experiment, root, issues, data_may_be_missing).all();
 }
 
 }  // namespace guda::jobs

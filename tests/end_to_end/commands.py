@@ -66,6 +66,19 @@ def check_errors(work):
     guda("run", RECIPES / "digits-smoke.yaml", "--heartbeat", "5/4/3", code=2)
 
 
+def check_paper_plan():
+    """The whole paper experiment with its cost, on a machine that has neither the images nor a GPU."""
+    plan = json.loads(guda("plan", RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", "--json").stdout)
+    assert plan["groups"] == ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    assert plan["kinds"]["train"]["jobs"] >= 11 and plan["methods"]["logo"]["p50"] > 10 * plan["methods"]["retrack_exact"]["p50"] > 0
+    said = " ".join(plan["assumptions"])
+    assert "not checked" in said and "/nowhere" in said, said
+    assert plan["workers"] == 1 or "imagined" not in said, said
+    assert "not checked" in guda("plan", RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", "--workers", "8").stdout
+    for command in (["run"], ["plan", "--run-dir", "/nowhere"]):  # only an estimate can do without
+        assert "there is no /nowhere" in guda(*command, RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", code=2).stderr
+
+
 def check_start():
     for arguments in (["--help"], ["--version"], ["methods"]):
         best = min(_timed(arguments) for _ in range(5))
@@ -87,6 +100,7 @@ def main():
         check_errors(work)
         plan = json.loads(guda("plan", RECIPES / "digits-smoke.yaml", "--json", "--jobs").stdout)
         assert sum(k["jobs"] for k in plan["kinds"].values()) == len(plan["jobs"])
+        check_paper_plan()
         run = work / "run"
         guda("run", RECIPES / "digits-smoke.yaml", "--run-dir", run, "--heartbeat", "0.2/1/3")
         assert (run.stat().st_mode & 0o777) == 0o700
