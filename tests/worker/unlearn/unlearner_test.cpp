@@ -78,7 +78,7 @@ TEST_CASE("unlearning: every operator repeats bit by bit, differs from the other
   CHECK(test::same_weights(before, study().full));
 }
 
-TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before") {
+TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before (methods.md 1.6.6)") {
   std::vector<std::uint32_t> kept;
   for (const std::uint32_t item : study().data.train) {
     if (!std::binary_search(study().removed.begin(), study().removed.end(), item)) kept.push_back(item);
