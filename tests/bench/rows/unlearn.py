@@ -1,0 +1,49 @@
+"""A ReTrack step against a Python/diffusers loop of the published structure on the same cores (at most a third of its time); nearest neighbours.
+
+128 + 128 images of 32 x 32, ten neighbours each, a UNet of the published shape at a quarter of its width; both sides with a thread per core, in turns
+(--repeat pairs). Flip-aware exact neighbours of 1,000 images among 9,000, on all cores: at most 3 s on two. GUDA_CIFAR10 names a folder of CIFAR-10
+with at least 10,000 images; without it both sides take made-up ones.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+from measure import BIN, BUILD, ROOT, bounded, interleaved
+
+MODEL = {"sample_size": 32, "in_channels": 3, "out_channels": 3, "block_out_channels": [32, 64, 64, 64], "layers_per_block": 1,
+         "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+         "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"], "attention_head_dim": 8, "norm_num_groups": 8, "dropout": 0.3}
+STEPS = 3
+
+
+def printed(command):
+    return json.loads(subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout)
+
+
+def measure(options):
+    ours, python = BIN / "guda_bench_unlearn", os.environ.get("GUDA_PARITY_PYTHON", str(ROOT / ".deps/parity/bin/python"))
+    if not ours.exists():
+        raise FileNotFoundError(f"{ours} (cmake --build {BUILD} --target guda_bench_unlearn)")
+    if not os.path.exists(python):
+        raise FileNotFoundError(f"{python} (./run test sets it up)")
+    threads, data = str(os.cpu_count()), os.environ.get("GUDA_CIFAR10")
+    with tempfile.TemporaryDirectory() as scratch:
+        model = pathlib.Path(scratch) / "config.json"
+        model.write_text(json.dumps(MODEL))
+
+        def side(command):
+            def run():
+                seconds = printed(command)["seconds_per_step"]
+                print(f"    {pathlib.Path(command[0]).name}: {seconds:.2f} s a step", flush=True)
+                return seconds
+            return run
+
+        peer = [python, str(ROOT / "tests/bench/peer_retrack.py"), str(model), "--steps", str(STEPS), "--threads", threads]
+        mine, theirs = interleaved(options.repeat, side([str(ours), data or "-", str(model), str(STEPS), threads]),
+                                   side(peer + (["--data", data] if data else [])))
+    print(f"    guda is {theirs / mine:.2f} times as fast")
+    neighbours = printed([str(ours), data or "-", "neighbours", threads])["seconds"]
+    return [bounded(f"ReTrack step (Python: {theirs:.2f} s), a third of it", mine, "s", theirs / 3), bounded("neighbours, 1,000 x 9,000 x 3072, mirrors", neighbours, "s", 3)]
