@@ -50,6 +50,8 @@ const Bad kBad[] = {
     {"trainin: {steps: 5}", "exp.yaml:1:1: trainin: is not a known key; did you mean 'training'?"},
     {"training:\n  stpes: 5", "exp.yaml:2:3: training.stpes: is not a known key; did you mean 'steps'?"},
     {"training: {lr: 1e-3}", "exp.yaml:1:12: training.lr: is not a known key; did you mean 'optimizer.lr'?"},
+    {"training: {mixed_precision: bf16}",
+     "exp.yaml:1:12: training.mixed_precision: is not a known key: guda trains and scores in float32"},
     {"training:\n  steps: 5\n  steps: 6", "exp.yaml:3:3: training.steps: is given twice; the first is in line 2"},
     {"methods:\n- {method: logo, seed: 1, seed: 2}\n- method: random", "exp.yaml:2:27: methods.0.seed: is given twice"},
     {"zzzzzzz: 1", "exp.yaml:1:1: zzzzzzz: is not a known key (there are name, seeds, dataset,"},
