@@ -243,6 +243,14 @@ class Checks {
       for (std::size_t k = 0; q.kind == "images" && k < q.images.size(); ++k) {
         rule(!is_file(q.images[k]), at({"images", std::to_string(k)}),
              [&] { return fmt::format("there is no file {}", q.images[k].string()); });
+        for (std::size_t other = 0; other < i; ++other) {
+          const auto& before = e_.queries[other];
+          rule(before.role != q.role && before.kind == "images" &&
+                   std::count(before.images.begin(), before.images.end(), q.images[k]) > 0,
+               at({"images", std::to_string(k)}), [&] {
+                 return fmt::format("is also an image of '{}', but one of the two sets is for tuning", before.name);
+               });
+        }
       }
     }
   }

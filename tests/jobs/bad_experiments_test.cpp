@@ -225,6 +225,9 @@ const Bad kBad[] = {
     {"groups: {by: random, share: 0.7}", "groups.share: has no effect with by: random; it goes with redundant"},
     {"groups: {by: redundant, share: 0.3}", "groups.share: 0.3 is out of range"},
     {"queries: [{kind: held_out, role: tuning}]", "queries: has tuning sets only"},
+    {"queries: [{name: a, kind: images, images: [/proc/version]}, {name: b, kind: images, role: tuning, images: "
+     "[/proc/version]}]",
+     "queries.b.images.0: is also an image of 'a', but one of the two sets is for tuning"},
     {"queries: [{name: a, kind: held_out, count: 100}, {name: b, kind: held_out, role: tuning, first: 99, count: 50}]",
      "queries.b.first: held-out items 99..148 overlap those of 'a', 0..99, but one set is for tuning"},
     {"queries: [{kind: generated, sampler: {kind: ddpm, eta: 0.5}}]",

@@ -92,6 +92,27 @@ TEST_CASE("recipes: the study at 16 x 16 has two oracles and four operators at o
   CHECK(plan.experiment.queries[0].count == 512);
 }
 
+TEST_CASE(
+    "recipes: settings are tuned on other images than the reported ones, and the plan says on which (methods.md "
+    "13.3)") {
+  const Recipes recipes;
+  for (const char* name : {"cifar10-16px.yaml", "cifar10-paper.yaml"}) {
+    const Plan plan = recipes.plan(name);
+    std::map<std::string, std::uint64_t> seeds;
+    for (const JobSpec& job : plan.jobs) {
+      if (const auto* sample = std::get_if<SampleSpec>(&job.work)) seeds[sample->set.name] = sample->seed;
+    }
+    CHECK(seeds.at("tuning") != seeds.at("generated"));
+    std::set<std::string> names, roles;
+    for (const Query& query : plan.queries) {
+      CHECK(names.insert(query.name).second);  // the name keys all noise of a query
+      CHECK((query.set == "tuning") == (query.role == "tuning"));
+      roles.insert(query.role);
+    }
+    CHECK(roles.size() == 2);
+  }
+}
+
 TEST_CASE("recipes: the variants of the study ask other questions of the same full and LOGO models") {
   const Recipes recipes;
   const auto trained = [&](const std::string& name) {
