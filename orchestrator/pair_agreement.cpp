@@ -21,14 +21,6 @@ double mean_score(const GroupScores& scores, const std::vector<std::size_t>& que
   return sum / static_cast<double>(queries.size() * scores.groups);
 }
 
-/// The smallest score of a table's queries.
-double floor_of(const GroupScores& scores, const std::vector<std::size_t>& queries) {
-  double floor = std::numeric_limits<double>::infinity();
-  for (const std::size_t q : queries)
-    floor = std::min(floor, *std::min_element(scores.row(q), scores.row(q) + scores.groups));
-  return floor;
-}
-
 /// The per-query metrics, then the sums of the pooled metrics. `out` is the first cell, `stride` a row's length.
 void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, double floor, double* out,
                   std::size_t stride) {
@@ -83,6 +75,13 @@ std::pair<double, double> spread_of(const std::vector<double>& table, std::size_
 }
 
 }  // namespace
+
+double floor_of(const GroupScores& scores, const std::vector<std::size_t>& queries) {
+  double floor = std::numeric_limits<double>::infinity();
+  for (const std::size_t q : queries)
+    floor = std::min(floor, *std::min_element(scores.row(q), scores.row(q) + scores.groups));
+  return floor;
+}
 
 std::string metric_name(std::size_t m) {
   return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQuery]);

@@ -29,6 +29,9 @@ struct Measured {
   std::vector<std::vector<double>> resampled;  ///< [metric][resample]
 };
 
+/// The smallest score of a table's queries.
+[[nodiscard]] double floor_of(const GroupScores& scores, const std::vector<std::size_t>& queries);
+
 /// Name of metric m of Measured.
 [[nodiscard]] std::string metric_name(std::size_t m);
 
