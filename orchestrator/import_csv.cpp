@@ -14,8 +14,8 @@
 namespace guda::orchestrator {
 namespace {
 
-using Row = std::vector<std::string>;
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+using CsvRow = std::vector<std::string>;
+constexpr double kNoScore = std::numeric_limits<double>::quiet_NaN();
 
 /// Names that are the same but for blanks and underscores are the same.
 std::string same_name(std::string name) {
@@ -59,7 +59,7 @@ class ScoresByName {
     if (result.images.empty() || result.groups.size() < 2)
       throw Error(fmt::format("{}: holds scores of {} images and {} groups; a comparison needs at least 1 and 2", file_,
                               result.images.size(), result.groups.size()));
-    result.score.assign(result.images.size() * result.groups.size(), kUnknown);
+    result.score.assign(result.images.size() * result.groups.size(), kNoScore);
     std::map<std::string, std::size_t> place;
     for (std::size_t k = 0; k < result.groups.size(); ++k) place[result.groups[k]] = k;
     for (const auto& [key, score] : scores_)
@@ -76,8 +76,8 @@ class ScoresByName {
 
 enum class Layout { ours, sorted, long_form, wide, canvas };
 
-std::optional<Layout> layout_of(const Row& header) {
-  const auto starts = [&](const Row& wanted) {
+std::optional<Layout> layout_of(const CsvRow& header) {
+  const auto starts = [&](const CsvRow& wanted) {
     return header.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), header.begin());
   };
   if (starts({"query", "set", "group", "score"})) return Layout::ours;
@@ -138,9 +138,9 @@ std::vector<std::size_t> columns_for(const RecordedScores& scores, const std::ve
 
 }  // namespace
 
-std::vector<Row> csv_rows(std::string_view text) {
-  std::vector<Row> rows;
-  Row row;
+std::vector<CsvRow> csv_rows(std::string_view text) {
+  std::vector<CsvRow> rows;
+  CsvRow row;
   std::string field;
   bool quoted = false, any = false;
   const auto end_row = [&] {
@@ -170,7 +170,7 @@ std::vector<Row> csv_rows(std::string_view text) {
 
 RecordedScores read_scores_csv(const std::filesystem::path& file) {
   const std::string name = file.string();
-  std::vector<Row> rows;
+  std::vector<CsvRow> rows;
   try {
     rows = csv_rows(read_file(file));
   } catch (const IoError&) {
@@ -186,10 +186,10 @@ RecordedScores read_scores_csv(const std::filesystem::path& file) {
         "generated_style,object_name,attribution_style,SCORE,image_path",
         name));
   }
-  const Row& header = rows.front();
+  const CsvRow& header = rows.front();
   ScoresByName scores(name);
   for (std::size_t i = 1; i < rows.size(); ++i) {
-    const Row& row = rows[i];
+    const CsvRow& row = rows[i];
     const std::size_t line = i + 1;
     if (row.size() != header.size())
       throw Error(fmt::format("{}:{}: {} fields below a header of {}", name, line, row.size(), header.size()));
@@ -226,7 +226,7 @@ void add_recorded(jobs::Plan& plan, ResultsTable& table, const std::string& name
   std::vector<std::string> queries;
   for (const jobs::Query& query : table.shape.queries) queries.push_back(query.name);
   const ImageIndex recorded(scores.images), own(queries);
-  std::vector<double> joined(table.queries() * table.groups(), kUnknown);
+  std::vector<double> joined(table.queries() * table.groups(), kNoScore);
   std::size_t found = 0;
   for (std::size_t q = 0; q < queries.size(); ++q) {
     const auto image = recorded.find(queries[q]);
@@ -245,7 +245,7 @@ void add_recorded(jobs::Plan& plan, ResultsTable& table, const std::string& name
   methods.push_back(std::move(method));
   table.shape.methods.push_back(name);
   table.scores[name] = std::move(joined);
-  table.score_errors[name].assign(table.scores[name].size(), kUnknown);
+  table.score_errors[name].assign(table.scores[name].size(), kNoScore);
 }
 
 Comparison compare_recorded(const std::string& oracle_name, const RecordedScores& oracle,
@@ -266,7 +266,7 @@ Comparison compare_recorded(const std::string& oracle_name, const RecordedScores
   add_recorded(plan, table, oracle_name, oracle);
   for (const auto& [name, scores] : methods) {
     add_recorded(plan, table, name, scores);
-    facts[name] = {kUnknown, "recorded scores"};
+    facts[name] = {kNoScore, "recorded scores"};
   }
   Comparison comparison = compare(table, plan, facts);
   // There are no draws to tell apart: what compare() shows as independent and as the same is one table.
