@@ -74,19 +74,19 @@ class ScoresByName {
   std::map<std::pair<std::size_t, std::string>, double> scores_;
 };
 
-enum class Layout { ours, sorted, long_form, wide, canvas };
+enum class CsvLayout { ours, sorted, long_form, wide, canvas };
 
-std::optional<Layout> layout_of(const CsvRow& header) {
+std::optional<CsvLayout> layout_of(const CsvRow& header) {
   const auto starts = [&](const CsvRow& wanted) {
     return header.size() >= wanted.size() && std::equal(wanted.begin(), wanted.end(), header.begin());
   };
-  if (starts({"query", "set", "group", "score"})) return Layout::ours;
-  if (starts({"image", "R1_Cls", "R1_Name", "R1_Sc"}) && header.size() % 3 == 1) return Layout::sorted;
-  if (starts({"image", "class_id"}) && header.size() == 3) return Layout::long_form;
-  if (starts({"image_id"}) && header.size() > 2) return Layout::wide;
+  if (starts({"query", "set", "group", "score"})) return CsvLayout::ours;
+  if (starts({"image", "R1_Cls", "R1_Name", "R1_Sc"}) && header.size() % 3 == 1) return CsvLayout::sorted;
+  if (starts({"image", "class_id"}) && header.size() == 3) return CsvLayout::long_form;
+  if (starts({"image_id"}) && header.size() > 2) return CsvLayout::wide;
   if (starts({"generated_style", "object_name", "attribution_style"}) && header.size() == 5 &&
       header[4] == "image_path")
-    return Layout::canvas;
+    return CsvLayout::canvas;
   return std::nullopt;
 }
 
@@ -178,7 +178,7 @@ RecordedScores read_scores_csv(const std::filesystem::path& file) {
   } catch (const Error& e) {
     throw Error(name + ": " + e.what());
   }
-  const std::optional<Layout> layout = rows.empty() ? std::nullopt : layout_of(rows.front());
+  const std::optional<CsvLayout> layout = rows.empty() ? std::nullopt : layout_of(rows.front());
   if (!layout) {
     throw Error(fmt::format(
         "{}: the first line is no known header of scores. Known: query,set,group,score,stderr (guda export) | "
@@ -194,25 +194,25 @@ RecordedScores read_scores_csv(const std::filesystem::path& file) {
     if (row.size() != header.size())
       throw Error(fmt::format("{}:{}: {} fields below a header of {}", name, line, row.size(), header.size()));
     switch (*layout) {
-      case Layout::ours:
+      case CsvLayout::ours:
         scores.add(line, row[0], row[2], row[3]);
         break;
-      case Layout::sorted:
+      case CsvLayout::sorted:
         for (std::size_t c = 1; c + 2 < row.size(); c += 3)  // empty: a class without a score
           if (!row[c].empty()) scores.add(line, row[0], class_number(row[c], name, line), row[c + 2]);
         break;
-      case Layout::long_form:
+      case CsvLayout::long_form:
         scores.add(line, row[0], class_number(row[1], name, line), row[2]);
         break;
-      case Layout::wide:
+      case CsvLayout::wide:
         for (std::size_t c = 1; c < row.size(); ++c) scores.add(line, row[0], header[c], row[c]);
         break;
-      case Layout::canvas:
+      case CsvLayout::canvas:
         scores.add(line, row[4], same_name(row[2]), row[3], row[0]);
         break;
     }
   }
-  return std::move(scores).finish(*layout == Layout::sorted || *layout == Layout::long_form);
+  return std::move(scores).finish(*layout == CsvLayout::sorted || *layout == CsvLayout::long_form);
 }
 
 void add_recorded(jobs::Plan& plan, ResultsTable& table, const std::string& name, const RecordedScores& scores) {
