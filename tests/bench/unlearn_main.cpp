@@ -4,8 +4,10 @@
 //   guda_bench_unlearn FOLDER|- neighbours THREADS         1,000 x 9,000 images with mirrors
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <time.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <string>
@@ -26,6 +28,13 @@ using namespace guda::worker;
 constexpr std::uint32_t kItems = 10000, kForget = 1000, kSide = 32;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// Processor seconds of all threads: other work on the machine hardly shows in it.
+double processor() {
+  timespec t{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return double(t.tv_sec) + double(t.tv_nsec) * 1e-9;
+}
 
 /// Where there are no photographs: smooth images, whose distances spread as those of photographs do.
 guda::jobs::Dataset smooth_images() {
@@ -65,16 +74,21 @@ Json time_neighbours(const guda::jobs::Dataset& data) {
   std::vector<std::uint32_t> forget(data.train.begin(), data.train.begin() + kForget),
       retain(data.train.begin() + kForget, data.train.end());
   const torch::Tensor a = gather_images(data, forget), b = gather_images(data, retain);
-  double best = 1e9;
+  double best = 1e9, least = 1e9;
   for (int i = 0; i < 3; ++i) {
-    const double begin = now();
+    const double begin = now(), began = processor();
     (void)nearest_neighbours_mirrored(a, b, 10);
     best = std::min(best, now() - begin);
+    least = std::min(least, processor() - began);
   }
-  return {{"seconds", best}, {"queries", a.size(0)}, {"items", b.size(0)}, {"dimension", a[0].numel()}};
+  return {{"seconds", best},
+          {"processor_seconds", least},
+          {"queries", a.size(0)},
+          {"items", b.size(0)},
+          {"dimension", a[0].numel()}};
 }
 
-/// Seconds of a step: from the end of the first, which also finds the neighbours, to the end of the last.
+/// Processor seconds of a step: from the end of the first, which also finds the neighbours, to the end of the last.
 Json time_steps(const guda::jobs::Dataset& data, const Json& config, std::uint32_t steps) {
   UNet2D model = make_unet2d(config, 1);
   guda::jobs::UnlearnSpec spec;
@@ -89,10 +103,10 @@ Json time_steps(const guda::jobs::Dataset& data, const Json& config, std::uint32
   double first = 0, last = 0;
   const std::vector<std::uint32_t> removed = of_class_0(data);
   unlearn(model, UNet2D{nullptr}, spec, data, removed, 10, torch::kCPU, [&](const Progress& p) {
-    if (p.step == 1) first = now();
-    last = now();
+    if (p.step == 1) first = processor();
+    last = processor();
   });
-  return {{"seconds_per_step", (last - first) / steps}, {"steps", steps}, {"threads", at::get_num_threads()}};
+  return {{"processor_seconds_per_step", (last - first) / steps}, {"steps", steps}, {"threads", at::get_num_threads()}};
 }
 
 }  // namespace
