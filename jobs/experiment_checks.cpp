@@ -21,8 +21,8 @@ constexpr std::uint32_t kNoLimit = WeightingConfig{}.t_max;
 
 class Checks {
  public:
-  Checks(const Experiment& experiment, const Node& root, config::Issues& issues)
-      : e_(experiment), root_(root), issues_(issues), by_itself_(issues) {}
+  Checks(const Experiment& experiment, const Node& root, config::Issues& issues, bool data_may_be_missing)
+      : e_(experiment), root_(root), issues_(issues), by_itself_(issues), data_may_be_missing_(data_may_be_missing) {}
 
   void all() {
     seeds();
@@ -78,7 +78,8 @@ class Checks {
 
   void data() {
     const auto& path = e_.dataset.path;
-    rule(!path.empty() && !exists(path), {"dataset", "path"}, [&] {
+    const bool excused = data_may_be_missing_ && e_.dataset.kind == "cifar10";
+    rule(!path.empty() && !excused && !exists(path), {"dataset", "path"}, [&] {
       return fmt::format("there is no {}{}", path.string(),
                          e_.dataset.kind == "cifar10"
                              ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
@@ -258,6 +259,14 @@ class Checks {
       for (std::size_t k = 0; q.kind == "images" && k < q.images.size(); ++k) {
         rule(!is_file(q.images[k]), at({"images", std::to_string(k)}),
              [&] { return fmt::format("there is no file {}", q.images[k].string()); });
+        for (std::size_t other = 0; other < i; ++other) {
+          const auto& before = e_.queries[other];
+          rule(before.role != q.role && before.kind == "images" &&
+                   std::count(before.images.begin(), before.images.end(), q.images[k]) > 0,
+               at({"images", std::to_string(k)}), [&] {
+                 return fmt::format("is also an image of '{}', but one of the two sets is for tuning", before.name);
+               });
+        }
       }
     }
   }
@@ -424,12 +433,14 @@ class Checks {
   const Node& root_;
   config::Issues& issues_;
   const config::Issues by_itself_;  ///< what was wrong before the first check
+  const bool data_may_be_missing_;
 };
 
 }  // namespace
 
-void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues) {
-  Checks(experiment, root, issues).all();
+void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues,
+                      bool data_may_be_missing) {
+  Checks(experiment, root, issues, data_may_be_missing).all();
 }
 
 }  // namespace guda::jobs

@@ -234,7 +234,7 @@ void blank_pending_scores(std::vector<double>& scores, const std::vector<std::ui
 
 std::string own_full_name(const std::string& method) { return "full__" + method; }
 bool leaves_losses(const jobs::MethodConfig& method) {
-  return jobs::method_named(method.method).leaves == jobs::Leaves::losses;
+  return method.method != kRecorded && jobs::method_named(method.method).leaves == jobs::Leaves::losses;
 }
 bool has_own_full(const jobs::MethodConfig& method) { return method.method == "logo" && method.seed != 0; }
 

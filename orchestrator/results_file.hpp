@@ -20,6 +20,9 @@ inline constexpr std::int64_t kResultsFormat = 1;
 /// Status bytes. On disk: never renumber.
 inline constexpr std::uint8_t kPending = 0, kDone = 1;
 
+/// The `method` of scores that were made elsewhere (import_csv.hpp); no experiment can ask for it.
+inline constexpr const char* kRecorded = "recorded";
+
 /// Name under which a method's losses of its own full model are stored: "full__logo_b". The run's full model is "full".
 [[nodiscard]] std::string own_full_name(const std::string& method);
 /// Whether the method compares its counterfactuals with a full model of its own (a LOGO of another seed).

@@ -1,5 +1,6 @@
 #include "orchestrator/run_results.hpp"
 
+#include <limits>
 #include <set>
 #include <unordered_map>
 
@@ -42,7 +43,8 @@ std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std
   return costs;
 }
 
-Comparison compare_run(const RunLayout& run, const jobs::Plan& plan) {
+Comparison compare_run(const RunLayout& run, const jobs::Plan& plan,
+                       const std::map<std::string, RecordedScores>& recorded) {
   std::map<std::string, MethodFacts> facts;
   const auto costs = method_costs(plan, commits_of(read_journal(run.journal())));
   for (const jobs::MethodConfig& method : plan.experiment.methods) {
@@ -50,7 +52,13 @@ Comparison compare_run(const RunLayout& run, const jobs::Plan& plan) {
     facts[method.name] = {costs.at(method.name).device_seconds,
                           released ? "released-code parity" : std::string(jobs::method_named(method.method).fidelity)};
   }
-  return compare(read_results(run.results()), plan, facts);
+  ResultsTable table = read_results(run.results());
+  jobs::Plan all = plan;
+  for (const auto& [name, scores] : recorded) {
+    add_recorded(all, table, name, scores);
+    facts[name] = {std::numeric_limits<double>::quiet_NaN(), "recorded scores"};
+  }
+  return compare(table, all, facts);
 }
 
 void finalize_run(const RunLayout& run, const jobs::Plan& plan) {

@@ -91,7 +91,7 @@ int run_command(const Arguments& arguments) {
                                 planned.plan.experiment.retention.keep, freed.artifacts, double(freed.bytes) / 1e6));
     }
   }
-  print_comparison(compare_run(run, planned.plan), values->contains("json"), false);
+  print_comparison(compare_run(run, planned.plan), {.json = values->contains("json")});
   progress.note("results " + run.results().string() + "\nreport  " + run.report().string());
   return code;
 }

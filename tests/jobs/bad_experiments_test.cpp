@@ -50,6 +50,8 @@ const Bad kBad[] = {
     {"trainin: {steps: 5}", "exp.yaml:1:1: trainin: is not a known key; did you mean 'training'?"},
     {"training:\n  stpes: 5", "exp.yaml:2:3: training.stpes: is not a known key; did you mean 'steps'?"},
     {"training: {lr: 1e-3}", "exp.yaml:1:12: training.lr: is not a known key; did you mean 'optimizer.lr'?"},
+    {"training: {mixed_precision: bf16}",
+     "exp.yaml:1:12: training.mixed_precision: is not a known key: guda trains and scores in float32"},
     {"training:\n  steps: 5\n  steps: 6", "exp.yaml:3:3: training.steps: is given twice; the first is in line 2"},
     {"methods:\n- {method: logo, seed: 1, seed: 2}\n- method: random", "exp.yaml:2:27: methods.0.seed: is given twice"},
     {"zzzzzzz: 1", "exp.yaml:1:1: zzzzzzz: is not a known key (there are name, seeds, dataset,"},
@@ -223,6 +225,9 @@ const Bad kBad[] = {
     {"groups: {by: random, share: 0.7}", "groups.share: has no effect with by: random; it goes with redundant"},
     {"groups: {by: redundant, share: 0.3}", "groups.share: 0.3 is out of range"},
     {"queries: [{kind: held_out, role: tuning}]", "queries: has tuning sets only"},
+    {"queries: [{name: a, kind: images, images: [/proc/version]}, {name: b, kind: images, role: tuning, images: "
+     "[/proc/version]}]",
+     "queries.b.images.0: is also an image of 'a', but one of the two sets is for tuning"},
     {"queries: [{name: a, kind: held_out, count: 100}, {name: b, kind: held_out, role: tuning, first: 99, count: 50}]",
      "queries.b.first: held-out items 99..148 overlap those of 'a', 0..99, but one set is for tuning"},
     {"queries: [{kind: generated, sampler: {kind: ddpm, eta: 0.5}}]",

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/config/issues.hpp"
+#include "jobs/cifar10.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/guide_model.hpp"
@@ -91,6 +92,27 @@ TEST_CASE("recipes: the study at 16 x 16 has two oracles and four operators at o
   CHECK(plan.experiment.queries[0].count == 512);
 }
 
+TEST_CASE(
+    "recipes: settings are tuned on other images than the reported ones, and the plan says on which (methods.md "
+    "13.3)") {
+  const Recipes recipes;
+  for (const char* name : {"cifar10-16px.yaml", "cifar10-paper.yaml"}) {
+    const Plan plan = recipes.plan(name);
+    std::map<std::string, std::uint64_t> seeds;
+    for (const JobSpec& job : plan.jobs) {
+      if (const auto* sample = std::get_if<SampleSpec>(&job.work)) seeds[sample->set.name] = sample->seed;
+    }
+    CHECK(seeds.at("tuning") != seeds.at("generated"));
+    std::set<std::string> names, roles;
+    for (const Query& query : plan.queries) {
+      CHECK(names.insert(query.name).second);  // the name keys all noise of a query
+      CHECK((query.set == "tuning") == (query.role == "tuning"));
+      roles.insert(query.role);
+    }
+    CHECK(roles.size() == 2);
+  }
+}
+
 TEST_CASE("recipes: the variants of the study ask other questions of the same full and LOGO models") {
   const Recipes recipes;
   const auto trained = [&](const std::string& name) {
@@ -127,6 +149,21 @@ TEST_CASE(
   }
   const std::set<std::uint32_t> costs{38, 75, 150, 300, 600};
   CHECK(steps == std::map<std::string, std::set<std::uint32_t>>{{"ifu", costs}, {"retrack_exact", costs}});
+}
+
+TEST_CASE("recipes: cifar10-paper can be planned without the images, with the published counts") {
+  const auto path = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/cifar10-paper.yaml";
+  const Experiment e = load_experiment(path, {"dataset.path=/nowhere"}, /*data_may_be_missing=*/true);
+  const Plan plan = make_plan(e, published_cifar10(e.dataset), {"cuda", "avx2", "float32", 1});
+  CHECK(plan.groups.size() == 10);
+  CHECK(plan.groups.front() == "airplane");
+  for (const Digest& removal : plan.group_removals) CHECK(plan.removal_sets.at(removal).items.size() == 5000);
+  auto count = kinds(plan);
+  CHECK(count["train"] == 12);
+  CHECK(plan.dataset != Recipes().plan("cifar10-paper.yaml").dataset);  // never taken for work on real data
+  DatasetConfig config = e.dataset;
+  config.train = 50001;
+  CHECK_THROWS_WITH_AS((void)published_cifar10(config), doctest::Contains("choose 1..50000"), Error);
 }
 
 TEST_CASE("recipes: without the images a CIFAR-10 recipe says where they are missed and what to do") {

@@ -98,7 +98,7 @@ Json read_model_config(const fs::path& folder) {
 void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem) {
   const std::vector<SafetensorsFile> files = open_weights(folder, stem);
   std::map<std::string, at::Tensor> wanted = tensors_of(module);
-  std::vector<std::string> unused, misshaped, missing, twice;
+  std::vector<std::string> unused, misshaped, missing, twice, not_finite;
   std::set<std::string> filled;
   const at::NoGradGuard no_grad;
   for (const SafetensorsFile& file : files) {
@@ -116,6 +116,8 @@ void load_weights(torch::nn::Module& module, const fs::path& folder, const std::
                                         fmt::join(target->second.sizes(), ", ")));
         continue;
       }
+      if (const auto bad = source.numel() - source.isfinite().sum().item<std::int64_t>(); bad > 0)
+        not_finite.push_back(fmt::format("{} ({} of {} values)", stored_name, bad, source.numel()));
       target->second.copy_(source);
     }
   }
@@ -130,6 +132,11 @@ void load_weights(torch::nn::Module& module, const fs::path& folder, const std::
   if (!faults.empty()) {
     throw Error(fmt::format("{}: weights and config.json do not belong together; take both from one saved model:{}",
                             folder.string(), faults));
+  }
+  if (!not_finite.empty()) {
+    throw Error(
+        fmt::format("{}: weights are NaN or infinite, the training that left them diverged; take another model: {}",
+                    folder.string(), fmt::join(not_finite, ", ")));
   }
 }
 

@@ -98,7 +98,7 @@ TEST_CASE("unlearning: micro-batches give every operator's model within 1e-5, by
   }
 }
 
-TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before") {
+TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before (methods.md 1.6.6)") {
   std::vector<std::uint32_t> kept;
   for (const std::uint32_t item : study().data.train) {
     if (!std::binary_search(study().removed.begin(), study().removed.end(), item)) kept.push_back(item);
