@@ -194,11 +194,11 @@ class Executor {
 
   [[nodiscard]] torch::Tensor clip_features(const jobs::FeaturesSpec& spec, const torch::Tensor& images) const {
     constexpr std::int64_t kImages = 32;
-    const ClipVision clip(spec.encoder, device_);
+    ClipVision clip = load_clip_vision(spec.encoder, device_);
     std::vector<torch::Tensor> rows;
     for (std::int64_t first = 0; first < images.size(0); first += kImages) {
       const std::int64_t count = std::min(kImages, images.size(0) - first);
-      rows.push_back(clip.features(clip_pixels(images.narrow(0, first, count), clip.side()), spec.projected));
+      rows.push_back(clip->features(clip_pixels(images.narrow(0, first, count), clip->side()), spec.projected));
       context_.progress({static_cast<std::uint64_t>(first + count), static_cast<std::uint64_t>(images.size(0)),
                          std::numeric_limits<double>::quiet_NaN()});
     }
