@@ -27,7 +27,15 @@ struct Slot {
   auto operator<=>(const Slot&) const = default;
 };
 
-/// Trains on the training split minus `removal`. Leaves weights.
+/// The training items that an Attribute job kept as the most influential: known only once that job is done.
+struct TopRemoval {
+  Digest from;                           ///< the Attribute job
+  std::uint32_t queries = 0, items = 0;  ///< the first `items` of each of its first `queries` queries
+  bool operator==(const TopRemoval&) const = default;
+  [[nodiscard]] bool empty() const { return from.empty(); }
+};
+
+/// Trains on the training split minus `removal` or `top`. Leaves weights.
 struct TrainSpec {
   Json model;
   DiffusionConfig diffusion;
@@ -35,6 +43,7 @@ struct TrainSpec {
   std::uint64_t seed = 0;    ///< names the shared random streams; equal for the full model and every group
   Digest removal;            ///< digest of a removal set of the plan; empty = the full model
   double label_dropout = 0;  ///< guides only: share of rows without their class
+  TopRemoval top;            ///< empty unless a method's top items are removed
 };
 
 /// Unlearns `removal` from the weights of `from`. Leaves weights.

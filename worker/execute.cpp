@@ -13,6 +13,7 @@
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/kept_instances.hpp"
 #include "worker/artifacts.hpp"
 #include "worker/attribution/attribute.hpp"
 #include "worker/attribution/gradient_features.hpp"
@@ -51,7 +52,12 @@ class Executor {
   JobResult operator()(const jobs::TrainSpec& spec) {
     if (auto done = published()) return *std::move(done);
     std::span<const std::uint32_t> removed;
+    std::vector<std::uint32_t> top;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
+    if (!spec.top.empty()) {
+      top = jobs::union_of_first(jobs::read_kept_instances(artifact(spec.top.from)), spec.top.queries, spec.top.items);
+      removed = top;
+    }
     JobCheckpoints checkpoints = open_checkpoints();
     JobResult result;
     if (jobs::is_guide_model(spec.model)) {
@@ -61,6 +67,7 @@ class Executor {
     } else {
       Trained trained = train(spec, context_.dataset, removed, device_, context_.progress, &checkpoints);
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
+      if (!top.empty()) result.metrics["removed"] = top.size();
       publish(result, [&](const auto& folder) { save_unet2d(trained.model, spec.model, folder); });
     }
     close(checkpoints, result);
@@ -85,6 +92,10 @@ class Executor {
                 context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
+    if (unlearned.alignment) {
+      result.metrics["alignment_mean"] = unlearned.alignment->mean;
+      result.metrics["alignment_sd"] = unlearned.alignment->sd;
+    }
     publish(result,
             [&](const auto& folder) { save_unet2d(model, Json::parse(read_file(from / "config.json")), folder); });
     close(checkpoints, result);
