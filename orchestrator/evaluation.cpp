@@ -27,7 +27,7 @@ std::optional<fs::path> artifact_in(const std::vector<fs::path>& folders, const 
 }
 
 /// The job of a digest; Bug where the plan has none.
-const jobs::JobSpec& job_of(const jobs::Plan& plan, const Digest& digest) {
+const jobs::JobSpec& planned_job(const jobs::Plan& plan, const Digest& digest) {
   const auto found =
       std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const auto& job) { return job.digest == digest; });
   if (found == plan.jobs.end()) throw Bug("the plan has no job " + digest.hex);
@@ -66,7 +66,7 @@ std::pair<std::string, std::size_t> removal_of(const std::vector<fs::path>& fold
                                                const jobs::TrainSpec& train) {
   if (train.top.empty()) return {"random items", plan.removal_sets.at(train.removal).items.size()};
   std::string names;
-  for (const jobs::Placement& placement : job_of(plan, train.top.from).placements) {
+  for (const jobs::Placement& placement : planned_job(plan, train.top.from).placements) {
     if (names.find(placement.method) == std::string::npos) names += (names.empty() ? "" : ", ") + placement.method;
   }
   const auto folder = artifact_in(folders, train.top.from, "instances.json");
@@ -111,7 +111,7 @@ std::optional<RemovalView> removal_effects(const std::vector<fs::path>& folders,
     if (again.values.size() != original->second.values.size())
       throw Error((*folder / "queries.npy").string() + ": is not of the shape of the query set; guda verify RUN");
     const auto [method, removed] =
-        removal_of(folders, plan, std::get<jobs::TrainSpec>(job_of(plan, sample->from).work));
+        removal_of(folders, plan, std::get<jobs::TrainSpec>(planned_job(plan, sample->from).work));
     Effects& effect = effects[method];
     effect.removed += static_cast<double>(removed);
     ++effect.runs;
@@ -153,7 +153,7 @@ std::vector<SelfInfluence> self_influences(const std::vector<fs::path>& folders,
     const auto* attribute = std::get_if<jobs::AttributeSpec>(&job.work);
     if (attribute == nullptr || attribute->gradients.keep_instances + attribute->similarity.keep_instances == 0)
       continue;
-    const jobs::JobSpec& sample = job_of(plan, attribute->queries);
+    const jobs::JobSpec& sample = planned_job(plan, attribute->queries);
     const jobs::QuerySetConfig& set = std::get<jobs::SampleSpec>(sample.work).set;
     if (set.kind != "training") continue;
     const auto instances = artifact_in(folders, job.digest, "instances.json");

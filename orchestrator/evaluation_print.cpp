@@ -7,7 +7,9 @@ namespace {
 
 Json interval_json(const Interval& i) { return {{"value", i.value}, {"low", i.low}, {"high", i.high}}; }
 
-std::string with_interval(const Interval& i) { return fmt::format("{:.3f} [{:.3f}, {:.3f}]", i.value, i.low, i.high); }
+std::string value_and_interval(const Interval& i) {
+  return fmt::format("{:.3f} [{:.3f}, {:.3f}]", i.value, i.low, i.high);
+}
 
 Json optional_json(const std::optional<Interval>& i) { return i ? interval_json(*i) : Json(nullptr); }
 
@@ -60,7 +62,7 @@ std::string evaluation_tables(const Evaluation& evaluation) {
     out += fmt::format("Linear datamodelling score: {}{}, {} weights, {} queries, {} subset models (chance 0)\n",
                        view.query_set, view.role == "tuning" ? " (tuning, no result)" : "", view.weighting,
                        view.queries, view.subsets);
-    for (const auto& [name, score] : view.methods) out += fmt::format("  {:<20} {}\n", name, with_interval(score));
+    for (const auto& [name, score] : view.methods) out += fmt::format("  {:<20} {}\n", name, value_and_interval(score));
     out += "\n";
   }
   if (evaluation.removal) {
@@ -72,9 +74,10 @@ std::string evaluation_tables(const Evaluation& evaluation) {
         view.items, view.attributed, view.query_set, "without", "removed", "SSIM", "distance", "SSIM, controls",
         "distance, controls");
     for (const RemovalRow& row : view.rows) {
-      const auto shown = [](const std::optional<Interval>& i) { return i ? with_interval(*i) : std::string("-"); };
-      out += fmt::format("  {:<20} {:>7}  {:<22} {:<22} {:<22} {}\n", row.method, row.removed, with_interval(row.ssim),
-                         with_interval(row.distance), shown(row.control_ssim), shown(row.control_distance));
+      const auto shown = [](const std::optional<Interval>& i) { return i ? value_and_interval(*i) : std::string("-"); };
+      out += fmt::format("  {:<20} {:>7}  {:<22} {:<22} {:<22} {}\n", row.method, row.removed,
+                         value_and_interval(row.ssim), value_and_interval(row.distance), shown(row.control_ssim),
+                         shown(row.control_distance));
     }
     out += "\n";
   }
