@@ -24,7 +24,9 @@ std::vector<const JobSpec*> starting_with(const Plan& plan, const std::string& l
 
 Experiment with_trak(std::uint32_t keep) {
   Experiment experiment = test::small_plan().experiment;
-  experiment.queries = {QuerySetConfig{.name = "generated", .count = 4}};
+  QuerySetConfig generated;
+  generated.count = 4;
+  experiment.queries = {generated};
   MethodConfig trak;
   trak.name = trak.method = "trak";
   trak.gradients.keep_instances = keep;

@@ -104,7 +104,7 @@ TEST_CASE(
 TEST_CASE("removal: attributed queries and controls are compared with themselves drawn again") {
   const test::ScratchFolder scratch;
   jobs::Plan plan;
-  plan.experiment.queries = {jobs::QuerySetConfig{.name = "generated"}};
+  plan.experiment.queries.emplace_back();
   plan.experiment.evaluation.removal = {.items = 2, .queries = 1};
   plan.experiment.comparison.bootstrap = 50;
   const std::vector<std::string> names{"q0", "q1", "q2"};
