@@ -60,7 +60,7 @@ const Bad kBad[] = {
     {"evaluation: {removal: {items: 200}}", "200 for each of 16 queries may be all 1500 training items; lower it"},
     {"evaluation: {removal: {items: 5}}\nqueries: [{kind: held_out}]", "wants a query set with kind: generated"},
     {"evaluation: {removal: {items: 5}}\nmethods: [{method: logo}, {method: trak, gradients: {keep_instances: 4}}]",
-     "methods.1.gradients.keep_instances: 4 is less than evaluation.removal.items, 5"},
+     "methods.trak.gradients.keep_instances: 4 is less than evaluation.removal.items, 5"},
     {"evaluation: {subsets: {count: 5, share: 1}}", "evaluation.subsets.share"},
     {"queries: [{kind: generated, name: preview}]", "'preview' is the name of pictures that guda draws itself"},
     {"guide: {block_out_channels: [8]}\nmethods: [{method: logo}, {method: random}]",

@@ -21,6 +21,7 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 /// A study whose subset models lose exactly the sum of what their removed groups are worth to a query.
 struct AdditiveStudy {
   AdditiveStudy() {
+    plan.experiment.queries.emplace_back();
     plan.experiment.evaluation.subsets = {.count = 12, .share = 0.5, .seed = 7};
     table = test::empty_table(plan);
     test::fill_fulls(table);
