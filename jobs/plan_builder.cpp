@@ -23,17 +23,6 @@ std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
 }
 
-std::uint64_t stream_seed(std::uint64_t run_seed, std::uint64_t stream) {
-  return (SeedPath(run_seed) / "train" / std::to_string(stream)).value();
-}
-
-/// The random streams of the full model and of the first retraining.
-std::uint64_t own_streams(std::uint64_t run_seed) { return stream_seed(run_seed, 0); }
-
-double train_seconds(const Experiment& e) {
-  return training_seconds(e.model, double(e.training.steps) * e.training.batch);
-}
-
 std::vector<Slot> make_slots(const ScoringConfig& scoring, const DiffusionConfig& diffusion) {
   const NoiseSchedule schedule(diffusion);
   std::vector<Slot> slots;
@@ -48,6 +37,21 @@ std::vector<Slot> make_slots(const ScoringConfig& scoring, const DiffusionConfig
 std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint32_t i) {
   if (set.kind == "images") return fmt::format("{}/s{}/{:04}-{}", set.name, seed, i, set.images[i].stem().string());
   return fmt::format("{}/s{}/{:04}", set.name, seed, i);
+}
+
+/// 0 for one worker: digests of plans without gangs are those of versions that had none.
+std::uint32_t gang_in_spec(const Experiment& experiment) {
+  return experiment.resources.gang > 1 ? experiment.resources.gang : 0;
+}
+
+/// 0 where the batch is not divided: digests are then those of plans without micro-batches.
+std::uint32_t micro_in_spec(const Numerics& numerics, std::uint32_t rows) {
+  return numerics.micro_batch < rows ? numerics.micro_batch : 0;
+}
+
+/// Labels tell jobs apart that differ in this alone.
+std::string micro_label(std::uint32_t micro_batch) {
+  return micro_batch > 0 ? fmt::format(", micro-batch {}", micro_batch) : "";
 }
 
 /// Whether the groups bear the names of classes.
@@ -138,19 +142,35 @@ Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs
   return digest;
 }
 
-Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
+Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, const Digest& removal,
+                                const TopRemoval& top, const std::string& what) {
   const Experiment& e = plan_.experiment;
-  TrainSpec spec{e.model,
-                 e.diffusion,
-                 e.training,
-                 stream_seed(run_seed, stream),
-                 group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)],
-                 0,
-                 {}};
-  const double cost = train_seconds(e);
-  std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed,
-                                  stream ? fmt::format("/{}", stream) : "");
-  return add(std::move(spec), std::move(label), {}, cost, {}, true);
+  const std::uint64_t seed = (SeedPath(run_seed) / "train" / std::to_string(stream)).value();
+  TrainSpec spec{e.model, e.diffusion, e.training,      seed,
+                 removal, 0,           gang_in_spec(e), micro_in_spec(plan_.numerics, step_rows(e.training)),
+                 top};
+  const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
+  std::string label = fmt::format("train {} (seed {}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
+                                  micro_label(spec.micro_batch));
+  std::vector<Digest> inputs;
+  if (!top.empty()) inputs.push_back(top.from);
+  return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
+}
+
+Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
+  const Digest removal = group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)];
+  return train_model(run_seed, stream, removal, {}, removal_label(plan_, group));
+}
+
+Digest PlanBuilder::train_without(std::uint64_t run_seed, const RemovalSet& removal) {
+  const Digest digest = removal_digest(removal.items);
+  plan_.removal_sets.try_emplace(digest, removal);
+  return train_model(run_seed, 0, digest, {}, "without " + removal.label);
+}
+
+Digest PlanBuilder::train_without_top(std::uint64_t run_seed, const Digest& attribution, const std::string& method) {
+  const RemovalConfig& r = plan_.experiment.evaluation.removal;
+  return train_model(run_seed, 0, {}, {attribution, r.queries, r.items}, "without the top of " + method);
 }
 
 Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
@@ -162,9 +182,12 @@ Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
                  seed,
                  {},
                  e.guide.label_dropout,
+                 gang_in_spec(e),
+                 micro_in_spec(plan_.numerics, step_rows(e.guide.training)),
                  {}};
-  const double cost = training_seconds(spec.model, double(e.guide.training.steps) * e.guide.training.batch);
-  return add(std::move(spec), fmt::format("train guide (seed {})", run_seed), {}, cost, {}, true);
+  const double cost = gang_training_seconds(spec.model, e.guide.training, e.resources.gang);
+  std::string label = fmt::format("train guide (seed {}{})", run_seed, micro_label(spec.micro_batch));
+  return add(std::move(spec), std::move(label), {}, cost, {}, true);
 }
 
 Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group) {
@@ -175,7 +198,8 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
                    u,
                    (SeedPath(run_seed) / "unlearn").value(),
                    plan_.group_removals.at(static_cast<std::size_t>(group)),
-                   {}};
+                   {},
+                   micro_in_spec(plan_.numerics, step_rows(u))};
   std::vector<Digest> inputs{from};
   double guiding = 0;
   if (u.op == "esd_class") {
@@ -187,8 +211,9 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
   const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
   const bool taught = u.op == "ifu" || u.op == "esd" || u.preserve == "distillation";
   const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0) + guiding;
-  return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed),
-             std::move(inputs), cost, {}, true);
+  std::string label = fmt::format("unlearn {} {} (seed {}{})", u.op, removal_label(plan_, group), run_seed,
+                                  micro_label(spec.micro_batch));
+  return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
 }
 
 Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
@@ -263,23 +288,6 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
   const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
   add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), {weights}, cost, {}, true);
-}
-
-Digest PlanBuilder::train_without(std::uint64_t run_seed, const RemovalSet& removal) {
-  const Experiment& e = plan_.experiment;
-  const Digest digest = removal_digest(removal.items);
-  plan_.removal_sets.try_emplace(digest, removal);
-  TrainSpec spec{e.model, e.diffusion, e.training, own_streams(run_seed), digest, 0, {}};
-  return add(std::move(spec), fmt::format("train without {} (seed {})", removal.label, run_seed), {}, train_seconds(e),
-             {}, true);
-}
-
-Digest PlanBuilder::train_without_top(std::uint64_t run_seed, const Digest& attribution, const std::string& method) {
-  const Experiment& e = plan_.experiment;
-  const RemovalConfig& r = e.evaluation.removal;
-  TrainSpec spec{e.model, e.diffusion, e.training, own_streams(run_seed), {}, 0, {attribution, r.queries, r.items}};
-  return add(std::move(spec), fmt::format("train without the top of {} (seed {})", method, run_seed), {attribution},
-             train_seconds(e), {}, true);
 }
 
 RemovalSet PlanBuilder::union_of_groups(const std::vector<std::uint32_t>& groups) const {

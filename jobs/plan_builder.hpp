@@ -62,6 +62,9 @@ class PlanBuilder {
   [[nodiscard]] Plan finish() &&;
 
  private:
+  /// Removes a set of the plan, or what a job keeps, or nothing; `what` is for the label.
+  Digest train_model(std::uint64_t run_seed, std::uint64_t stream, const Digest& removal, const TopRemoval& top,
+                     const std::string& what);
   Digest add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements,
              bool reads_dataset);
   /// Blocks of a query set, by number, with the set's first row on the query axis.
