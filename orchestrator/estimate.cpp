@@ -50,7 +50,7 @@ double results_bytes(const jobs::Plan& plan) {
     bytes += 2 * kDouble * queries * groups;
     if (jobs::method_named(method.method).leaves == jobs::Leaves::losses) bytes += kFloat * queries * slots * groups;
   }
-  return bytes;
+  return bytes + kFloat * queries * slots * plan.experiment.evaluation.subsets.count;
 }
 
 double pixels_of(const Json& model) {

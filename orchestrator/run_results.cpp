@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "common/files.hpp"
+#include "jobs/evaluation.hpp"
 #include "jobs/methods/methods.hpp"
 #include "orchestrator/group_scores.hpp"
 #include "orchestrator/report/report.hpp"
@@ -18,12 +19,17 @@ std::map<Digest, std::string> job_owners(const jobs::Plan& plan) {
   std::map<Digest, std::string> owners;
   for (auto job = plan.jobs.rbegin(); job != plan.jobs.rend(); ++job) {
     auto& mine = users[job->digest];
-    for (const jobs::Placement& p : job->placements)
-      mine.insert(p.method.starts_with("full__") ? p.method.substr(6) : p.method);
+    for (const jobs::Placement& p : job->placements) {
+      if (jobs::is_subset_rows(p.method)) mine.insert(kEvaluationOwner);
+      else mine.insert(p.method.starts_with("full__") ? p.method.substr(6) : p.method);
+    }
+    const auto* sample = std::get_if<jobs::SampleSpec>(&job->work);
     // Previews illustrate whoever made their weights; they are nobody's need.
-    if (const auto* sample = std::get_if<jobs::SampleSpec>(&job->work); sample && sample->set.name == jobs::kPreviewSet)
-      continue;
+    if (sample && sample->set.name == jobs::kPreviewSet) continue;
+    if (sample && sample->set.name == jobs::kRegeneratedSet) mine.insert(kEvaluationOwner);
     owners[job->digest] = mine.size() == 1 ? *mine.begin() : "full";
+    // What a method does is its own cost, whoever looks at what came of it.
+    if (const auto* train = std::get_if<jobs::TrainSpec>(&job->work); train && !train->top.empty()) continue;
     for (const Digest& input : job->inputs) users[input].insert(mine.begin(), mine.end());
   }
   return owners;
@@ -41,6 +47,15 @@ std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std
     ++costs[owner->second].jobs;
   }
   return costs;
+}
+
+Evaluation evaluate_run(const RunLayout& run, const jobs::Plan& plan) {
+  Evaluation evaluation;
+  evaluation.datamodel = datamodel_scores(read_results(run.results()), plan);
+  const auto folders = artifact_folders(run);
+  evaluation.removal = removal_effects(folders, plan, evaluation.missing);
+  evaluation.self_influence = self_influences(folders, plan, evaluation.missing);
+  return evaluation;
 }
 
 Comparison compare_run(const RunLayout& run, const jobs::Plan& plan,

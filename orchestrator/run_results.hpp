@@ -5,6 +5,7 @@
 
 #include "jobs/plan.hpp"
 #include "orchestrator/comparison.hpp"
+#include "orchestrator/evaluation.hpp"
 #include "orchestrator/import_csv.hpp"
 #include "orchestrator/run_layout.hpp"
 #include "orchestrator/run_store.hpp"
@@ -20,12 +21,19 @@ struct MethodCost {
 [[nodiscard]] std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan,
                                                              const std::map<Digest, Commit>& commits);
 
-/// Who a job's cost belongs to: a method when only that one needs it, "full" when it is shared. Of all jobs, by digest.
+/// Owner of what only experiment.evaluation asks for.
+inline constexpr const char* kEvaluationOwner = "evaluation";
+
+/// Who a job's cost belongs to: a method when only that one needs it, kEvaluationOwner, "full" when it is shared. Of
+/// all jobs but previews, by digest.
 [[nodiscard]] std::map<Digest, std::string> job_owners(const jobs::Plan& plan);
 
 /// Comparison of what results.h5 holds now, and of scores that were made elsewhere, by name; works on a live run too.
 [[nodiscard]] Comparison compare_run(const RunLayout& run, const jobs::Plan& plan,
                                      const std::map<std::string, RecordedScores>& recorded = {});
+
+/// Evaluation beyond the oracle from what the run holds now; works on a live run too.
+[[nodiscard]] Evaluation evaluate_run(const RunLayout& run, const jobs::Plan& plan);
 
 /// After a run: writes score__ and score_stderr__ of loss-based methods and report.html. Needs the lock.
 void finalize_run(const RunLayout& run, const jobs::Plan& plan);
