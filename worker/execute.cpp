@@ -173,6 +173,7 @@ class Executor {
     result.metrics = {
         {"unlearning_steps", mirrored.mean_steps},
         {"sampling_error", std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, mirrored.scores.size())))}};
+    if (spec.method == "mucs") result.metrics["query_loss"] = mirrored.mean_loss;
     return result;
   }
 
