@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/process.hpp"
@@ -21,8 +22,6 @@ namespace guda {
 namespace {
 
 constexpr std::size_t kMost = 1 << 20;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -56,10 +55,10 @@ Captured capture(const std::vector<std::string>& arguments, double seconds) {
   theirs = Fd();
   fails = Fd();
   Captured result;
-  const double until = now() + seconds;
+  const double until = steady_seconds() + seconds;
   for (bool open = true; open;) {
     pollfd entry{ours.get(), POLLIN, 0};
-    const double left = until - now();
+    const double left = until - steady_seconds();
     if (left <= 0) {
       result.timed_out = true;
       break;
@@ -73,7 +72,7 @@ Captured capture(const std::vector<std::string>& arguments, double seconds) {
   // It may have closed its output and go on all the same: the limit holds for its end too.
   int status = 0;
   while (::waitpid(pid, &status, WNOHANG) != pid) {
-    if (now() >= until) {
+    if (steady_seconds() >= until) {
       result.timed_out = true;
       ::kill(-pid, SIGKILL);
       ::waitpid(pid, &status, 0);

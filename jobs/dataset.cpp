@@ -20,7 +20,7 @@ namespace guda::jobs {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kSide = 8, kDigitClasses = 10, kLevels = 17;
+constexpr std::uint32_t kDigitSide = 8, kDigitClasses = 10, kLevels = 17;
 constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;  // a compressed bomb ends here
 
 /// The text of a plain or gzip-compressed file.
@@ -77,7 +77,7 @@ void append_row(Dataset& data, std::string_view row, const std::string& where) {
 
 Dataset read_digits(const fs::path& file) {
   Dataset data;
-  data.shape = {1, kSide, kSide};
+  data.shape = {1, kDigitSide, kDigitSide};
   data.levels = kLevels;
   for (std::uint32_t digit = 0; digit < kDigitClasses; ++digit) data.class_names.push_back(std::to_string(digit));
   const std::string text = read_text(file);

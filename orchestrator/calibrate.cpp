@@ -4,12 +4,12 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <set>
 
 #include "cluster/agent/worker_process.hpp"
+#include "common/clock.hpp"
 #include "common/files.hpp"
 #include "jobs/cost.hpp"
 #include "jobs/planner.hpp"
@@ -19,8 +19,6 @@ namespace guda::orchestrator {
 namespace fs = std::filesystem;
 
 namespace {
-
-double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// The first job of every cost class that is counted in FLOPs, in plan order: inputs come first.
 std::vector<std::uint32_t> one_of_each(const jobs::Plan& plan) {
@@ -72,7 +70,8 @@ struct Bench {
 
 class Calibrator {
  public:
-  explicit Calibrator(const CalibrationRequest& request) : request_(request), give_up_(steady() + request.patience) {}
+  explicit Calibrator(const CalibrationRequest& request)
+      : request_(request), give_up_(steady_seconds() + request.patience) {}
 
   jobs::ModelCalibration run() {
     const jobs::Experiment trial = trial_of(request_.experiment);
@@ -172,7 +171,7 @@ class Calibrator {
   std::optional<Message> next(Bench& bench) {
     if (auto message = bench.worker->receive()) return message;
     if (const auto exit = bench.worker->exit_text()) throw Error("guda-worker " + *exit + ": " + last_words(bench));
-    if (steady() > give_up_)
+    if (steady_seconds() > give_up_)
       throw Error(
           fmt::format("no measurement within {:.0f} s. Cure: a smaller model, or --seconds", request_.patience));
     pollfd entry{bench.worker->fd(), POLLIN, 0};

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -16,6 +15,7 @@
 
 #include "cluster/gpus.hpp"
 #include "common/capture.hpp"
+#include "common/clock.hpp"
 #include "common/cpu.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -28,8 +28,6 @@ namespace {
 
 constexpr const char* kMark = "guda-node-answer ";
 constexpr double kSkewNote = 2, kSkewBad = 60;  // s; a stale lock is taken over after 5 min of silence
-
-double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 double free_memory() {
   double available = 0;
@@ -78,7 +76,7 @@ std::string token_file() { return ".guda-doctor-token"; }
 
 NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
   NodeAnswer a;
-  a.time = unix_now();
+  a.time = unix_seconds();
   a.host = host_name();
   a.isa = cpu_isa();
   a.cores = usable_cores();

@@ -5,17 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+
+#include "common/clock.hpp"
 
 namespace guda::orchestrator {
 namespace {
 
 constexpr double kLineEvery = 5;  // s between plain lines
-
-double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 bool locale_is_utf8() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
@@ -115,8 +114,8 @@ void Progress::show(const RunStatus& s) {
     erase();
     drawn_lines_ = static_cast<int>(std::count(text.begin(), text.end(), '\n'));
     fmt::print(out_, "{}", text);
-  } else if (steady() - last_line_at_ >= kLineEvery) {
-    last_line_at_ = steady();
+  } else if (steady_seconds() - last_line_at_ >= kLineEvery) {
+    last_line_at_ = steady_seconds();
     fmt::print(out_, "{:3.0f} %  {}\n", std::floor(100 * s.progress), summary(s));
   }
   std::fflush(out_);

@@ -5,7 +5,7 @@
 
 namespace guda::orchestrator {
 
-void ReadyQueue::order(const std::vector<JobNode>& jobs, std::vector<double> rank) {
+void ReadyQueue::order(const std::vector<JobNode>& jobs, const std::vector<double>& rank) {
   std::vector<std::pair<std::size_t, bool>> members;
   for (std::size_t place = fresh_.next(0); place != BitTree::kNone; place = fresh_.next(place + 1))
     members.emplace_back(by_rank_[place], false);
@@ -13,12 +13,15 @@ void ReadyQueue::order(const std::vector<JobNode>& jobs, std::vector<double> ran
   again_.clear();
 
   const std::size_t n = jobs.size();
-  rank_ = std::move(rank);
   by_rank_.resize(n);
   std::iota(by_rank_.begin(), by_rank_.end(), std::size_t{0});
-  std::stable_sort(by_rank_.begin(), by_rank_.end(), [&](std::size_t a, std::size_t b) { return rank_[a] > rank_[b]; });
+  std::stable_sort(by_rank_.begin(), by_rank_.end(), [&](std::size_t a, std::size_t b) { return rank[a] > rank[b]; });
   place_.resize(n);
-  for (std::size_t i = 0; i < n; ++i) place_[by_rank_[i]] = i;
+  ranks_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    place_[by_rank_[i]] = i;
+    ranks_[i] = rank[by_rank_[i]];
+  }
   fresh_ = BitTree(n);
   by_cost_.clear();
   for (const auto& [job, again] : members) insert(job, again);
@@ -67,7 +70,7 @@ std::optional<std::size_t> ReadyQueue::best_fitting(const std::vector<JobNode>& 
     const std::size_t place = fresh_by_cost_.previous(static_cast<std::size_t>(bound - by_cost_.begin()) - 1);
     if (place == BitTree::kNone || place < begin) continue;
     const std::size_t job = by_cost_[place];
-    if (!best || rank_[job] > rank_[*best]) best = job;
+    if (!best || ranks_[place_[job]] > ranks_[place_[*best]]) best = job;
   }
   return best;
 }

@@ -17,7 +17,7 @@ namespace guda::orchestrator {
 class ReadyQueue {
  public:
   /// `rank[i]`: predicted seconds from the start of job i to the end of the longest chain behind it.
-  void order(const std::vector<JobNode>& jobs, std::vector<double> rank);
+  void order(const std::vector<JobNode>& jobs, const std::vector<double>& rank);
 
   /// `again`: it has failed before.
   void insert(std::size_t job, bool again);
@@ -27,13 +27,26 @@ class ReadyQueue {
     return fresh_.contains(place_[job]) || again_.contains({place_[job], job});
   }
   [[nodiscard]] std::size_t size() const { return fresh_.count() + again_.size(); }
-  [[nodiscard]] double rank(std::size_t job) const { return rank_[job]; }
 
   /// Jobs that have failed before, in order.
   [[nodiscard]] const std::set<std::pair<std::size_t, std::size_t>>& again() const { return again_; }  ///< (place, job)
-  /// Jobs that have never failed: the first, and the one behind a given one.
+  /// Jobs that have never failed: the first.
   [[nodiscard]] std::optional<std::size_t> first() const { return at(fresh_.next(0)); }
-  [[nodiscard]] std::optional<std::size_t> after(std::size_t job) const { return at(fresh_.next(place_[job] + 1)); }
+
+  /// Jobs that have never failed by their places, which lie side by side in memory: the place of one, the next place
+  /// that holds one (BitTree::kNone: none), the job at a place and its rank.
+  [[nodiscard]] std::size_t place(std::size_t job) const { return place_[job]; }
+  [[nodiscard]] std::size_t next_place(std::size_t place) const { return fresh_.next(place + 1); }
+  [[nodiscard]] std::size_t job_at(std::size_t place) const { return by_rank_[place]; }
+  [[nodiscard]] double rank_at(std::size_t place) const { return ranks_[place]; }
+
+  /// The job so many places behind, ready or not.
+  [[nodiscard]] std::optional<std::size_t> behind(std::size_t job, std::size_t places) const {
+    const std::size_t place = place_[job] + places;
+    return place < by_rank_.size() ? std::optional(by_rank_[place]) : std::nullopt;
+  }
+  /// Asks for what `insert` and `erase` will read of this job.
+  void prefetch(std::size_t job) const { __builtin_prefetch(&place_[job]); }
 
   /// The job of highest rank among the costliest ones of each kind that have never failed and that `fits`, which must
   /// be true for every cheaper job of a kind when it is true for one. O(kinds * log jobs); the first call, O(jobs * log
@@ -47,8 +60,8 @@ class ReadyQueue {
     return by_rank_[place];
   }
 
-  std::vector<double> rank_;
   std::vector<std::size_t> by_rank_, place_;  // job at a place, place of a job
+  std::vector<double> ranks_;                 // by place
   void order_by_cost(const std::vector<JobNode>& jobs);
 
   std::vector<std::size_t> by_cost_, cost_place_;  // sorted by (kind, cost); empty until somebody asks what fits

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <thread>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
 #include "guda_build.hpp"
@@ -14,8 +15,6 @@
 
 namespace guda::orchestrator {
 namespace {
-
-double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string row_key(const jobs::Placement& p) { return fmt::format("{}/{}/{}", p.method, p.group, p.block); }
 
@@ -115,7 +114,7 @@ ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std
     const auto commit = commits.find(job.digest);
     if (commit != commits.end() && commit->second.rows.length > 0) waiting.push_back(&job);
   }
-  const double give_up_at = steady() + patience;
+  const double give_up_at = steady_seconds() + patience;
   while (true) {
     std::vector<const jobs::JobSpec*> later;
     for (const jobs::JobSpec* job : waiting) {
@@ -130,7 +129,7 @@ ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std
       place(*job, *record);
     }
     waiting = std::move(later);
-    if (waiting.empty() || steady() >= give_up_at) break;
+    if (waiting.empty() || steady_seconds() >= give_up_at) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
   }
   for (const jobs::JobSpec* job : waiting) unreadable.push_back(job->digest);

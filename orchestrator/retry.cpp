@@ -1,13 +1,12 @@
 #include "orchestrator/retry.hpp"
 
-#include <chrono>
-
+#include "common/clock.hpp"
 #include "orchestrator/journal.hpp"
 
 namespace guda::orchestrator {
 
 void note_retry(const RunLayout& run, const jobs::Plan& plan, RunLock& lock, const ControlRequest& request) {
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double now = unix_seconds();
   const JournalContent journal = read_journal(run.journal());
   const std::uint32_t epoch = journal.last_epoch + 1;
   lock.set_epoch(epoch);

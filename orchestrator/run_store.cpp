@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
 #include "guda_build.hpp"
@@ -15,11 +15,7 @@
 #include "orchestrator/run_lock.hpp"
 
 namespace guda::orchestrator {
-namespace {
-
-double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
+namespace {}  // namespace
 
 bool leaves_artifact(const jobs::Work& work) {
   return std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work) ||
@@ -115,12 +111,12 @@ RunStore::RunStore(RunLayout run, const jobs::Plan& plan, std::uint32_t epoch, c
   settled_ = settled_jobs(plan_, commits_, artifact_folders(run_));
   history_ = history_of(journal, plan_);
 
-  started_ = journal.records.empty() ? wall() : journal.records.front().body.value("time", 0.0);
+  started_ = journal.records.empty() ? unix_seconds() : journal.records.front().body.value("time", 0.0);
   for (const auto& [job, commit] : commits_) last_commit_ = std::max(last_commit_, commit.time);
 
   journal_.emplace(run_.journal(), epoch, journal.next_sequence);
-  Json life{{"epoch", epoch},          {"host", host_name()},   {"boot", boot_id()}, {"plan", plan_.digest.hex},
-            {"version", kGudaVersion}, {"commit", kGudaCommit}, {"time", wall()}};
+  Json life{{"epoch", epoch},          {"host", host_name()},   {"boot", boot_id()},     {"plan", plan_.digest.hex},
+            {"version", kGudaVersion}, {"commit", kGudaCommit}, {"time", unix_seconds()}};
   if (!chaos.empty()) life["chaos"] = chaos;
   journal_->add(RecordType::life, life);
   for (const Json& body : repair_bodies(journal, unreadable, fmt::format("life {}", epoch)))
@@ -140,7 +136,7 @@ void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
   } else if (!spec.placements.empty()) {
     throw IoError("job '" + spec.label + "' reported no rows");
   }
-  commit.time = wall();
+  commit.time = unix_seconds();
   if (commits_.contains(spec.digest))
     late_.push_back({job, commit.attempt, commit.worker, commit.rows, commit.metrics, "repeated"});
   journal_->add(RecordType::commit, commit);
@@ -153,7 +149,7 @@ void RunStore::add_lease(JobIndex job, std::uint32_t attempt, const std::string&
                                     {"attempt", attempt},
                                     {"worker", worker},
                                     {"device", device},
-                                    {"time", wall()}});
+                                    {"time", unix_seconds()}});
 }
 
 void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,
@@ -175,7 +171,7 @@ void RunStore::record_duplicate(const Late& late) {
                                         {"verdict", verdict.name()},
                                         {"detail", clip_text(verdict.detail)},
                                         {"max_difference", verdict.max_difference},
-                                        {"time", wall()}});
+                                        {"time", unix_seconds()}});
   dirty_ = true;
   if (verdict.kind == DuplicateVerdict::Kind::different && is_deterministic(plan_.numerics)) {
     notes_.push_back(fmt::format(
@@ -185,13 +181,13 @@ void RunStore::record_duplicate(const Late& late) {
 }
 
 void RunStore::add_failure(Json body) {
-  body["time"] = wall();
+  body["time"] = unix_seconds();
   journal_->add(RecordType::failure, body);
   dirty_ = true;
 }
 
 void RunStore::add_fence(Json body) {
-  body["time"] = wall();
+  body["time"] = unix_seconds();
   journal_->add(RecordType::fence, body);
   dirty_ = true;
 }
@@ -232,7 +228,7 @@ std::uint64_t RunStore::journal_bytes() const {
 }
 
 void RunStore::end(const std::string& reason, int exit_code) {
-  journal_->add(RecordType::end, {{"reason", reason}, {"exit_code", exit_code}, {"time", wall()}});
+  journal_->add(RecordType::end, {{"reason", reason}, {"exit_code", exit_code}, {"time", unix_seconds()}});
   check_owner();
   journal_->sync();
   view_->flush();

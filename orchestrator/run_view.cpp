@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <fstream>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "orchestrator/job_story.hpp"
 #include "orchestrator/prepare_run.hpp"
@@ -20,8 +20,6 @@ namespace {
 constexpr double kStale = 30;     // s after which the status of a living run is old
 constexpr double kRecent = 3600;  // s over which throughput is measured
 constexpr std::uintmax_t kTail = 64 << 10;
-
-double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 std::string clock_text(double time) {
   const auto seconds = static_cast<std::time_t>(time);
@@ -72,7 +70,7 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
     if (record.epoch == journal.last_epoch && time > 0) times.push_back(time);
   }
   for (const auto& [job, commit] : commits) device_seconds += commit.seconds;
-  const double until = v.alive ? wall() : v.last_commit;
+  const double until = v.alive ? unix_seconds() : v.last_commit;
   const double since = std::max(life_began, until - kRecent);
   const auto recent = std::count_if(times.begin(), times.end(), [&](double t) { return t >= since; });
   if (recent > 0 && until > since) v.jobs_per_hour = double(recent) * 3600 / (until - since);
@@ -128,7 +126,7 @@ RunView view_run(const RunLayout& run) {
   if (const auto status = read_status(run.status())) {
     v.status = *status;
     v.has_status = true;
-    v.status_age = std::max(0.0, wall() - status->time);
+    v.status_age = std::max(0.0, unix_seconds() - status->time);
   }
   v.owner = read_lock(run.lock());
   v.alive = v.owner && owner_alive(*v.owner);
@@ -202,8 +200,8 @@ std::string render_view(const RunView& v, const RunLayout& run, int columns, boo
       text += fmt::format("  {} runs {} since {}\n", w.device, w.job, clock_text(v.status.time - w.running_for));
   }
   if (v.last_commit > 0)
-    text +=
-        fmt::format("  last result {} ({} ago)\n", clock_text(v.last_commit), duration_text(wall() - v.last_commit));
+    text += fmt::format("  last result {} ({} ago)\n", clock_text(v.last_commit),
+                        duration_text(unix_seconds() - v.last_commit));
   constexpr std::size_t kMost = 5;
   for (std::size_t i = 0; i < std::min(kMost, v.quarantined.size()); ++i) {
     text += fmt::format("  given up: {} (guda explain {} \"{}\")\n", v.quarantined[i], run.folder.string(),

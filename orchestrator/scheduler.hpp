@@ -43,6 +43,8 @@ class Scheduler {
     return costs_.estimate(nodes_[job.value].kind, nodes_[job.value].cost);
   }
   [[nodiscard]] bool fits_deadline(JobIndex job, Time now) const;
+  /// Seconds that were planned for this job.
+  [[nodiscard]] double planned(JobIndex job) const { return nodes_[job.value].cost; }
 
   /// Throws Bug when an invariant is broken: used by tests after every event.
   void check_invariants() const;
@@ -85,6 +87,7 @@ class Scheduler {
   void assign_ahead(Time now);
   [[nodiscard]] bool may_wait_behind(const WorkerStatus& worker, std::size_t job) const;
   void assign(WorkerId worker, std::size_t job, Time now);
+  void prefetch_behind(std::size_t job) const;
   [[nodiscard]] std::optional<WorkerId> home_of(std::size_t job) const;
   [[nodiscard]] std::size_t nearest(WorkerId worker, std::size_t top) const;
   [[nodiscard]] Time time_to_safety(std::size_t job, double CostRange::* quantile) const;

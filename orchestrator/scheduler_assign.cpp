@@ -28,7 +28,22 @@ bool Scheduler::fits_deadline(JobIndex job, Time now) const {
   return config_.deadline == kNever || now + time_to_safety(job.value, &CostRange::p90) <= config_.deadline;
 }
 
+/// Asks for the memory of jobs that are likely to be next. In a plan of a million jobs it is in no cache, and waiting
+/// for it would be a third of the time that an event takes.
+void Scheduler::prefetch_behind(std::size_t job) const {
+  if (const auto next = ready_.behind(job, 1)) {
+    const auto* status = reinterpret_cast<const char*>(&status_[*next]);
+    for (std::size_t at = 0; at < sizeof(JobStatus); at += 64) __builtin_prefetch(status + at);
+    __builtin_prefetch(&users_[*next]);
+  }
+  if (const auto later = ready_.behind(job, kLookNear + 1)) {  // what `nearest` will look at
+    __builtin_prefetch(&nodes_[*later]);
+    ready_.prefetch(*later);
+  }
+}
+
 void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
+  prefetch_behind(job);
   JobStatus& s = status_[job];
   WorkerStatus& worker = workers_.at(id);
   set_state(job, JobState::running, now);
@@ -112,16 +127,17 @@ std::optional<WorkerId> Scheduler::home_of(std::size_t job) const {
 /// Among jobs that rank about as high as the top one: one whose inputs lie on this worker, else on its node, else the
 /// top.
 std::size_t Scheduler::nearest(WorkerId id, std::size_t top) const {
-  const double enough = kNearTop * ready_.rank(top);
+  std::size_t place = ready_.place(top);
+  const double enough = kNearTop * ready_.rank_at(place);
   const std::string& node = workers_.at(id).node;
   std::optional<std::size_t> same_node;
-  std::size_t looked = 0;
-  for (std::optional<std::size_t> job = top; job && looked < kLookNear && ready_.rank(*job) >= enough;
-       job = ready_.after(*job), ++looked) {
-    for (const JobIndex input : nodes_[*job].inputs) {
+  for (std::size_t looked = 0; looked < kLookNear && place != BitTree::kNone && ready_.rank_at(place) >= enough;
+       place = ready_.next_place(place), ++looked) {
+    const std::size_t job = ready_.job_at(place);
+    for (const JobIndex input : nodes_[job].inputs) {
       const WorkerId producer = status_[input.value].worker;
       if (producer.value == 0) continue;
-      if (producer == id) return *job;
+      if (producer == id) return job;
       if (!same_node && workers_.at(producer).node == node) same_node = job;
     }
   }
@@ -167,7 +183,7 @@ void Scheduler::order_ready() {
     for (const std::size_t user : users_[i]) tail = std::max(tail, rank[user]);
     rank[i] = nodes_[i].cost * ordered_ratios_[nodes_[i].kind] + tail;
   }
-  ready_.order(nodes_, std::move(rank));
+  ready_.order(nodes_, rank);
 }
 
 }  // namespace guda::orchestrator

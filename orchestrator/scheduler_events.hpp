@@ -32,8 +32,8 @@ struct SchedulerConfig {
   std::size_t ahead = 0;   ///< leases that a worker at a short job may hold behind it, of short jobs only
 };
 
-/// A job as the scheduler sees it.
-struct JobNode {
+/// A job as the scheduler sees it; one cache line.
+struct alignas(64) JobNode {
   double cost = 0;               ///< predicted device-seconds
   std::vector<JobIndex> inputs;  ///< must be committed first; earlier positions only
   std::uint32_t kind = 0;        ///< index of its job kind: each kind has its own cost ratio

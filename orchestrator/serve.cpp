@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "common/chaos.hpp"
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
 #include "orchestrator/control.hpp"
@@ -25,9 +26,6 @@
 namespace guda::orchestrator {
 namespace {
 
-double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
 class Coordinator {
  public:
   Coordinator(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life)
@@ -36,7 +34,7 @@ class Coordinator {
         plan_(plan),
         life_(life),
         chaos_(parse_chaos(life.chaos)),
-        start_(steady()),
+        start_(steady_seconds()),
         starting_(announce()),
         store_(run, plan, life.epoch, life.chaos, life.visible_within),
         scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
@@ -53,7 +51,7 @@ class Coordinator {
       moved = try_commits() || moved;
       moved = sync() || moved;
       deliver();
-      const double t = steady();
+      const double t = steady_seconds();
       if (stop && !stopping_) {
         stopping_ = true;
         feed(event::StopRequested{});
@@ -71,7 +69,7 @@ class Coordinator {
     store_.end(end_reason_, *exit_code_);
     write_status("ended");
     // Give the goodbyes time to leave before the process ends.
-    for (const double until = steady() + 0.2; steady() < until;) static_cast<void>(channel_.receive());
+    for (const double until = steady_seconds() + 0.2; steady_seconds() < until;) static_cast<void>(channel_.receive());
     return *exit_code_;
   }
 
@@ -85,7 +83,7 @@ class Coordinator {
     s.pid = ::getpid();
     s.pid_start = process_start_time(s.pid);
     s.host = host_name();
-    s.time = wall();
+    s.time = unix_seconds();
     s.state = "starting";
     replace_file(run_.status(), Json(s).dump(1), false);
     return true;
@@ -95,7 +93,7 @@ class Coordinator {
   static SchedulerConfig limits(const Life& life) {
     SchedulerConfig config = life.scheduler;
     config.ahead = kAhead;
-    if (life.deadline > 0) config.deadline = steady() + (life.deadline - wall());
+    if (life.deadline > 0) config.deadline = steady_seconds() + (life.deadline - unix_seconds());
     return config;
   }
 
@@ -110,7 +108,7 @@ class Coordinator {
   };
 
   void feed(const Event& event) {
-    for (const Action& action : scheduler_.on(event, steady()))
+    for (const Action& action : scheduler_.on(event, steady_seconds()))
       std::visit([this](const auto& a) { perform(a); }, action);
   }
 
@@ -189,7 +187,7 @@ class Coordinator {
     store_.add_late(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), done.rows, done.metrics);
   }
   void perform(const action::Commit& a) {
-    commits_.push_back({a.worker, reported_.at(a.worker), steady() + life_.visible_within, 0});
+    commits_.push_back({a.worker, reported_.at(a.worker), steady_seconds() + life_.visible_within, 0});
   }
   void perform(const action::LoseWorker& a) {
     channel_.abandon(a.worker.value);
@@ -230,7 +228,7 @@ class Coordinator {
   /// Reads the rows of reported jobs. Rows written on another node may become visible late: they are looked at again.
   bool try_commits() {
     bool moved = false;
-    const double t = steady();
+    const double t = steady_seconds();
     std::deque<PendingCommit> later;
     for (PendingCommit& pending : commits_) {
       if (pending.try_at > t) {
@@ -263,7 +261,7 @@ class Coordinator {
 
   /// One fdatasync for all jobs that end within a few milliseconds, but none is held back from a worker that waits.
   bool sync() {
-    const double t = steady();
+    const double t = steady_seconds();
     if (!store_.dirty() || (t - synced_ < kGroupCommit && !scheduler_.has_idle_worker())) return false;
     synced_ = t;
     const auto done = store_.sync();
@@ -335,7 +333,7 @@ class Coordinator {
     s.pid = ::getpid();
     s.pid_start = process_start_time(s.pid);
     s.host = host_name();
-    s.time = wall();
+    s.time = unix_seconds();
     s.state = state;
     s.exit_code = exit_code_.value_or(-1);
     s.reason = end_reason_;
@@ -348,10 +346,10 @@ class Coordinator {
     s.committed_this_life = committed_;
     s.failures = failures_;
     s.device_seconds = device_seconds_;
-    s.elapsed = steady() - start_;
+    s.elapsed = steady_seconds() - start_;
     s.started = store_.started();
     s.last_commit = store_.last_commit();
-    s.jobs_per_hour = rate_.per_hour(steady());
+    s.jobs_per_hour = rate_.per_hour(steady_seconds());
     for (const JobIndex job : quarantined_) {
       if (s.quarantined_jobs.size() < kMostLabels) s.quarantined_jobs.push_back(plan_.jobs[job.value].label);
     }
@@ -384,7 +382,7 @@ class Coordinator {
     WorkerView v;
     v.rank = worker.value;
     v.device = w.device;
-    v.silent_for = steady() - w.last_heard;
+    v.silent_for = steady_seconds() - w.last_heard;
     v.state = w.lost                                        ? "lost"
               : w.suspect                                   ? "suspect"
               : w.lease                                     ? "running"
@@ -394,7 +392,7 @@ class Coordinator {
     if (!w.lease) return v;
     const message::Beat& beat = peers_.at(worker).beat;
     v.job = plan_.jobs[w.lease->job].label;
-    v.running_for = steady() - scheduler_.jobs()[w.lease->job].since;
+    v.running_for = steady_seconds() - scheduler_.jobs()[w.lease->job].since;
     if (!beat.busy || beat.lease != *w.lease) return v;
     v.step = beat.step;
     v.steps = beat.steps;

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/clock.hpp"
 #include "common/process.hpp"
 #include "orchestrator/journal.hpp"
 #include "orchestrator/run_status.hpp"
@@ -19,10 +20,6 @@
 
 namespace guda::orchestrator {
 namespace {
-
-double steady() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 std::string new_token() {
   std::random_device device;
@@ -95,7 +92,7 @@ class Supervisor {
     end_former_coordinator(run_);
     std::uint32_t barren = 0;
     while (true) {
-      const double start = steady();
+      const double start = steady_seconds();
       const LifeEnd end = live();
       const auto status = status_of_this_life();
       const bool ended = status && status->state == "ended";
@@ -103,9 +100,9 @@ class Supervisor {
         progress_.finish(*status);
         return status->exit_code;
       }
-      if (end == LifeEnd::interrupted || (config_.stop_at > 0 && unix_now() >= config_.stop_at)) return 75;
+      if (end == LifeEnd::interrupted || (config_.stop_at > 0 && unix_seconds() >= config_.stop_at)) return 75;
       // A long life without a commit is no barren one: its long jobs have left checkpoints.
-      const bool fruitful = has_committed() || steady() - start > config_.fruitful_after;
+      const bool fruitful = has_committed() || steady_seconds() - start > config_.fruitful_after;
       barren = fruitful ? 0 : barren + 1;
       for (const std::string& words : last_words(run_, epoch_)) progress_.note(words);
       if (barren >= config_.barren_lives) {
@@ -134,8 +131,8 @@ class Supervisor {
   }
 
   bool pause(double seconds) {
-    const double until = steady() + seconds;
-    while (steady() < until) {
+    const double until = steady_seconds() + seconds;
+    while (steady_seconds() < until) {
       if (signals_.wait(0.2) != 0) return true;
     }
     return false;
@@ -169,7 +166,7 @@ class Supervisor {
   LifeEnd watch(pid_t mpirun) {
     const double lost_after = config_.life.scheduler.lost_after;
     std::uint64_t sequence = 0;
-    double moved_at = steady(), renewed_at = 0, kill_at = 0, stopped_at = 0, asked_at = 0;
+    double moved_at = steady_seconds(), renewed_at = 0, kill_at = 0, stopped_at = 0, asked_at = 0;
     bool heeded = false;  // a stop signal: mpirun forwards it only to ranks that it has started by then
     end_reason_ = "mpirun ended";
     while (true) {
@@ -177,24 +174,24 @@ class Supervisor {
       pid_t child = 0;
       while ((child = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (child != mpirun) continue;
-        if (WIFSTOPPED(wait_status)) stopped_at = steady();
+        if (WIFSTOPPED(wait_status)) stopped_at = steady_seconds();
         else if (WIFCONTINUED(wait_status)) stopped_at = 0;
         else return stop_signals_ > 0 ? LifeEnd::interrupted : LifeEnd::died;
       }
       int s = signals_.wait(kLook);
-      const bool due = s == 0 && stop_signals_ == 0 && config_.stop_at > 0 && unix_now() >= config_.stop_at;
+      const bool due = s == 0 && stop_signals_ == 0 && config_.stop_at > 0 && unix_seconds() >= config_.stop_at;
       if (due) s = SIGUSR2;
       if (s != 0) {
         ++stop_signals_;
         if (stop_signals_ == 1) {
           progress_.note((due ? config_.stop_reason + ": " : std::string("stopping: ")) +
                          "running jobs are handed back (again to stop at once)");
-          kill_at = steady() + config_.grace;
+          kill_at = steady_seconds() + config_.grace;
         } else if (s != SIGUSR2) {
           return LifeEnd::interrupted;
         }
       }
-      const double t = steady();
+      const double t = steady_seconds();
       if (stop_signals_ > 0 && !heeded && t - asked_at > kAskAgain) {
         asked_at = t;
         ::kill(mpirun, SIGUSR2);  // forwarded to every rank; TERM would leave them about a second

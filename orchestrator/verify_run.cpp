@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <optional>
 
 #include "common/checksums.hpp"
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/row_segment.hpp"
@@ -21,8 +21,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMostOfAKind = 20;
-
-double wall() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 class Verifier {
  public:
@@ -195,8 +193,11 @@ std::vector<std::string> repair_run(const RunLayout& run, RunLock& lock) {
     const std::uint32_t epoch = journal.last_epoch + 1;
     lock.set_epoch(epoch);
     JournalWriter writer(run.journal(), epoch, journal.next_sequence);
-    writer.add(RecordType::life,
-               {{"epoch", epoch}, {"plan", plan.digest.hex}, {"by", who_am_i()}, {"kind", "repair"}, {"time", wall()}});
+    writer.add(RecordType::life, {{"epoch", epoch},
+                                  {"plan", plan.digest.hex},
+                                  {"by", who_am_i()},
+                                  {"kind", "repair"},
+                                  {"time", unix_seconds()}});
     for (const Json& body : bodies) writer.add(RecordType::repair, body);
     writer.sync();
     did.push_back(fmt::format("noted {} faults of the journal in {}", journal.faults().size(),

@@ -30,8 +30,7 @@ class VirtualLife {
   VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved,
               const std::vector<bool>& checkpoints, const VirtualOptions& options, std::mt19937_64& random,
               VirtualRun& run)
-      : jobs_(jobs),
-        committed_(committed),
+      : committed_(committed),
         saved_(saved),
         checkpoints_(checkpoints),
         options_(options),
@@ -81,7 +80,7 @@ class VirtualLife {
   [[nodiscard]] bool finished() const {
     return scheduler_.count(JobState::done) + scheduler_.count(JobState::quarantined) +
                scheduler_.count(JobState::blocked) ==
-           jobs_.size();
+           scheduler_.jobs().size();
   }
   [[nodiscard]] double busy() const { return busy_; }
   [[nodiscard]] std::uint64_t commits() const { return commits_; }
@@ -150,8 +149,9 @@ class VirtualLife {
   }
 
   void start(const action::Assign& assign, Time now) {
-    const double whole = options_.seconds.empty() ? jobs_[assign.lease.job].cost : options_.seconds[assign.lease.job];
-    double seconds = std::max(0.0, whole - saved_[assign.lease.job]);
+    const std::size_t job = assign.lease.job;
+    double seconds = options_.seconds.empty() ? scheduler_.planned(JobIndex(assign.lease.job))
+                                              : std::max(0.0, options_.seconds[job] - saved_[job]);
     if (options_.spread > 0) seconds *= 1 + options_.spread * (2 * uniform() - 1);
     const bool broken = assign.worker.value == options_.broken_worker;
     const bool crash = broken || (options_.failures > 0 && uniform() < options_.failures);
@@ -163,7 +163,6 @@ class VirtualLife {
 
   double uniform() { return std::generate_canonical<double, 53>(random_); }
 
-  const std::vector<JobNode>& jobs_;
   std::vector<bool>& committed_;
   std::vector<double>& saved_;
   const std::vector<bool>& checkpoints_;

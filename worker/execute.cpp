@@ -4,12 +4,12 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "jobs/guide_model.hpp"
@@ -29,8 +29,6 @@ namespace guda::worker {
 namespace {
 
 constexpr std::size_t kCachedModels = 4;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 const jobs::RemovalSet& removal_set(const Context& context, const Digest& digest) {
   const auto found = context.plan.removal_sets.find(digest);
@@ -228,7 +226,8 @@ class Executor {
     const auto log = [this](const std::string& line) {
       if (context_.log) context_.log(job_.label + ": " + line);
     };
-    return JobCheckpoints({checkpoint_folder(), job_.digest, context_.checkpoints, context_.worker, now, log});
+    return JobCheckpoints(
+        {checkpoint_folder(), job_.digest, context_.checkpoints, context_.worker, steady_seconds, log});
   }
 
   /// How the work was done is for the journal; the artifact must not depend on it.
@@ -281,9 +280,9 @@ class Executor {
 JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
-  const double begin = now();
+  const double begin = steady_seconds();
   JobResult result = std::visit(Executor(job, context), job.work);
-  result.metrics["seconds"] = result.earlier_seconds + now() - begin;
+  result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
   return result;
 }
 

@@ -4,13 +4,13 @@
 #include <malloc.h>
 #include <poll.h>
 
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <optional>
 #include <utility>
 
 #include "common/chaos.hpp"
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/frame.hpp"
@@ -23,8 +23,6 @@
 
 namespace guda::worker {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 class Server {
  public:
@@ -77,7 +75,7 @@ class Server {
   }
 
   void progress(const Progress& p) {
-    const double t = now();
+    const double t = steady_seconds();
     if (t - last_beat_ >= kBeatEvery) {
       last_beat_ = t;
       say(message::Beat{true, lease_, p.step, p.steps, p.loss, p.checkpoint_in});
@@ -95,7 +93,7 @@ class Server {
   void work(const Lease& lease) {
     lease_ = lease;
     last_beat_ = 0;
-    const double start = now();
+    const double start = steady_seconds();
     try {
       const jobs::JobSpec& job = plan_.jobs.at(lease.job);
       std::optional<FullDisk> full;
@@ -107,7 +105,7 @@ class Server {
         rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.losses);
       if (!result.rows.scores.empty())
         rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.scores);
-      say(message::Done{lease, result.earlier_seconds + now() - start, rows, result.metrics});
+      say(message::Done{lease, result.earlier_seconds + steady_seconds() - start, rows, result.metrics});
     } catch (const Cancelled&) {
       say(message::Returned{lease});
     } catch (...) {

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/json.hpp"
@@ -24,9 +24,7 @@ int time_checkpoint(const std::filesystem::path& config, const std::filesystem::
   if (!std::filesystem::is_directory(folder)) throw Error(folder.string() + ": is no folder");
   const Json json = Json::parse(read_file(config), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw Error(config.string() + ": is no JSON object; give the config.json of a UNet2DModel");
-  const auto now = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  };
+  const auto now = [] { return steady_seconds(); };
 
   const UNet2D model = make_unet2d(json, 0);
   const AdamW optimizer(model->parameters(), {}, 0);

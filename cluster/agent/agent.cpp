@@ -11,6 +11,7 @@
 #include <optional>
 #include <thread>
 
+#include "common/clock.hpp"
 #include "common/process.hpp"
 
 namespace guda::cluster {
@@ -18,19 +19,17 @@ namespace {
 
 constexpr std::uint32_t kCoordinator = 0;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 class Agent {
  public:
   Agent(Channel& channel, const AgentConfig& config) : channel_(channel), config_(config), parent_(::getppid()) {}
 
   bool run(const volatile std::sig_atomic_t& terminate) {
-    last_pulse_ = now();
+    last_pulse_ = steady_seconds();
     channel_.send(kCoordinator, encode(message::Hello{config_.token, host_name(), config_.device,
                                                       static_cast<std::uint32_t>(::getpid())}));
     if (!config_.objection.empty()) return leave(config_.objection);
     while (true) {
-      const double t = now();
+      const double t = steady_seconds();
       if (::getppid() != parent_) return false;
       if (terminate) return leave("it was told to end");
       // Until it has spoken for the first time the coordinator may be replaying a long journal.
@@ -52,7 +51,7 @@ class Agent {
  private:
   bool leave(const std::string& why) {
     channel_.send(kCoordinator, encode(message::Leaving{why}));
-    for (const double until = now() + kGoodbye; now() < until;)
+    for (const double until = steady_seconds() + kGoodbye; steady_seconds() < until;)
       static_cast<void>(channel_.receive());  // lets it go out
     return false;
   }

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <iostream>
@@ -10,6 +9,7 @@
 #include "cluster/launch_plan.hpp"
 #include "cluster/walltime.hpp"
 #include "common/capture.hpp"
+#include "common/clock.hpp"
 #include "common/cpu.hpp"
 #include "common/files.hpp"
 #include "common/process.hpp"
@@ -40,8 +40,6 @@ struct Check {
   Level level = Level::ok;
 };
 
-double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
 template <class Probe>
 Check check(const std::string& name, const std::string& cure, Probe&& probe) {
   try {
@@ -63,11 +61,11 @@ void check_nodes(const fs::path& folder, const cluster::LaunchPlan& launch, std:
     replace_file(folder / token_file(), token, false);
     ::setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     ::setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
-    asked = unix_now();
+    asked = unix_seconds();
     said = capture(cluster::each_node_command(launch, {(executable_folder() / "guda").string(), "doctor", "--answer",
                                                        token, "--run-dir", folder.string()}),
                    120 + 0.2 * double(nodes.size()));
-    answered = unix_now();
+    answered = unix_seconds();
     fs::remove(folder / token_file());
   } catch (const std::exception& e) {
     checks.push_back({"launch", e.what(), "see the lines above", Level::bad});
@@ -156,8 +154,8 @@ void check_slurm(std::vector<Check>& checks) {
     const auto end = cluster::slurm_job_end(environment);
     checks.push_back(
         {"walltime",
-         end ? "ends in " + duration_text(*end - unix_now()) : "no end is known: give --deadline if there is one", "",
-         end ? Level::ok : Level::note});
+         end ? "ends in " + duration_text(*end - unix_seconds()) : "no end is known: give --deadline if there is one",
+         "", end ? Level::ok : Level::note});
   }
 }
 

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdio>
 
 #include "cluster/walltime.hpp"
 #include "common/chaos.hpp"
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "orchestrator/cli/command_line.hpp"
 
@@ -57,7 +57,7 @@ namespace {
 /// --deadline and --simulate-preempt-after. Jobs are asked to hand themselves back so early that `grace` passes before
 /// the end.
 void set_deadline(const po::variables_map& values, orchestrator::SupervisorConfig& config) {
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double now = unix_seconds();
   const auto& text = values["deadline"].as<std::string>();
   // What squeue prints for a job without a limit.
   const bool none = text == "none" || text == "NONE" || text == "N/A" || text == "Unknown";

@@ -19,12 +19,6 @@ using namespace guda::orchestrator;
 
 namespace {
 
-double process_cpu() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_utime.tv_sec) + 1e-6 * double(usage.ru_utime.tv_usec);
-}
-
 double peak_memory() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -76,7 +70,7 @@ int simulate_command(const Arguments& arguments) {
     v.life = cluster::parse_duration((*values)["walltime"].as<std::string>());
     v.requeue = 120;
   }
-  const auto started = std::chrono::steady_clock::now();
+  const double started = steady_seconds();
   const auto jobs = synthetic_jobs(count, seconds, spread, values->contains("styles"), v.seed);
   auto known = jobs;
   if (values->contains("blind")) {
@@ -85,10 +79,10 @@ int simulate_command(const Arguments& arguments) {
       known[i].cost = seconds;
     }
   }
-  const double cpu_before = process_cpu();
+  const double cpu_before = process_cpu_seconds();
   const VirtualRun run = run_virtually(known, std::vector<bool>(jobs.size(), false), v);
-  const double cpu = process_cpu() - cpu_before;
-  const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  const double cpu = process_cpu_seconds() - cpu_before;
+  const double took = steady_seconds() - started;
   const double bound = makespan_bound(jobs, v.workers);
   const double per_event = run.events > 0 ? cpu / double(run.events) : 0;
   if (values->contains("json")) {

@@ -10,7 +10,7 @@
 namespace guda::orchestrator::report {
 namespace {
 
-constexpr double kWidth = 340, kTop = 30;
+constexpr double kHeatWidth = 340, kHeatTop = 30;
 
 /// Room for the longest row name, in drawing units of 12-unit text.
 double label_room(const std::vector<std::string>& names) {
@@ -42,7 +42,7 @@ std::string legend(double left, double top, double largest, const std::string& u
 std::string heatmap_chart(const HeatmapChart& chart) {
   const double left = label_room(chart.rows);
   const double columns = static_cast<double>(std::max<std::size_t>(1, chart.columns.size()));
-  const double cell = std::min(34.0, (kWidth - left) / columns);
+  const double cell = std::min(34.0, (kHeatWidth - left) / columns);
   const double row_height = std::clamp(cell, 11.0, 27.0);
   double largest = 0;
   for (const double v : chart.values)
@@ -50,7 +50,7 @@ std::string heatmap_chart(const HeatmapChart& chart) {
 
   std::string body = svg::text({left + cell * columns / 2, 11}, chart.column_axis, "axis-name", "middle");
   const bool slanted = cell < 18 || label_room(chart.columns) - 22 > cell;  // names that do not fit side by side
-  const double top = slanted ? kTop + 34 : kTop;
+  const double top = slanted ? kHeatTop + 34 : kHeatTop;
   for (std::size_t c = 0; c < chart.columns.size(); ++c) {
     const double x = left + cell * (static_cast<double>(c) + 0.5);
     if (slanted)
@@ -72,7 +72,7 @@ std::string heatmap_chart(const HeatmapChart& chart) {
   body += fmt::format("<g transform=\"rotate(-90 10 {0:.1f})\">{1}</g>", (top + bottom) / 2,
                       svg::text({10, (top + bottom) / 2}, chart.row_axis, "axis-name", "middle"));
   body += legend(left, bottom + 10, largest, chart.unit);
-  return svg::drawing(kWidth, bottom + 36, chart.title, chart.description, body);
+  return svg::drawing(kHeatWidth, bottom + 36, chart.title, chart.description, body);
 }
 
 }  // namespace guda::orchestrator::report

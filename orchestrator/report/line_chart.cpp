@@ -10,14 +10,14 @@
 namespace guda::orchestrator::report {
 namespace {
 
-constexpr double kWidth = 370, kHeight = 210, kLeft = 52, kRight = 8, kTop = 20, kBottom = 36;
+constexpr double kLineWidth = 370, kLineHeight = 210, kLineLeft = 52, kLineRight = 8, kLineTop = 20, kLineBottom = 36;
 
 double error_at(const LineChart::Series& series, std::size_t i) {
   return i < series.error.size() && std::isfinite(series.error[i]) ? series.error[i] : 0;
 }
 
 Axis x_axis(const LineChart& chart) {
-  Axis axis{.kind = chart.x_scale, .from = kLeft, .to = kWidth - kRight};
+  Axis axis{.kind = chart.x_scale, .from = kLineLeft, .to = kLineWidth - kLineRight};
   const auto [low, high] = std::minmax_element(chart.x.begin(), chart.x.end());
   axis.low = *low;
   axis.high = *high;
@@ -31,8 +31,8 @@ Axis y_axis(const LineChart& chart) {
   Axis axis{.kind = chart.y_scale,
             .low = 0,
             .high = 0,
-            .from = kHeight - kBottom,
-            .to = kTop,
+            .from = kLineHeight - kLineBottom,
+            .to = kLineTop,
             .linear_within = chart.linear_within};
   for (const auto& series : chart.series)
     for (std::size_t i = 0; i < series.y.size(); ++i) {
@@ -78,22 +78,22 @@ std::string one_series(const LineChart& chart, const LineChart::Series& series, 
 std::string line_chart(const LineChart& chart) {
   if (chart.x.empty()) return {};
   const Axis x = x_axis(chart), y = y_axis(chart);
-  std::string body = svg::text({kLeft, 11}, chart.y_label, "axis-name", "start");
+  std::string body = svg::text({kLineLeft, 11}, chart.y_label, "axis-name", "start");
   double last = 1e9;
   for (const double tick : ticks(y, 6)) {
     if (last - y.at(tick) < 11) continue;  // labels of a symlog axis crowd around 0
     last = y.at(tick);
-    body += svg::line({kLeft, y.at(tick)}, {kWidth - kRight, y.at(tick)}, tick == 0 ? "axis" : "grid");
-    body += svg::text({kLeft - 6, y.at(tick) + 4}, shortest(tick), "tick", "end");
+    body += svg::line({kLineLeft, y.at(tick)}, {kLineWidth - kLineRight, y.at(tick)}, tick == 0 ? "axis" : "grid");
+    body += svg::text({kLineLeft - 6, y.at(tick) + 4}, shortest(tick), "tick", "end");
   }
   for (const double tick : ticks(x, 5)) {
-    body += svg::line({x.at(tick), kHeight - kBottom}, {x.at(tick), kHeight - kBottom + 4}, "grid");
-    body += svg::text({x.at(tick), kHeight - kBottom + 16}, shortest(tick), "tick", "middle");
+    body += svg::line({x.at(tick), kLineHeight - kLineBottom}, {x.at(tick), kLineHeight - kLineBottom + 4}, "grid");
+    body += svg::text({x.at(tick), kLineHeight - kLineBottom + 16}, shortest(tick), "tick", "middle");
   }
-  body += svg::text({(kLeft + kWidth - kRight) / 2, kHeight - 4}, chart.x_label, "axis-name", "middle");
+  body += svg::text({(kLineLeft + kLineWidth - kLineRight) / 2, kLineHeight - 4}, chart.x_label, "axis-name", "middle");
   for (auto series = chart.series.rbegin(); series != chart.series.rend(); ++series)  // the first lies on top
     body += one_series(chart, *series, x, y);
-  return svg::drawing(kWidth, kHeight, chart.title, chart.description, body);
+  return svg::drawing(kLineWidth, kLineHeight, chart.title, chart.description, body);
 }
 
 }  // namespace guda::orchestrator::report

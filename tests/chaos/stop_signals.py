@@ -45,7 +45,7 @@ class Interrupted:
         self.folder = Path(folder)
         self.epoch = 0  # of the last life that was stopped
 
-    def start(self, heartbeat="0.2/30/120"):
+    def start(self, heartbeat="0.1/30/120"):
         self.former = {name: read(self.folder / name).get("token") for name in ("life.json", "status.json")}
         self.run = Run(self.folder, "--grace", str(GRACE), recipe=PHASES, heartbeat=heartbeat).start()
         return self
@@ -67,6 +67,21 @@ class Interrupted:
         if status.get("epoch", 0) <= self.epoch or status["state"] != "running":
             return []
         return [w for w in status["workers"] if w["job"].startswith(phase) and w["step"] > 0]
+
+    def tell_workers(self, number):
+        for process in below(self.run.pid):
+            if process.name == "guda-worker":
+                os.kill(process.pid, number)
+
+    def frozen_in(self, phase):
+        """Freezes the workers in the middle of a job of the phase. False, and all go on: the job has just ended."""
+        if not self.at_work(phase):
+            return False
+        self.tell_workers(signal.SIGSTOP)
+        if any(label.startswith(phase) for label in self.undone()):
+            return True
+        self.tell_workers(signal.SIGCONT)
+        return False
 
     def undone(self):
         """Labels of the jobs that this life had begun and not finished."""
@@ -90,10 +105,14 @@ class Interrupted:
         self.epoch = read(self.folder / "life.json").get("epoch", 0)
         return code
 
-    def stop(self, number, *codes):
-        """A signal, and the end within the grace; the exit code."""
+    def stop(self, number, *codes, frozen=False):
+        """A signal, and the end within the grace; the exit code. Frozen workers go on once they were told to stop."""
         begin = time.monotonic()
         self.run.process.send_signal(number)
+        if frozen:
+            while self.run.process.poll() is None and read(self.folder / "status.json").get("state") != "stopping":
+                time.sleep(0.01)
+            self.tell_workers(signal.SIGCONT)
         code = self.ended(*(codes or [75]))
         assert time.monotonic() - begin < GRACE, f"not within --grace {GRACE}:\n{self.run.output()}"
         return code
@@ -112,10 +131,10 @@ def at_start_up(run):
 
 
 def in_phase(run, phase, number):
-    """Stops the run in the middle of a job of the phase; labels of these jobs. A job may have ended just before."""
+    """Stops the run in the middle of a job of the phase; labels of these jobs. A job may have been at its last step."""
     for _ in range(5):
-        run.start().until(lambda: run.at_work(phase))
-        run.stop(number)
+        run.start().until(lambda: run.frozen_in(phase))
+        run.stop(number, frozen=True)
         if met := [label for label in run.undone() if label.startswith(phase)]:
             print(f"{number.name} in {', '.join(met)}: 75")
             return met
@@ -125,9 +144,7 @@ def in_phase(run, phase, number):
 def twice(run):
     """A frozen worker can't hand its job back: the first INT waits for it, the second does not."""
     run.start(heartbeat="0.2/300/1000").until(lambda: run.at_work("train"))
-    for process in below(run.run.pid):
-        if process.name == "guda-worker":
-            os.kill(process.pid, signal.SIGSTOP)
+    run.tell_workers(signal.SIGSTOP)
     said = run.run.output().count("stopping:")
     run.run.process.send_signal(signal.SIGINT)
     run.until(lambda: run.run.output().count("stopping:") > said)

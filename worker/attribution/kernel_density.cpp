@@ -10,7 +10,7 @@
 namespace guda::worker {
 namespace {
 
-constexpr std::int64_t kRows = 512;
+constexpr std::int64_t kRowsAtOnce = 512;
 
 torch::Tensor squared_distances(const torch::Tensor& a, const torch::Tensor& b) {
   return (a.square().sum(1, true) + b.square().sum(1).unsqueeze(0) - 2 * a.matmul(b.t())).clamp_min(0);
@@ -21,9 +21,9 @@ torch::Tensor squared_distances(const torch::Tensor& a, const torch::Tensor& b) 
 double kernel_width(const torch::Tensor& items, const std::function<void()>& poll) {
   const torch::Tensor rows = items.to(torch::kFloat64);
   double sum = 0;
-  for (std::int64_t first = 0; first < rows.size(0); first += kRows) {
+  for (std::int64_t first = 0; first < rows.size(0); first += kRowsAtOnce) {
     if (poll) poll();
-    const std::int64_t count = std::min(kRows, rows.size(0) - first);
+    const std::int64_t count = std::min(kRowsAtOnce, rows.size(0) - first);
     torch::Tensor distance = squared_distances(rows.narrow(0, first, count), rows);
     for (std::int64_t i = 0; i < count; ++i) distance[i][first + i] = std::numeric_limits<double>::infinity();
     sum += std::get<0>(distance.min(1)).sum().item<double>();

@@ -1,4 +1,7 @@
-"""Processor share of a rank that has nothing to do, below 2 %: agent, its worker, coordinator and mpirun, while three of four workers train."""
+"""Processor share of a rank that has nothing to do, below 2 %: agent, its worker, coordinator and mpirun, while three of four workers train.
+
+And what heartbeats cost each worker that computes, below 1 %: its agent and a quarter of coordinator and supervisor.
+"""
 
 import json
 import pathlib
@@ -54,4 +57,7 @@ def measure(options):
         # The least busy worker is the idle one. Agents and coordinator only wait, whatever the workers do.
         share = (min if name == "guda-worker" else max)(found[0])
         rows.append(bounded(f"idle: {name}", share, "%", 2))
+    agents = sorted(shares["guda-agent"])  # the one that waits for a job looks for it often: the last
+    shared = shares["guda-coordinato"] + shares["guda"]
+    rows.append(bounded("heartbeats, per computing worker", sum(agents[:-1]) / len(agents[:-1]) + sum(shared) / len(agents), "%", 1))
     return rows
