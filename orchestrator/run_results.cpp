@@ -11,10 +11,10 @@
 
 namespace guda::orchestrator {
 
-std::map<Digest, std::string> job_owners(const jobs::Plan& plan) {
+std::map<Digest, std::set<std::string>> charged_methods(const jobs::Plan& plan) {
   // Who needs a job: everybody whose rows it fills, and everybody who reads what it leaves.
   std::unordered_map<Digest, std::set<std::string>> users;
-  std::map<Digest, std::string> owners;
+  std::map<Digest, std::set<std::string>> charged;
   for (auto job = plan.jobs.rbegin(); job != plan.jobs.rend(); ++job) {
     auto& mine = users[job->digest];
     for (const jobs::Placement& p : job->placements)
@@ -22,20 +22,22 @@ std::map<Digest, std::string> job_owners(const jobs::Plan& plan) {
     // Previews illustrate whoever made their weights; they are nobody's need.
     if (const auto* sample = std::get_if<jobs::SampleSpec>(&job->work); sample && sample->set.name == jobs::kPreviewSet)
       continue;
-    owners[job->digest] = mine.size() == 1 ? *mine.begin() : "full";
+    charged[job->digest] = mine.empty() || mine.contains("full") ? std::set<std::string>{"full"} : mine;
     for (const Digest& input : job->inputs) users[input].insert(mine.begin(), mine.end());
   }
-  return owners;
+  return charged;
 }
 
 std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
   std::map<std::string, MethodCost> costs;
   for (const jobs::MethodConfig& method : plan.experiment.methods) costs[method.name];
-  for (const auto& [digest, owner] : job_owners(plan)) {
+  for (const auto& [digest, methods] : charged_methods(plan)) {
     const auto commit = commits.find(digest);
-    if (owner == "full" || commit == commits.end()) continue;
-    costs[owner].device_seconds += commit->second.seconds;
-    ++costs[owner].jobs;
+    if (methods.contains("full") || commit == commits.end()) continue;
+    for (const std::string& method : methods) {
+      costs[method].device_seconds += commit->second.seconds;
+      ++costs[method].jobs;
+    }
   }
   return costs;
 }
@@ -43,11 +45,8 @@ std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std
 Comparison compare_run(const RunLayout& run, const jobs::Plan& plan) {
   std::map<std::string, MethodFacts> facts;
   const auto costs = method_costs(plan, commits_of(read_journal(run.journal())));
-  for (const jobs::MethodConfig& method : plan.experiment.methods) {
-    const bool released = method.method == "guda" && method.unlearn.op == "retrack_released";
-    facts[method.name] = {costs.at(method.name).device_seconds,
-                          released ? "released-code parity" : std::string(jobs::method_named(method.method).fidelity)};
-  }
+  for (const jobs::MethodConfig& method : plan.experiment.methods)
+    facts[method.name] = {costs.at(method.name).device_seconds, std::string(jobs::fidelity_of(method))};
   return compare(read_results(run.results()), plan, facts);
 }
 

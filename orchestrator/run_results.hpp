@@ -1,6 +1,7 @@
 #pragma once
 // From a run directory to what people read: the comparison, the report, who spent what.
 #include <map>
+#include <set>
 #include <string>
 
 #include "jobs/plan.hpp"
@@ -10,8 +11,7 @@
 
 namespace guda::orchestrator {
 
-/// Device-seconds and jobs that only this method needs (shared work, such as the full model, belongs to none), from the
-/// journal.
+/// Device-seconds and jobs that a method is charged with, from the journal.
 struct MethodCost {
   double device_seconds = 0;
   std::uint32_t jobs = 0;
@@ -19,8 +19,10 @@ struct MethodCost {
 [[nodiscard]] std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan,
                                                              const std::map<Digest, Commit>& commits);
 
-/// Who a job's cost belongs to: a method when only that one needs it, "full" when it is shared. Of all jobs, by digest.
-[[nodiscard]] std::map<Digest, std::string> job_owners(const jobs::Plan& plan);
+/// Who is charged with a job, by digest: every method that needs it (features that two methods share count for both:
+/// each would have to make them alone), or "full" alone for what all start from: the full model, its losses, the
+/// queries. Previews are charged to nobody.
+[[nodiscard]] std::map<Digest, std::set<std::string>> charged_methods(const jobs::Plan& plan);
 
 /// Comparison of what results.h5 holds now; works on a live run too.
 [[nodiscard]] Comparison compare_run(const RunLayout& run, const jobs::Plan& plan);

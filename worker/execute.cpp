@@ -280,9 +280,10 @@ class Executor {
 JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
-  const double begin = steady_seconds();
+  const double begin = steady_seconds(), processor = process_cpu_seconds();
   JobResult result = std::visit(Executor(job, context), job.work);
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
+  result.metrics["processor_seconds"] = process_cpu_seconds() - processor;
   return result;
 }
 

@@ -83,7 +83,7 @@ std::string cost_section(const ReportData& data) {
                  "<p class=\"lede\">Seconds on one device (a GPU, or one worker\u2019s CPU threads), summed over jobs; "
                  "waiting is not counted. "
                  "<code>full</code> is what all methods share: the full model, the queries and the full model\u2019s "
-                 "losses.</p>\n<div class=\"side\"><figure>" +
+                 "losses. Features that two methods share count for both.</p>\n<div class=\"side\"><figure>" +
                      cost_chart(data) + "</figure>" + cost_table(data) + "</div>");
 }
 
