@@ -226,7 +226,7 @@ void fill_costs(const Source& s, ReportData& data) {
     for (const std::string& method : methods->second) {
       auto& part = parts[method][jobs::kind_of(job.work)];
       part.kind = jobs::kind_of(job.work);
-      part.device_seconds += commit->second.seconds;
+      part.device_seconds += device_seconds(commit->second, s.plan.numerics);
       ++part.jobs;
     }
   }

@@ -1,5 +1,6 @@
 #include "orchestrator/run_results.hpp"
 
+#include <algorithm>
 #include <set>
 #include <unordered_map>
 
@@ -28,6 +29,12 @@ std::map<Digest, std::set<std::string>> charged_methods(const jobs::Plan& plan) 
   return charged;
 }
 
+double device_seconds(const Commit& commit, const jobs::Numerics& numerics) {
+  const auto processor = commit.metrics.find("processor_seconds");
+  if (numerics.device != "cpu" || processor == commit.metrics.end()) return commit.seconds;
+  return processor->get<double>() / std::max(1U, numerics.threads);
+}
+
 std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
   std::map<std::string, MethodCost> costs;
   for (const jobs::MethodConfig& method : plan.experiment.methods) costs[method.name];
@@ -35,7 +42,7 @@ std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std
     const auto commit = commits.find(digest);
     if (methods.contains("full") || commit == commits.end()) continue;
     for (const std::string& method : methods) {
-      costs[method].device_seconds += commit->second.seconds;
+      costs[method].device_seconds += device_seconds(commit->second, plan.numerics);
       ++costs[method].jobs;
     }
   }

@@ -11,6 +11,10 @@
 
 namespace guda::orchestrator {
 
+/// What a job cost: seconds of its device; on a CPU seconds of processor time per thread, which other programs on the
+/// machine do not make longer (runs of older versions do not know them).
+[[nodiscard]] double device_seconds(const Commit& commit, const jobs::Numerics& numerics);
+
 /// Device-seconds and jobs that a method is charged with, from the journal.
 struct MethodCost {
   double device_seconds = 0;

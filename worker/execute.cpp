@@ -283,7 +283,8 @@ JobResult execute(const jobs::JobSpec& job, Context& context) {
   const double begin = steady_seconds(), processor = process_cpu_seconds();
   JobResult result = std::visit(Executor(job, context), job.work);
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
-  result.metrics["processor_seconds"] = process_cpu_seconds() - processor;
+  // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.
+  result.metrics["processor_seconds"] = result.earlier_seconds + process_cpu_seconds() - processor;
   return result;
 }
 

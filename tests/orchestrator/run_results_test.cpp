@@ -52,6 +52,15 @@ TEST_CASE("costs: work that two methods share is charged to both, what all start
   CHECK(costs.at("random").jobs == 1);
 }
 
+TEST_CASE("costs: on a CPU a job costs its processor time per thread, on a GPU the time of the device") {
+  Commit commit;
+  commit.seconds = 30;
+  CHECK(device_seconds(commit, {"cpu", "avx2", "float32", 2}) == 30);  // an older version's
+  commit.metrics["processor_seconds"] = 8;
+  CHECK(device_seconds(commit, {"cpu", "avx2", "float32", 2}) == 4);
+  CHECK(device_seconds(commit, {"cuda", "avx2", "float32", 2}) == 30);
+}
+
 TEST_CASE("fidelity: guda has its operator's, GUARD's weights make a reconstruction of any") {
   jobs::MethodConfig m;
   m.method = "guda";
