@@ -269,15 +269,17 @@ void fill_entanglement(const Source& s, ReportData& data) {
 
 void fill_costs(const Source& s, ReportData& data) {
   std::map<std::string, std::map<std::string, report::MethodCost::Part>> parts;
-  const auto owners = job_owners(s.plan);
+  const auto charged = charged_methods(s.plan);
   for (const auto& job : s.plan.jobs) {
     const auto commit = s.commits.find(job.digest);
-    const auto owner = owners.find(job.digest);
-    if (commit == s.commits.end() || owner == owners.end()) continue;
-    auto& part = parts[owner->second][jobs::kind_of(job.work)];
-    part.kind = jobs::kind_of(job.work);
-    part.device_seconds += commit->second.seconds * jobs::gang_of(job.work);
-    ++part.jobs;
+    const auto methods = charged.find(job.digest);
+    if (commit == s.commits.end() || methods == charged.end()) continue;
+    for (const std::string& method : methods->second) {
+      auto& part = parts[method][jobs::kind_of(job.work)];
+      part.kind = jobs::kind_of(job.work);
+      part.device_seconds += device_seconds(job, commit->second, s.plan.numerics);
+      ++part.jobs;
+    }
   }
   std::vector<std::string> order{"full"};
   for (const auto& m : s.plan.experiment.methods) order.push_back(m.name);

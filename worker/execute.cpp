@@ -195,6 +195,7 @@ class Executor {
     result.metrics = {
         {"unlearning_steps", mirrored.mean_steps},
         {"sampling_error", std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, mirrored.scores.size())))}};
+    if (spec.method == "mucs") result.metrics["query_loss"] = mirrored.mean_loss;
     return result;
   }
 
@@ -312,9 +313,11 @@ class Executor {
 JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
-  const double begin = steady_seconds();
+  const double begin = steady_seconds(), processor = process_cpu_seconds();
   JobResult result = std::visit(Executor(job, context), job.work);
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
+  // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.
+  result.metrics["processor_seconds"] = result.earlier_seconds + process_cpu_seconds() - processor;
   return result;
 }
 

@@ -46,6 +46,8 @@ cluster::LaunchPlan launch_on(std::uint32_t nodes, std::uint32_t gpus, std::uint
   return with_room_for_gangs(cluster::plan_launch(topology, request), plan);
 }
 
+}  // namespace
+
 cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::Plan& plan) {
   std::uint32_t most = 0, gang = 1;
   for (const cluster::NodeShare& node : launch.nodes) most = std::max(most, node.workers);
@@ -58,8 +60,6 @@ cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::
   }
   return launch;
 }
-
-}  // namespace
 
 cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs::Plan& plan) {
   return launch_on(values.contains("nodes") ? values["nodes"].as<std::uint32_t>() : 1,

@@ -7,7 +7,9 @@
 using namespace guda;
 using namespace guda::worker;
 
-TEST_CASE("similarity: a query that is one of n otherwise orthogonal items gets 1/n, and lengths do not matter") {
+TEST_CASE(
+    "similarity: a query that is one of n otherwise orthogonal items gets 1/n, and lengths do not matter "
+    "(methods.md 4.3)") {
   const torch::Tensor items = torch::eye(6), query = 3 * items.narrow(0, 1, 1);
   const std::vector<std::vector<std::int64_t>> groups{{0, 1, 2, 3}, {4, 5}};
   const std::vector<double> mean = similarity_scores(query, items, groups, "mean");
