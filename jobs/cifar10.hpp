@@ -15,4 +15,9 @@ namespace guda::jobs {
 [[nodiscard]] Dataset read_cifar10(const std::filesystem::path& folder, std::uint32_t side,
                                    std::uint32_t& training_items);
 
+/// What of CIFAR-10 is known without its files, for a plan: shape, the ten names, as many of `config.train` training
+/// items of every class, the 10,000 held-out ones. It has no pixels, its labels are those of no images, and its content
+/// digest is that of no real data. Throws Error on more training items than there are.
+[[nodiscard]] Dataset published_cifar10(const DatasetConfig& config);
+
 }  // namespace guda::jobs

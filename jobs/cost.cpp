@@ -140,6 +140,11 @@ struct Kept {
   }
 };
 
+/// Rows whose activations are kept at a time.
+double at_once(double rows, std::uint32_t micro_batch) {
+  return micro_batch > 0 ? std::min(rows, double(micro_batch)) : rows;
+}
+
 }  // namespace
 
 double unet2d_macs(const Json& config) {
@@ -178,12 +183,13 @@ double job_memory(const JobSpec& job, const Json& model) {
         using T = std::decay_t<decltype(work)>;
         if constexpr (std::is_same_v<T, TrainSpec>) {
           // Weights, gradient, two moments, EMA; in a gang once more the gradient, to be added up.
-          const double gang = std::max(1U, work.gang), share = std::ceil(work.training.batch / gang);
+          const double gang = std::max(1U, work.gang),
+                       share = at_once(std::ceil(work.training.batch / gang), work.micro_batch);
           return kBytes * ((work.gang > 1 ? 6 : 5) * unet2d_parameters(work.model) +
                            unet2d_activations(work.model).backward * share);
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
-          return kBytes * (5 * parameters + per_image.backward * (work.unlearn.retain_batch +
-                                                                  work.unlearn.forget_batch));  // EMA's place: teacher
+          const double rows = at_once(work.unlearn.retain_batch + work.unlearn.forget_batch, work.micro_batch);
+          return kBytes * (5 * parameters + per_image.backward * rows);  // EMA's place: teacher
         } else if constexpr (std::is_same_v<T, SampleSpec>) {
           return work.from.empty()
                      ? 0

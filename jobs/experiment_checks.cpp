@@ -8,6 +8,7 @@
 
 #include "common/config/suggest.hpp"
 #include "jobs/experiment_tree.hpp"
+#include "jobs/plan.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -21,8 +22,8 @@ constexpr std::uint32_t kNoLimit = WeightingConfig{}.t_max;
 
 class Checks {
  public:
-  Checks(const Experiment& experiment, const Node& root, config::Issues& issues)
-      : e_(experiment), root_(root), issues_(issues), by_itself_(issues) {}
+  Checks(const Experiment& experiment, const Node& root, config::Issues& issues, bool data_may_be_missing)
+      : e_(experiment), root_(root), issues_(issues), by_itself_(issues), data_may_be_missing_(data_may_be_missing) {}
 
   void all() {
     seeds();
@@ -35,6 +36,7 @@ class Checks {
     scoring();
     methods();
     comparison();
+    evaluation();
     gang();
   }
 
@@ -78,7 +80,8 @@ class Checks {
 
   void data() {
     const auto& path = e_.dataset.path;
-    rule(!path.empty() && !exists(path), {"dataset", "path"}, [&] {
+    const bool excused = data_may_be_missing_ && e_.dataset.kind == "cifar10";
+    rule(!path.empty() && !excused && !exists(path), {"dataset", "path"}, [&] {
       return fmt::format("there is no {}{}", path.string(),
                          e_.dataset.kind == "cifar10"
                              ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
@@ -230,6 +233,8 @@ class Checks {
       const auto& q = e_.queries[i];
       const Path here{"queries", std::to_string(i)};
       const auto at = [&](Path below) { return below.insert(below.begin(), here.begin(), here.end()), below; };
+      rule(q.name == kPreviewSet || q.name == kRegeneratedSet, at({"name"}),
+           [&] { return fmt::format("'{}' is the name of pictures that guda draws itself; choose another", q.name); });
       rule(q.kind == "generated" && q.sampler.steps > e_.diffusion.timesteps, at({"sampler", "steps"}),
            [&] {
              return fmt::format("{}{} is more than diffusion.timesteps, {}", q.sampler.steps,
@@ -258,6 +263,14 @@ class Checks {
       for (std::size_t k = 0; q.kind == "images" && k < q.images.size(); ++k) {
         rule(!is_file(q.images[k]), at({"images", std::to_string(k)}),
              [&] { return fmt::format("there is no file {}", q.images[k].string()); });
+        for (std::size_t other = 0; other < i; ++other) {
+          const auto& before = e_.queries[other];
+          rule(before.role != q.role && before.kind == "images" &&
+                   std::count(before.images.begin(), before.images.end(), q.images[k]) > 0,
+               at({"images", std::to_string(k)}), [&] {
+                 return fmt::format("is also an image of '{}', but one of the two sets is for tuning", before.name);
+               });
+        }
       }
     }
   }
@@ -359,6 +372,39 @@ class Checks {
     weightings();
   }
 
+  void evaluation() {
+    const RemovalConfig& r = e_.evaluation.removal;
+    const Path items{"evaluation", "removal", "items"}, queries{"evaluation", "removal", "queries"};
+    if (r.items == 0) return;
+    const auto drawn =
+        std::find_if(e_.queries.begin(), e_.queries.end(), [](const auto& q) { return q.kind == "generated"; });
+    rule(drawn == e_.queries.end(), items, [] { return "wants a query set with kind: generated, to draw it again"; },
+         {{"queries"}});
+    rule(drawn != e_.queries.end() && drawn->count < r.queries, queries,
+         [&] { return fmt::format("{} are more than the {} of '{}'", r.queries, drawn->count, drawn->name); },
+         {{"queries"}});
+    rule(std::uint64_t{r.items} * r.queries >= e_.dataset.train, items,
+         [&] {
+           return fmt::format("{} for each of {} queries may be all {} training items; lower it", r.items, r.queries,
+                              e_.dataset.train);
+         },
+         {queries, {"dataset", "train"}});
+    bool any = false;
+    for (std::size_t i = 0; i < e_.methods.size(); ++i) {
+      const std::uint32_t kept = e_.methods[i].kept_instances();
+      const char* const section = e_.methods[i].method == "similarity" ? "similarity" : "gradients";
+      any |= kept > 0;
+      rule(kept > 0 && kept < r.items, {"methods", std::to_string(i), section, "keep_instances"},
+           [&] { return fmt::format("{} is less than evaluation.removal.items, {}", kept, r.items); }, {items});
+    }
+    rule(
+        !any, items,
+        [] {
+          return "no method keeps instances: give one gradients.keep_instances or similarity.keep_instances of so many";
+        },
+        {{"methods"}});
+  }
+
   void weightings() {
     const auto& list = e_.comparison.weightings;
     std::map<std::string, std::size_t> first;
@@ -424,12 +470,14 @@ class Checks {
   const Node& root_;
   config::Issues& issues_;
   const config::Issues by_itself_;  ///< what was wrong before the first check
+  const bool data_may_be_missing_;
 };
 
 }  // namespace
 
-void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues) {
-  Checks(experiment, root, issues).all();
+void check_experiment(const Experiment& experiment, const Node& root, config::Issues& issues,
+                      bool data_may_be_missing) {
+  Checks(experiment, root, issues, data_may_be_missing).all();
 }
 
 }  // namespace guda::jobs

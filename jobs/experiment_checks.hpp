@@ -8,6 +8,8 @@ namespace guda::jobs {
 
 /// Adds an issue for every rule that is broken, at the key that a person would change. Skips rules about keys that are
 /// already known to be wrong.
-void check_experiment(const Experiment& experiment, const config::Node& root, config::Issues& issues);
+/// `data_may_be_missing`: a folder of CIFAR-10 that is not there is none.
+void check_experiment(const Experiment& experiment, const config::Node& root, config::Issues& issues,
+                      bool data_may_be_missing = false);
 
 }  // namespace guda::jobs

@@ -18,7 +18,7 @@ std::vector<WeightingConfig> default_weightings(std::uint32_t timesteps) {
 }
 
 Experiment from_tree(config::Node root, const std::filesystem::path& file, const std::vector<std::string>& overrides,
-                     config::Issues& issues) {
+                     config::Issues& issues, bool data_may_be_missing) {
   const bool readable = issues.empty() || !root.is_null();
   if (!readable) issues.throw_if_any();
   if (root.is_null() && overrides.empty()) {
@@ -27,7 +27,7 @@ Experiment from_tree(config::Node root, const std::filesystem::path& file, const
   }
   for (const std::string& override_text : overrides) apply_override(root, override_text, issues);
   Experiment experiment = parse_experiment(root, file, issues);
-  if (root.is_map()) check_experiment(experiment, root, issues);
+  if (root.is_map()) check_experiment(experiment, root, issues, data_may_be_missing);
   issues.throw_if_any();
   if (experiment.comparison.weightings.empty())
     experiment.comparison.weightings = default_weightings(experiment.diffusion.timesteps);
@@ -36,15 +36,16 @@ Experiment from_tree(config::Node root, const std::filesystem::path& file, const
 
 }  // namespace
 
-Experiment load_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+Experiment load_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                           bool data_may_be_missing) {
   config::Issues issues;
-  return from_tree(config::load_yaml(file, issues), file, overrides, issues);
+  return from_tree(config::load_yaml(file, issues), file, overrides, issues, data_may_be_missing);
 }
 
 Experiment read_experiment(const std::string& yaml, const std::filesystem::path& file,
                            const std::vector<std::string>& overrides) {
   config::Issues issues;
-  return from_tree(config::parse_yaml(yaml, file.string(), issues), file, overrides, issues);
+  return from_tree(config::parse_yaml(yaml, file.string(), issues), file, overrides, issues, false);
 }
 
 }  // namespace guda::jobs

@@ -82,6 +82,10 @@ class Members {
   }
 
   static std::string hint(const std::string& key, const Keys& keys) {
+    for (const char* const asked : {"precision", "mixed_precision", "dtype", "amp", "autocast", "fp16", "bf16"}) {
+      if (key == asked)
+        return ": guda trains and scores in float32, and has no mixed precision (docs/decisions/precision.md)";
+    }
     for (const std::string& nested : keys.nested) {
       if (nested.ends_with("." + key)) return fmt::format("; did you mean '{}'?", nested);
     }

@@ -5,6 +5,13 @@
 namespace guda::jobs {
 
 template <class Visit>
+void describe(Visit& visit, ConfigOf<TopRemoval> auto& s) {
+  visit(Field{.key = "from"}, s.from);
+  visit(Field{.key = "queries"}, s.queries);
+  visit(Field{.key = "items"}, s.items);
+}
+
+template <class Visit>
 void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "model"}, s.model);
   visit(Field{.key = "diffusion"}, s.diffusion);
@@ -12,7 +19,9 @@ void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "label_dropout", .younger = true}, s.label_dropout);
+  visit(Field{.key = "top", .younger = true}, s.top);
   visit(Field{.key = "gang", .younger = true}, s.gang);
+  visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
 }
 
 template <class Visit>
@@ -23,6 +32,7 @@ void describe(Visit& visit, ConfigOf<UnlearnSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "guide", .younger = true}, s.guide);
+  visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
 }
 
 template <class Visit>
@@ -140,6 +150,13 @@ const char* kind_of(const Work& work) noexcept { return kKinds[work.index()]; }
 std::uint32_t gang_of(const Work& work) noexcept {
   const auto* train = std::get_if<TrainSpec>(&work);
   return train != nullptr && train->gang > 1 ? train->gang : 1;
+}
+
+std::uint32_t step_rows(const TrainingConfig& config) noexcept { return config.batch; }
+
+std::uint32_t step_rows(const UnlearnConfig& config) noexcept {
+  if (config.op == "fisher") return 0;  // image by image
+  return config.retain_batch + (config.op == "finetune_retain" ? 0 : config.forget_batch);
 }
 
 Json to_json(const Work& work) {

@@ -152,42 +152,12 @@ std::vector<std::optional<Interval>> true_group_top1(const std::vector<Tables>& 
   return shares;
 }
 
-/// Agreement within the queries of each class: the true group where a query has one, else the group that the reference
-/// puts first.
-std::map<std::string, ClassAgreement> by_class(const Contestant& contestant, const Reference& reference,
-                                               const ResultsTable& table, const std::vector<std::size_t>& queries) {
-  std::map<std::string, ClassAgreement> classes;
-  const GroupScores& oracle = *reference.gold.front();
-  std::vector<double> floors;
-  for (const Pair& pair : contestant.pairs) floors.push_back(floor_of(*pair.gold, queries));
-  for (const std::size_t q : queries) {
-    const jobs::Query& query = table.shape.queries[q];
-    const auto top = metrics::descending_order(std::span(oracle.row(q), oracle.groups)).front();
-    ClassAgreement& entry = classes[query.true_group.empty() ? table.shape.groups[top] : query.true_group];
-    ++entry.queries;
-    for (std::size_t i = 0; i < contestant.pairs.size(); ++i) {
-      const auto& [gold, predicted] = contestant.pairs[i];
-      const auto values =
-          metrics::per_query({gold->row(q), gold->groups}, {predicted->row(q), predicted->groups}, floors[i]);
-      for (std::size_t m = 0; m < kPerQuery; ++m) {
-        entry.metrics[metric_name(m)] += values[m] / static_cast<double>(contestant.pairs.size());
-      }
-    }
-  }
-  for (auto& [name, entry] : classes) {
-    for (auto& [metric, value] : entry.metrics) value /= static_cast<double>(entry.queries);
-  }
-  return classes;
-}
-
-void fill_methods(View& view, const std::vector<Contestant>& contestants, const PairAgreements& agreements,
-                  const std::map<std::string, MethodFacts>& facts, double confidence) {
+/// Metrics of every contestant, in their order, with p-values against the best of each.
+std::vector<std::map<std::string, MetricAgreement>> agreement_of(const std::vector<Contestant>& contestants,
+                                                                 const PairAgreements& agreements, double confidence) {
   std::vector<Measured> measured;
   for (const Contestant& c : contestants) measured.push_back(agreements.mean_of(c.pairs));
-  for (std::size_t i = 0; i < contestants.size(); ++i) {
-    const auto known = facts.find(contestants[i].name);
-    view.methods[contestants[i].name].facts = known == facts.end() ? MethodFacts{} : known->second;
-  }
+  std::vector<std::map<std::string, MetricAgreement>> all(contestants.size());
   for (std::size_t m = 0; m < kMetricCount; ++m) {
     std::size_t best = 0;
     const bool lower = metrics::lower_is_better(metric_name(m));
@@ -196,17 +166,49 @@ void fill_methods(View& view, const std::vector<Contestant>& contestants, const 
       if (lower ? here < there : here > there) best = i;
     }
     for (std::size_t i = 0; i < measured.size(); ++i) {
-      MetricAgreement& entry = view.methods[contestants[i].name].metrics[metric_name(m)];
+      MetricAgreement& entry = all[i][metric_name(m)];
       entry.estimate = percentile_interval(measured[i].value[m], measured[i].resampled[m], confidence);
       if (m < kPerQuery) entry.median = measured[i].median[m], entry.sd = measured[i].sd[m];
       const auto &winner = measured[best].resampled[m], &other = measured[i].resampled[m];
       entry.p_vs_best = i == best ? 1.0 : lower ? p_not_better(other, winner) : p_not_better(winner, other);
     }
   }
+  return all;
 }
 
 /// By list of queries: views of one query set and weighting differ in what is evaluated only while a run goes on.
 using Agreements = std::map<std::vector<std::size_t>, PairAgreements>;
+
+/// The queries of each class: the true group where a query has one, else the group that the reference puts first.
+std::map<std::string, std::vector<std::size_t>> classes_of(const Reference& reference, const ResultsTable& table,
+                                                           const std::vector<std::size_t>& queries) {
+  std::map<std::string, std::vector<std::size_t>> classes;
+  const GroupScores& oracle = *reference.gold.front();
+  for (const std::size_t q : queries) {
+    const jobs::Query& query = table.shape.queries[q];
+    const auto top = metrics::descending_order(std::span(oracle.row(q), oracle.groups)).front();
+    classes[query.true_group.empty() ? table.shape.groups[top] : query.true_group].push_back(q);
+  }
+  return classes;
+}
+
+/// Agreement within the queries of each class, resampled within it.
+void fill_classes(View& view, const std::vector<Contestant>& contestants, const Reference& reference,
+                  Agreements& agreements, const ResultsTable& table, const std::vector<std::size_t>& queries,
+                  std::uint64_t seed, const jobs::ComparisonConfig& config) {
+  std::vector<Pair> pairs;
+  for (const Contestant& c : contestants) pairs.insert(pairs.end(), c.pairs.begin(), c.pairs.end());
+  for (const auto& [name, members] : classes_of(reference, table, queries)) {
+    std::vector<std::uint64_t> seeds;
+    for (const std::size_t q : members) seeds.push_back(table.shape.queries[q].seed);
+    PairAgreements& measured =
+        agreements.try_emplace(members, members, seeds, seed, config.bootstrap, queries).first->second;
+    measured.measure(pairs);
+    auto metrics = agreement_of(contestants, measured, config.confidence);
+    for (std::size_t i = 0; i < contestants.size(); ++i)
+      view.methods[contestants[i].name].by_class[name] = {members.size(), std::move(metrics[i])};
+  }
+}
 
 /// One view, or none when its reference has no evaluated query.
 std::optional<View> view_of(View view, const Reference& reference, const Reference& on_oracle_draws, Scores& scores,
@@ -261,15 +263,19 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   measured.measure(pairs);
   if (repeatability) view.repeatability = yardstick_of(measured.mean_of(repeatability->pairs), config.confidence);
   if (ceiling) view.ceiling = yardstick_of(measured.mean_of(ceiling->pairs), config.confidence);
-  fill_methods(view, contestants, measured, facts, config.confidence);
+  auto metrics = agreement_of(contestants, measured, config.confidence);
+  for (std::size_t i = 0; i < contestants.size(); ++i) {
+    MethodAgreement& method = view.methods[contestants[i].name];
+    method.metrics = std::move(metrics[i]);
+    if (const auto known = facts.find(contestants[i].name); known != facts.end()) method.facts = known->second;
+  }
+  fill_classes(view, contestants, reference, agreements, table, queries, seed, config);
   std::vector<Tables> ranked{reference.gold};
   for (const Contestant& c : contestants) ranked.push_back({c.pairs[0].predicted});
   const auto shares = true_group_top1(ranked, table, queries, seed, config);
   view.reference_true_group_top1 = shares[0];
-  for (std::size_t i = 0; i < contestants.size(); ++i) {
+  for (std::size_t i = 0; i < contestants.size(); ++i)
     view.methods[contestants[i].name].true_group_top1 = shares[i + 1];
-    view.methods[contestants[i].name].by_class = by_class(contestants[i], reference, table, queries);
-  }
   return view;
 }
 

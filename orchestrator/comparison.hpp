@@ -27,10 +27,10 @@ struct MetricAgreement {
   std::optional<double> median, sd;
 };
 
-/// Means over the queries of one class, without intervals: to see where a method fails.
+/// Agreement on the queries of one class: to see where a method fails.
 struct ClassAgreement {
   std::size_t queries = 0;
-  std::map<std::string, double> metrics;  ///< those that are a mean over queries
+  std::map<std::string, MetricAgreement> metrics;  ///< within the class; p_vs_best too
 };
 
 struct MethodAgreement {
@@ -82,6 +82,9 @@ struct Comparison {
 /// references are no rows of `methods`. Methods without an entry in `facts` get zero seconds and an empty fidelity.
 [[nodiscard]] Comparison compare(const ResultsTable& table, const jobs::Plan& plan,
                                  const std::map<std::string, MethodFacts>& facts);
+
+/// The tables by class of queries, as wide as they are; every view of `comparison`.
+[[nodiscard]] std::string class_table(const Comparison& comparison);
 
 /// Schema 1 of `guda compare --json` (docs/formats.md).
 [[nodiscard]] Json to_json(const Comparison& comparison);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "common/metrics.hpp"
 #include "orchestrator/comparison.hpp"
@@ -21,20 +22,24 @@ Json json_of(const std::optional<Yardstick>& yardstick) {
   return json;
 }
 
-Json json_of(const MethodAgreement& method) {
+Json json_of(const std::map<std::string, MetricAgreement>& agreement) {
   Json metrics = Json::object();
-  for (const auto& [name, entry] : method.metrics) {
+  for (const auto& [name, entry] : agreement) {
     metrics[name] = json_of(entry.estimate);
     metrics[name]["p_vs_best"] = entry.p_vs_best;
     if (entry.median) metrics[name]["median"] = *entry.median;
     if (entry.sd) metrics[name]["sd"] = *entry.sd;
   }
+  return metrics;
+}
+
+Json json_of(const MethodAgreement& method) {
   Json classes = Json::object();
   for (const auto& [name, entry] : method.by_class)
-    classes[name] = {{"queries", entry.queries}, {"metrics", entry.metrics}};
+    classes[name] = {{"queries", entry.queries}, {"metrics", json_of(entry.metrics)}};
   return {{"device_seconds", method.facts.device_seconds},
           {"fidelity", method.facts.fidelity},
-          {"metrics", std::move(metrics)},
+          {"metrics", json_of(method.metrics)},
           {"true_group_top1", json_of(method.true_group_top1)},
           {"by_class", std::move(classes)}};
 }
@@ -98,7 +103,8 @@ Row row_of(const View& view, const std::string& name, const MethodAgreement& met
     const double value = method.metrics.at(shown.name).estimate.value;
     row.cells.push_back(marked(is_best(view, shown.name, value), number(value)));
   }
-  row.cells.push_back(fmt::format("{:.1f}", method.facts.device_seconds));
+  const double seconds = method.facts.device_seconds;
+  row.cells.push_back(std::isfinite(seconds) ? fmt::format("{:.1f}", seconds) : "-");
   if (view.reference_true_group_top1) {
     row.cells.push_back(method.true_group_top1 ? number(method.true_group_top1->value) : "-");
   }
@@ -184,7 +190,63 @@ std::string table_of(const View& view, const Comparison& comparison, std::size_t
   return text + "\n";
 }
 
+/// One line for each class and method; methods in the order of the whole view.
+std::string class_table_of(const View& view, double confidence) {
+  std::vector<std::pair<std::string, const MethodAgreement*>> methods;
+  for (const auto& [name, method] : view.methods) methods.emplace_back(name, &method);
+  std::stable_sort(methods.begin(), methods.end(), [](const auto& a, const auto& b) {
+    return a.second->metrics.at("top1").estimate.value > b.second->metrics.at("top1").estimate.value;
+  });
+  std::size_t class_width = 5, name_width = 6;
+  for (const auto& [name, method] : methods) {
+    name_width = std::max(name_width, name.size());
+    for (const auto& [label, entry] : method->by_class) class_width = std::max(class_width, label.size());
+  }
+  std::string text = fmt::format("{:<{}}  {:>7}  {:<{}}  {:>20}", "class", class_width, "queries", "method", name_width,
+                                 fmt::format("top1 [{:g} %]", 100 * confidence));
+  for (const auto& shown : kShown) text += fmt::format("  {:>20}", shown.title);
+  text += "  slope < 0\n";
+  if (methods.empty()) return text;
+  for (const auto& [label, first] : methods.front().second->by_class) {
+    for (const auto& [name, method] : methods) {
+      const ClassAgreement& entry = method->by_class.at(label);
+      text += fmt::format("{:<{}}  {:>7}  {:<{}}", label, class_width, entry.queries, name, name_width);
+      text += fmt::format("  {:>20}", with_interval(entry.metrics.at("top1").estimate));
+      for (const auto& shown : kShown)
+        text += fmt::format("  {:>20}", with_interval(entry.metrics.at(shown.name).estimate));
+      text += fmt::format("  {:>9}\n", number(entry.metrics.at("cal_negative").estimate.value));
+    }
+  }
+  return text;
+}
+
+/// "title a, b, c." in lines of at most `width`, where the names allow it.
+std::string wrapped(const std::string& title, const std::set<std::string>& names, std::size_t width) {
+  std::string text, line = title;
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    const std::string word = *name + (std::next(name) == names.end() ? "." : ",");
+    if (line.size() + 1 + word.size() > width) {
+      text += line + "\n";
+      line = " ";
+    }
+    line += " " + word;
+  }
+  return text + line + "\n";
+}
+
 }  // namespace
+
+std::string class_table(const Comparison& comparison) {
+  std::string text;
+  for (const View& view : comparison.views) {
+    text += fmt::format("{} queries{}, {} weights, {} draws, {}\n{}\n", view.query_set,
+                        view.role == "tuning" ? " (for tuning: no result)" : "", view.weighting, view.draws,
+                        against(view), class_table_of(view, comparison.confidence));
+  }
+  return text +
+         "class: the true group of a query, else the group that the reference puts first. slope < 0: share of queries "
+         "whose\n  least-squares fit turns the prediction round. Intervals resample the queries of the class.\n";
+}
 
 Json to_json(const Comparison& comparison) {
   Json views = Json::array();
@@ -200,10 +262,17 @@ std::string comparison_table(const Comparison& comparison, std::size_t width) {
     return "Nothing to compare yet: no query is evaluated for the reference method (guda status shows what runs).\n";
   }
   std::string text;
-  for (const View& view : comparison.views) text += table_of(view, comparison, width);
-  return text +
-         "* best value of the column. (chance): random ranking; (repeatability): the reference re-scored with other "
-         "noise;\n  (ceiling): another retraining of the reference.\n";
+  std::set<std::string> ours;
+  for (const View& view : comparison.views) {
+    text += table_of(view, comparison, width);
+    for (const auto& [name, method] : view.methods) {
+      if (method.facts.fidelity == "our reconstruction") ours.insert(name);
+    }
+  }
+  text +=
+      "* best value of the column. (chance): random ranking; (repeatability): the reference re-scored with other "
+      "noise;\n  (ceiling): another retraining of the reference.\n";
+  return ours.empty() ? text : text + wrapped("Our reconstructions, not the papers' own:", ours, width);
 }
 
 }  // namespace guda::orchestrator

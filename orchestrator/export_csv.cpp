@@ -45,7 +45,7 @@ std::string reference_number(double v) {
 std::string sorted_text(const ResultsTable& table, const GroupScores& scores) {
   std::vector<std::string> header{"image"};
   for (std::size_t i = 1; i <= scores.groups; ++i) {
-    for (const char* field : {"class_id", "class_name", "score"}) header.push_back(fmt::format("rank_{}_{}", i, field));
+    for (const char* field : {"Cls", "Name", "Sc"}) header.push_back(fmt::format("R{}_{}", i, field));
   }
   std::string text = line_of(header);
   for (std::size_t q = 0; q < scores.queries; ++q) {
@@ -53,10 +53,22 @@ std::string sorted_text(const ResultsTable& table, const GroupScores& scores) {
     std::vector<std::string> fields{table.shape.queries[q].name};
     for (const std::uint32_t k : metrics::descending_order({scores.row(q), scores.groups})) {
       fields.push_back(std::to_string(k));
-      fields.push_back(table.shape.groups[k]);
+      fields.push_back(fmt::format("{}: {}", k, table.shape.groups[k]));
       fields.push_back(reference_number(scores.row(q)[k]));
     }
     text += line_of(fields);
+  }
+  return text;
+}
+
+std::string canvas_text(const ResultsTable& table, const GroupScores& scores) {
+  std::string text = line_of({"generated_style", "object_name", "attribution_style", "score", "image_path"});
+  for (std::size_t k = 0; k < scores.groups; ++k) {
+    for (std::size_t q = 0; q < scores.queries; ++q) {
+      const jobs::Query& query = table.shape.queries[q];
+      if (!scores.evaluated(q)) continue;
+      text += line_of({query.true_group, query.set, table.shape.groups[k], number(scores.row(q)[k]), query.name});
+    }
   }
   return text;
 }
@@ -114,6 +126,7 @@ std::vector<std::filesystem::path> export_csv(const std::filesystem::path& direc
     const GroupScores scores = main_scores(table, plan, method.name);
     publish("scores_" + method.name + ".csv", scores_text(table, scores));
     if (options.sorted_layout) publish("sorted_" + method.name + ".csv", sorted_text(table, scores));
+    if (options.canvas_layout) publish("canvas_" + method.name + ".csv", canvas_text(table, scores));
   }
   publish("comparison.csv", comparison_text(comparison));
   return files;

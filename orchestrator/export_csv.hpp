@@ -16,9 +16,13 @@ namespace guda::orchestrator {
 [[nodiscard]] std::string csv_field(std::string_view text);
 
 struct CsvOptions {
-  /// Also sorted_<method>.csv, the layout of GUDA's released evaluation: per image (class id, class name, score)
-  /// triplets in descending score; 4 decimals, 6 below 1e-3, scientific below 1e-6.
+  /// Also sorted_<method>.csv, the layout of GUDA's released evaluation of CIFAR-10: per image (class id,
+  /// "id: name", score) triplets in descending score; 4 decimals, 6 below 1e-3, scientific below 1e-6. Its image is a
+  /// file's name; ours is the query's, which is unique over query sets.
   bool sorted_layout = false;
+  /// Also canvas_<method>.csv, the layout of its evaluation of UnlearnCanvas: generated_style (the true group, where it
+  /// is known), object_name (the query set), attribution_style, score, image_path (the query's name).
+  bool canvas_layout = false;
 };
 
 /// Writes into `directory` (made when missing), each file by rename:

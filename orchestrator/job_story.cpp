@@ -64,6 +64,7 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
       known->cause = body.value("error", "");
       known->text = body.value("text", "");
       known->quarantined = body.value("quarantined", false);
+      known->cure = body.value("cure", "");
     } else {
       known->outcome = body.value("why", "late");
       known->cause = body.value("verdict", "");
@@ -105,11 +106,11 @@ std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vec
                                                : fmt::format("{}, a gang", fmt::join(last->members, " and ")),
                        last ? last->attempt : 1);
   if (story.state == "quarantined") {
-    return fmt::format(
-        "It was given up after {} failed attempts: {}: {}. Cure: mend the cause, then guda retry RUN --job {}.",
-        std::count_if(story.attempts.begin(), story.attempts.end(),
-                      [](const auto& a) { return a.outcome == "failed"; }),
-        last ? last->cause : "", last ? last->text : "", story.digest.substr(0, 10));
+    return fmt::format("It was given up after {} failed attempts: {}: {}. Cure: {}; then guda retry RUN --job {}.",
+                       std::count_if(story.attempts.begin(), story.attempts.end(),
+                                     [](const auto& a) { return a.outcome == "failed"; }),
+                       last ? last->cause : "", last ? last->text : "",
+                       last && !last->cure.empty() ? last->cure : "mend the cause", story.digest.substr(0, 10));
   }
   if (story.state == "blocked")
     return fmt::format("It can't run: {} was given up. guda explain says why.", fmt::join(story.open_inputs, ", "));
@@ -144,7 +145,8 @@ void to_json(Json& j, const JobStory& s) {
                         {"text", a.text},
                         {"started", a.started},
                         {"ended", a.ended},
-                        {"quarantined", a.quarantined}});
+                        {"quarantined", a.quarantined},
+                        {"cure", a.cure}});
   }
   j = {{"schema", 1},          {"index", s.index},
        {"digest", s.digest},   {"label", s.label},

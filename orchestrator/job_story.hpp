@@ -22,6 +22,7 @@ struct AttemptStory {
   std::string text;                  ///< the error message
   double started = 0, ended = 0;     ///< Unix time, 0: not known
   bool quarantined = false;          ///< after it the job was given up
+  std::string cure;                  ///< then: what a person can do
 };
 
 struct JobStory {

@@ -22,10 +22,10 @@ double mean_score(const GroupScores& scores, const std::vector<std::size_t>& que
 }
 
 /// The per-query metrics, then the sums of the pooled metrics. `out` is the first cell, `stride` a row's length.
-void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, double* out, std::size_t stride) {
+void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, double floor, double* out,
+                  std::size_t stride) {
   const auto [gold, predicted] = pair;
   const double gold_centre = mean_score(*gold, queries), predicted_centre = mean_score(*predicted, queries);
-  const double floor = floor_of(*gold, queries);
   metrics::PooledSums all;
   for (const std::size_t q : queries) {
     all += metrics::pooled_sums({gold->row(q), gold->groups}, {predicted->row(q), predicted->groups}, gold_centre,
@@ -88,8 +88,11 @@ std::string metric_name(std::size_t m) {
 }
 
 PairAgreements::PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of,
-                               std::uint64_t seed, std::uint32_t resamples)
-    : queries_(std::move(queries)), resampler_(seed_of, seed), resamples_(resamples) {}
+                               std::uint64_t seed, std::uint32_t resamples, std::vector<std::size_t> all)
+    : queries_(std::move(queries)),
+      all_(all.empty() ? queries_ : std::move(all)),
+      resampler_(seed_of, seed),
+      resamples_(resamples) {}
 
 void PairAgreements::measure(const std::vector<Pair>& pairs) {
   std::vector<Pair> fresh;
@@ -99,7 +102,9 @@ void PairAgreements::measure(const std::vector<Pair>& pairs) {
   if (fresh.empty()) return;
   const std::size_t columns = fresh.size() * kColumns;
   std::vector<double> table(queries_.size() * columns), means(columns, 0.0);
-  for (std::size_t i = 0; i < fresh.size(); ++i) fill_columns(fresh[i], queries_, table.data() + i * kColumns, columns);
+  for (std::size_t i = 0; i < fresh.size(); ++i) {
+    fill_columns(fresh[i], queries_, floor_of(*fresh[i].gold, all_), table.data() + i * kColumns, columns);
+  }
   for (std::size_t i = 0; i < table.size(); ++i) means[i % columns] += table[i];
   for (double& mean : means) mean /= static_cast<double>(queries_.size());
   const std::vector<double> resampled = resampled_means(resampler_, resamples_, table, columns);

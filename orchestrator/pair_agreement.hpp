@@ -40,8 +40,9 @@ struct Measured {
 class PairAgreements {
  public:
   /// `seed_of` is the run seed of each query (the clusters), `seed` that of the resamples. `queries` must not be empty.
+  /// `all`: the queries from whose smallest gold score ndcg_val counts, where `queries` are a part of them.
   PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of, std::uint64_t seed,
-                 std::uint32_t resamples);
+                 std::uint32_t resamples, std::vector<std::size_t> all = {});
 
   /// Measures the pairs that are new, all of them in one pass over the resamples.
   void measure(const std::vector<Pair>& pairs);
@@ -49,7 +50,7 @@ class PairAgreements {
   [[nodiscard]] Measured mean_of(const std::vector<Pair>& pairs) const;
 
  private:
-  std::vector<std::size_t> queries_;
+  std::vector<std::size_t> queries_, all_;
   Resampler resampler_;
   std::uint32_t resamples_;
   std::map<Pair, Measured> measured_;

@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "jobs/cifar10.hpp"
 #include "jobs/experiment_diff.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/experiment_json.hpp"
@@ -29,24 +30,28 @@ std::string indented(const std::vector<std::string>& lines, std::size_t most) {
 }
 
 Json numerics_json(const jobs::Numerics& n) {
-  return {{"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}};
+  return {
+      {"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}, {"micro_batch", n.micro_batch}};
 }
 
 }  // namespace
 
-PlannedExperiment plan_experiment(const fs::path& file, const std::vector<std::string>& overrides) {
+PlannedExperiment plan_experiment(const fs::path& file, const std::vector<std::string>& overrides,
+                                  bool data_may_be_missing) {
   if (fs::is_directory(file)) {
     if (!overrides.empty())
       throw Error("--set needs the experiment file; " + file.string() +
                   " is a run directory, which is resumed as it was planned");
     return {load_plan(RunLayout{file}), ""};
   }
-  const jobs::Experiment experiment = jobs::load_experiment(file, overrides);
-  const jobs::Dataset dataset = jobs::load_dataset(experiment.dataset);
+  const jobs::Experiment experiment = jobs::load_experiment(file, overrides, data_may_be_missing);
+  const auto& data = experiment.dataset;
+  const bool read = !data_may_be_missing || data.kind != "cifar10" || fs::exists(data.path);
+  const jobs::Dataset dataset = read ? jobs::load_dataset(data) : jobs::published_cifar10(data);
   std::string text = read_file(file);
   for (const std::string& o : overrides) text += "\n# --set " + o;
   if (!overrides.empty()) text += "\n";
-  return {jobs::make_plan(experiment, dataset, jobs::numerics_of(experiment)), std::move(text)};
+  return {jobs::make_plan(experiment, dataset, jobs::numerics_of(experiment)), std::move(text), read};
 }
 
 PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after) {

@@ -20,6 +20,9 @@ inline constexpr std::int64_t kResultsFormat = 1;
 /// Status bytes. On disk: never renumber.
 inline constexpr std::uint8_t kPending = 0, kDone = 1;
 
+/// The `method` of scores that were made elsewhere (import_csv.hpp); no experiment can ask for it.
+inline constexpr const char* kRecorded = "recorded";
+
 /// Name under which a method's losses of its own full model are stored: "full__logo_b". The run's full model is "full".
 [[nodiscard]] std::string own_full_name(const std::string& method);
 /// Whether the method compares its counterfactuals with a full model of its own (a LOGO of another seed).
@@ -33,7 +36,8 @@ struct ResultsShape {
   std::vector<jobs::Query> queries;
   std::vector<jobs::Slot> slots;
   std::vector<jobs::QueryBlock> blocks;
-  std::vector<std::string> fulls;  ///< loss_<name> [query, slot]: "full", then "full__<method>" where it has its own
+  std::vector<std::string>
+      fulls;  ///< loss_<name> [query, slot]: "full", "full__<method>" where it has its own, "subset__<m>"
   std::vector<std::string> loss_methods;  ///< loss__<name> [group, query, slot]
   std::vector<std::string> methods;       ///< score__<name>, score_stderr__<name> [query, group]: all methods
 

@@ -23,10 +23,15 @@ bool asks_for_nodes(const po::variables_map& values) {
   return values.contains("nodes") || values["gpus-per-node"].as<std::uint32_t>() > 0;
 }
 
-cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs::Plan& plan) {
-  const std::uint32_t nodes = values.contains("nodes") ? values["nodes"].as<std::uint32_t>() : 1;
-  const std::uint32_t gpus = values["gpus-per-node"].as<std::uint32_t>();
-  std::uint32_t cores = values["cores-per-node"].as<std::uint32_t>();
+namespace {
+
+std::uint32_t wanted_workers(const po::variables_map& values, const jobs::Plan& plan) {
+  return values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
+}
+
+/// `cores` of a node; 0 = enough for its GPUs, or those of this machine.
+cluster::LaunchPlan launch_on(std::uint32_t nodes, std::uint32_t gpus, std::uint32_t cores, std::uint32_t workers,
+                              const jobs::Plan& plan) {
   if (nodes == 0 || nodes > 65'536) throw UsageError("--nodes must be 1 .. 65536");
   if (cores == 0)
     cores = gpus > 0 ? std::max(8U, plan.numerics.threads) * gpus : cluster::this_machine().nodes.front().cores;
@@ -35,12 +40,13 @@ cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs:
   topology.job = "planned";
   for (std::uint32_t i = 0; i < nodes; ++i) topology.nodes.push_back({fmt::format("n{}", i + 1), cores, gpus});
   cluster::LaunchRequest request;
-  request.workers =
-      values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
+  request.workers = workers;
   request.threads = plan.numerics.threads;
   request.device = plan.numerics.device;
   return with_room_for_gangs(cluster::plan_launch(topology, request), plan);
 }
+
+}  // namespace
 
 cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::Plan& plan) {
   std::uint32_t most = 0, gang = 1;
@@ -53,6 +59,17 @@ cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::
         gang, most, most == 1 ? "" : "s"));
   }
   return launch;
+}
+
+cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs::Plan& plan) {
+  return launch_on(values.contains("nodes") ? values["nodes"].as<std::uint32_t>() : 1,
+                   values["gpus-per-node"].as<std::uint32_t>(), values["cores-per-node"].as<std::uint32_t>(),
+                   wanted_workers(values, plan), plan);
+}
+
+cluster::LaunchPlan launch_on_imagined_gpus(const po::variables_map& values, const jobs::Plan& plan) {
+  const std::uint32_t workers = std::max(1U, wanted_workers(values, plan));
+  return launch_on(1, workers, 0, workers, plan);
 }
 
 double signal_lead(double grace) { return grace + 60 + 30; }

@@ -18,6 +18,29 @@ namespace guda::cli {
 namespace po = boost::program_options;
 using namespace guda::orchestrator;
 
+namespace {
+
+/// What a plan on this machine takes for granted, one sentence each.
+std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint32_t imagined_gpus) {
+  std::vector<std::string> notes;
+  const auto& path = planned.plan.experiment.dataset.path;
+  if (!planned.data_read) {
+    notes.push_back(
+        fmt::format("The data were not checked: there is no {}. Counted with are the 50,000 training images of "
+                    "CIFAR-10 as published, 5,000 of each class; nothing counts as done",
+                    path.string()));
+  }
+  if (imagined_gpus > 0) {
+    notes.push_back(
+        fmt::format("There is no GPU here: planned for {} imagined one{}. --nodes N --gpus-per-node G plans for a "
+                    "cluster",
+                    imagined_gpus, imagined_gpus == 1 ? "" : "s"));
+  }
+  return notes;
+}
+
+}  // namespace
+
 int plan_command(const Arguments& arguments) {
   po::options_description options("options");
   options.add_options()("run-dir", po::value<std::string>(), "count what this run directory already has as done")(
@@ -38,9 +61,15 @@ int plan_command(const Arguments& arguments) {
   const auto overrides =
       values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
-  const jobs::Plan plan = plan_experiment(file, overrides).plan;
-  const cluster::LaunchPlan launch =
-      asks_for_nodes(*values) ? launch_on_nodes(*values, plan) : launch_from(*values, plan);
+  const PlannedExperiment planned = plan_experiment(file, overrides, !values->contains("run-dir"));
+  const jobs::Plan& plan = planned.plan;
+  const bool imagined_gpu = plan.numerics.device == "cuda" && !asks_for_nodes(*values) &&
+                            !values->contains("hostfile") && !cluster::in_slurm(cluster::process_environment()) &&
+                            cluster::visible_gpus().empty();
+  const cluster::LaunchPlan launch = imagined_gpu              ? launch_on_imagined_gpus(*values, plan)
+                                     : asks_for_nodes(*values) ? launch_on_nodes(*values, plan)
+                                                               : launch_from(*values, plan);
+  const std::vector<std::string> notes = assumptions(planned, imagined_gpu ? launch.workers : 0);
 
   std::vector<bool> settled(plan.jobs.size(), false);
   auto folders = reused_folders(plan);
@@ -68,7 +97,8 @@ int plan_command(const Arguments& arguments) {
                     {"queries", plan.queries.size()},
                     {"slots", plan.slots.size()},
                     {"workers", launch.workers},
-                    {"nodes", launch.nodes.size()}});
+                    {"nodes", launch.nodes.size()},
+                    {"assumptions", notes}});
     if (values->contains("jobs")) {
       Json list = Json::array();
       for (const auto& job : plan.jobs)
@@ -78,6 +108,7 @@ int plan_command(const Arguments& arguments) {
     std::cout << out.dump(2) << "\n";
   } else {
     std::cout << estimate_text(plan, e, how);
+    for (const std::string& note : notes) std::cout << "  " << note << ".\n";
     if (values->contains("jobs")) {
       std::cout << "\n";
       for (const auto& job : plan.jobs)

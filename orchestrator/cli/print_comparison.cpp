@@ -10,20 +10,21 @@
 namespace guda::cli {
 using namespace guda::orchestrator;
 
-void print_comparison(const Comparison& comparison, bool json, bool all) {
-  if (json) {
+void print_comparison(const Comparison& comparison, const ComparisonOutput& output) {
+  if (output.json) {
     std::cout << to_json(comparison).dump(2) << std::endl;
     return;
   }
   Comparison shown = comparison;
-  if (!all) {
+  if (!output.all) {
     const bool two = std::any_of(shown.views.begin(), shown.views.end(),
                                  [](const View& v) { return v.kind == ReferenceKind::each; });
     std::erase_if(shown.views, [&](const View& v) {
       return v.draws != "independent" || v.kind != (two ? ReferenceKind::each : ReferenceKind::single);
     });
   }
-  std::cout << comparison_table(shown, static_cast<std::size_t>(terminal_columns()));
+  std::cout << (output.by_class ? class_table(shown)
+                                : comparison_table(shown, static_cast<std::size_t>(terminal_columns())));
   const std::size_t hidden = comparison.views.size() - shown.views.size();
   if (hidden > 0)
     std::cout << fmt::format("{} more views (same draws, other references): guda compare RUN --all\n", hidden);

@@ -3,9 +3,13 @@
 
 namespace guda::cli {
 
-/// To stdout: JSON with every view, or tables. Without `all` only the views that carry claims: independent draws, and
-/// with two LOGO seeds the mean of the agreements with each (the one beside which the ceiling stands), else the one
-/// reference.
-void print_comparison(const orchestrator::Comparison& comparison, bool json, bool all);
+struct ComparisonOutput {
+  bool json = false, all = false, by_class = false;
+};
+
+/// To stdout: JSON with every view, or tables, by class where asked for. Without `all` only the views that carry
+/// claims: independent draws, and with two LOGO seeds the mean of the agreements with each (the one beside which the
+/// ceiling stands), else the one reference.
+void print_comparison(const orchestrator::Comparison& comparison, const ComparisonOutput& output);
 
 }  // namespace guda::cli

@@ -30,7 +30,7 @@ Approx six_digits(double v) { return Approx(v).scale(1).epsilon(6e-7); }
 
 }  // namespace
 
-TEST_CASE("metrics: the published test vector of five groups is reproduced") {
+TEST_CASE("metrics: the published test vector of five groups is reproduced (methods.md 10.3)") {
   const auto values = metrics::per_query(kGold, kPredicted);
   CHECK(value_of(values, "top1") == 0);
   CHECK(value_of(values, "top3") == six_digits(0.666667));
@@ -52,7 +52,7 @@ TEST_CASE("metrics: the published test vector of five groups is reproduced") {
   CHECK(metrics::descending_order(kPredicted) == std::vector<std::uint32_t>{1, 2, 4, 0, 3});
 }
 
-TEST_CASE("metrics: a perfect prediction reaches every maximum") {
+TEST_CASE("metrics: a perfect prediction reaches every maximum (methods.md 10.3)") {
   const auto values = metrics::per_query(kGold, kGold);
   for (std::size_t m = 0; m < values.size(); ++m) {
     if (metrics::kPerQuery[m] == "rbo") {
@@ -164,7 +164,7 @@ TEST_CASE("metrics: NaN, infinity, emptiness and different sizes are refused") {
   CHECK_THROWS_AS(static_cast<void>(metrics::chance("top2", 10)), Error);
 }
 
-TEST_CASE("metrics: chance levels of ten and sixteen groups are those of the published table") {
+TEST_CASE("metrics: chance levels of ten and sixteen groups are those of the published table (methods.md 10.2)") {
   const auto four_digits = [](double v) { return Approx(v).scale(1).epsilon(6e-5); };
   CHECK(metrics::chance("top1", 10) == four_digits(0.1));
   CHECK(metrics::chance("mrr", 10) == four_digits(0.2929));

@@ -52,6 +52,9 @@ def check_comparison(comparison, methods):
                 assert all(math.isfinite(m[k]) for k in ("value", "low", "high")) and 0 < m["p_vs_best"] <= 1, (name, metric, m)
                 assert ("median" in m) == (metric != "pooled_r" and not metric.startswith("global_")), metric
             assert sum(c["queries"] for c in method["by_class"].values()) == view["queries"]
+            for of_class in method["by_class"].values():
+                assert set(of_class["metrics"]) == metrics
+                assert all(math.isfinite(m[k]) for m in of_class["metrics"].values() for k in ("value", "low", "high", "p_vs_best"))
 
 
 def main():

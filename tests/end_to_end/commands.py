@@ -52,6 +52,23 @@ def check_comparison(run):
     assert "retrack_exact" in text and "chance" in text and "ceiling" in text
 
 
+def check_recorded(run, tables):
+    """Scores that were exported in the published layouts compare as what they were, with the run and without it."""
+    guda("export", run, "--csv", tables, "--sorted", "--canvas")
+    rows = list(csv.DictReader((tables / "scores_logo.csv").open()))
+    assert len(rows) == 12 * 10 and rows[0].keys() == {"query", "set", "group", "score", "stderr"}
+    view = json.loads(guda("compare", run, "--json", "--scores", f"again={tables / 'canvas_retrack_exact.csv'}").stdout)["views"][0]
+    again, before = (view["methods"][name]["metrics"]["top1"] for name in ("again", "retrack_exact"))
+    assert view["weighting"] == "elbo" and all(again[k] == before[k] for k in ("value", "low", "high")), (again, before)
+    alone = json.loads(guda("compare", tables / "sorted_logo.csv", "--json", "--scores", f"exact={tables / 'sorted_retrack_exact.csv'}").stdout)
+    (view,) = alone["views"]
+    assert view["draws"] == "recorded" and view["queries"] == 12 and 0 <= view["methods"]["exact"]["metrics"]["mrr"]["value"] <= 1
+    assert "is an oracle's table" in guda("compare", tables / "sorted_logo.csv", code=2).stderr
+    assert "NAME=FILE" in guda("compare", run, "--scores", "knn", code=2).stderr
+    by_class = guda("compare", run, "--by-class").stdout
+    assert "slope < 0" in by_class and "retrack_exact" in by_class
+
+
 def check_errors(work):
     bad = work / "bad.yaml"
     bad.write_text((RECIPES / "digits-smoke.yaml").read_text().replace("timesteps: 1000", "timestep: 1000"))
@@ -64,6 +81,19 @@ def check_errors(work):
     guda("frobnicate", code=2)
     guda("run", code=2)
     guda("run", RECIPES / "digits-smoke.yaml", "--heartbeat", "5/4/3", code=2)
+
+
+def check_paper_plan():
+    """The whole paper experiment with its cost, on a machine that has neither the images nor a GPU."""
+    plan = json.loads(guda("plan", RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", "--json").stdout)
+    assert plan["groups"] == ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    assert plan["kinds"]["train"]["jobs"] >= 11 and plan["methods"]["logo"]["p50"] > 10 * plan["methods"]["retrack_exact"]["p50"] > 0
+    said = " ".join(plan["assumptions"])
+    assert "not checked" in said and "/nowhere" in said, said
+    assert plan["workers"] == 1 or "imagined" not in said, said
+    assert "not checked" in guda("plan", RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", "--workers", "8").stdout
+    for command in (["run"], ["plan", "--run-dir", "/nowhere"]):  # only an estimate can do without
+        assert "there is no /nowhere" in guda(*command, RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", code=2).stderr
 
 
 def check_start():
@@ -87,6 +117,7 @@ def main():
         check_errors(work)
         plan = json.loads(guda("plan", RECIPES / "digits-smoke.yaml", "--json", "--jobs").stdout)
         assert sum(k["jobs"] for k in plan["kinds"].values()) == len(plan["jobs"])
+        check_paper_plan()
         run = work / "run"
         guda("run", RECIPES / "digits-smoke.yaml", "--run-dir", run, "--heartbeat", "0.2/1/3")
         assert (run.stat().st_mode & 0o777) == 0o700
@@ -94,9 +125,7 @@ def main():
         assert status["exit_code"] == 0 and status["jobs"]["done"] == len(plan["jobs"]), status
         check_results(run)
         check_comparison(run)
-        guda("export", run, "--csv", work / "tables")
-        rows = list(csv.DictReader((work / "tables" / "scores_logo.csv").open()))
-        assert len(rows) == 12 * 10 and rows[0].keys() == {"query", "set", "group", "score", "stderr"}
+        check_recorded(run, work / "tables")
         guda("report", run)
         report = (run / "report.html").read_text()
         assert "<svg" in report and "retrack_exact" in report and "https://" not in report.split("<body")[1].split("guda-data")[0]

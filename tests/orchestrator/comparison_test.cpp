@@ -251,13 +251,54 @@ TEST_CASE("comparison: real queries show how often the top group is the true one
   const auto first =
       std::find_if(run.plan.queries.begin(), run.plan.queries.end(), [](const auto& q) { return q.set == "real"; });
   CHECK(classes.at(first->true_group).queries == 5);
-  CHECK(classes.at(first->true_group).metrics.at("top1") == 1);
-  CHECK(classes.at((first + 1)->true_group).metrics.at("top1") == 0);
+  const auto top1 = [](const auto& of) { return of.metrics.at("top1").estimate; };
+  CHECK(top1(classes.at(first->true_group)).value == 1);
+  CHECK(top1(classes.at((first + 1)->true_group)).value == 0);
   // Without a known class a query counts for the group that the reference puts first.
-  const auto& guessed = view(comparison, "independent", "logo").methods.at("weak").by_class;
+  const View generated = view(comparison, "independent", "logo");
+  const auto& guessed = generated.methods.at("weak").by_class;
   CHECK(guessed.at(run.plan.groups[0]).queries == 5);
-  CHECK(guessed.at(run.plan.groups[0]).metrics.at("top1") == 1);
+  CHECK(top1(guessed.at(run.plan.groups[0])).value == 1);
   CHECK(comparison_table(comparison, 120).find("true group") != std::string::npos);
+}
+
+TEST_CASE("comparison: within a class there are intervals, p-values and the sign of the fit, and the classes add up") {
+  Run run({.queries = 200, .sets = {"real"}});
+  test::fill_losses(run.table, "same", [](auto q, auto k, auto) { return q % 10 == 3 ? -signal(q, k) : signal(q, k); });
+  const auto comparison = compare(run.table, run.plan, {});
+  const auto& v = view(comparison, "independent", "logo", "real");
+  const auto& weak = v.methods.at("weak").by_class;
+  std::size_t queries = 0;
+  std::map<std::string, double> sums;
+  for (const auto& [name, entry] : weak) {
+    queries += entry.queries;
+    for (const char* metric : {"top1", "mrr", "ndcg_val", "cal_mse"}) {
+      CAPTURE(metric);
+      const auto& m = entry.metrics.at(metric);
+      CHECK(m.estimate.low <= m.estimate.value);
+      CHECK(m.estimate.value <= m.estimate.high);
+      CHECK(m.p_vs_best > 0);
+      sums[metric] += m.estimate.value * static_cast<double>(entry.queries);
+    }
+    const auto& top1 = entry.metrics.at("top1").estimate;
+    CHECK(top1.high - top1.low > 0.1);  // twenty queries that are sometimes right and sometimes not
+    CHECK(top1.high - top1.low < 0.6);
+  }
+  CHECK(queries == 200);
+  // Weighed by their queries the classes give the view, ndcg_val counted from the smallest gold score of all of them.
+  for (const auto& [metric, sum] : sums) CHECK(sum / 200 == Approx(value(v, "weak", metric)));
+  const auto& turned = v.methods.at("same").by_class;
+  CHECK(turned.at("3").metrics.at("cal_negative").estimate.value == 1);
+  CHECK(turned.at("4").metrics.at("cal_negative").estimate.value == 0);
+  CHECK(turned.at("3").metrics.at("top1").p_vs_best < 0.05);
+  CHECK(turned.at("4").metrics.at("top1").p_vs_best == 1);
+
+  const Json json = to_json(comparison)["views"][0]["methods"]["weak"]["by_class"]["7"];
+  CHECK(json["queries"] == 20);
+  for (const char* key : {"value", "low", "high", "p_vs_best"}) CHECK(json["metrics"]["top1"][key].is_number());
+  const std::string text = class_table(comparison);
+  CHECK(text.find("slope < 0") != std::string::npos);
+  CHECK(std::count(text.begin(), text.end(), '\n') > 10 * 4);
 }
 
 TEST_CASE("comparison: the lowest error is the best one, and the p-value is of that") {
@@ -302,6 +343,14 @@ TEST_CASE("comparison: JSON has the keys of schema 1") {
     for (const char* key : {"value", "low", "high"}) CHECK_MESSAGE(v["ceiling"][metric][key].is_number(), metric);
     CHECK_MESSAGE(v["chance"][metric].is_number(), metric);
   }
+}
+
+TEST_CASE("comparison: the table says which methods are reconstructions of ours") {
+  const Run run;
+  const std::string table = comparison_table(compare(run.table, run.plan, {{"exact", {1, "our reconstruction"}}}), 50);
+  CHECK(table.find("Our reconstructions, not the papers' own: exact.\n") != std::string::npos);
+  CHECK(comparison_table(compare(run.table, run.plan, {{"exact", {1, "paper formula"}}}), 50).find("reconstruction") ==
+        std::string::npos);
 }
 
 TEST_CASE("comparison: the table fits its width and marks the best value") {

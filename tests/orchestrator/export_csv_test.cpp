@@ -90,10 +90,10 @@ TEST_CASE("export: the sorted layout lists triplets by descending score with the
   orchestrator::export_csv(dir.path, run.table, run.plan, run.comparison, {.sorted_layout = true});
   const auto lines = lines_of(dir.path / "sorted_knn.csv");
   REQUIRE(lines.size() == 3);
-  CHECK(lines[0].starts_with("image,rank_1_class_id,rank_1_class_name,rank_1_score,rank_2_class_id"));
+  CHECK(lines[0].starts_with("image,R1_Cls,R1_Name,R1_Sc,R2_Cls"));
   CHECK(lines[1] ==
-        "generated/s0/0,0,\"oil, on canvas\",0.2500,1,\"say \"\"cheese\"\"\",0.000200,2,plain,-3.000000e-07");
-  CHECK(lines[2].starts_with("generated/s0/1,2,plain,3.0000,1,"));
+        "generated/s0/0,0,\"0: oil, on canvas\",0.2500,1,\"1: say \"\"cheese\"\"\",0.000200,2,2: plain,-3.000000e-07");
+  CHECK(lines[2].starts_with("generated/s0/1,2,2: plain,3.0000,1,"));
 }
 
 TEST_CASE("export: the comparison has one line per view, row and metric") {

@@ -27,7 +27,8 @@ void fail(RunStore& store, const test::FakeRun& f, std::size_t job, std::uint32_
                      {"device", "n2/gpu1"},
                      {"error", "crash"},
                      {"text", "worker killed by signal 11"},
-                     {"quarantined", quarantined}});
+                     {"quarantined", quarantined},
+                     {"cure", quarantined ? "more memory" : ""}});
 }
 
 }  // namespace
@@ -115,7 +116,7 @@ TEST_CASE("job story: a job that was given up blocks its readers until a person 
     static_cast<void>(store.sync());
   }
   CHECK(story_of(f, job).state == "quarantined");
-  CHECK(story_of(f, job).why.find("guda retry") != std::string::npos);
+  CHECK(story_of(f, job).why.find("Cure: more memory; then guda retry") != std::string::npos);
   const std::size_t reader = f.job("score exact -3");
   CHECK(story_of(f, reader).state == "blocked");
   RunLock lock(f.run.lock());

@@ -95,14 +95,24 @@ Json read_model_config(const fs::path& folder) {
   }
 }
 
-void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem) {
+std::optional<std::vector<std::uint64_t>> stored_shape(const fs::path& folder, const std::string& stem,
+                                                       const std::string& name) {
+  for (const SafetensorsFile& file : open_weights(folder, stem)) {
+    if (const auto found = file.tensors().find(name); found != file.tensors().end()) return found->second.shape;
+  }
+  return std::nullopt;
+}
+
+void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem,
+                  const std::function<bool(const std::string&)>& passed_over) {
   const std::vector<SafetensorsFile> files = open_weights(folder, stem);
   std::map<std::string, at::Tensor> wanted = tensors_of(module);
-  std::vector<std::string> unused, misshaped, missing, twice;
+  std::vector<std::string> unused, misshaped, missing, twice, not_finite;
   std::set<std::string> filled;
   const at::NoGradGuard no_grad;
   for (const SafetensorsFile& file : files) {
     for (const auto& [stored_name, entry] : file.tensors()) {
+      if (passed_over && passed_over(stored_name)) continue;
       const std::string name = current_name(stored_name);
       const auto target = wanted.find(name);
       if (target == wanted.end()) {
@@ -116,6 +126,8 @@ void load_weights(torch::nn::Module& module, const fs::path& folder, const std::
                                         fmt::join(target->second.sizes(), ", ")));
         continue;
       }
+      if (const auto bad = source.numel() - source.isfinite().sum().item<std::int64_t>(); bad > 0)
+        not_finite.push_back(fmt::format("{} ({} of {} values)", stored_name, bad, source.numel()));
       target->second.copy_(source);
     }
   }
@@ -130,6 +142,11 @@ void load_weights(torch::nn::Module& module, const fs::path& folder, const std::
   if (!faults.empty()) {
     throw Error(fmt::format("{}: weights and config.json do not belong together; take both from one saved model:{}",
                             folder.string(), faults));
+  }
+  if (!not_finite.empty()) {
+    throw Error(
+        fmt::format("{}: weights are NaN or infinite, the training that left them diverged; take another model: {}",
+                    folder.string(), fmt::join(not_finite, ", ")));
   }
 }
 

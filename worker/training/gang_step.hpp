@@ -24,6 +24,10 @@ struct BatchShare {
 /// The rows of member `rank` of `size`: equal shares, but for one row.
 [[nodiscard]] BatchShare share_of(std::uint32_t batch, std::uint32_t rank, std::uint32_t size);
 
+/// The rows in parts of at most `micro_batch` (0: one part), equal but for one row. What a training step computes at
+/// once: gradients of the parts add up to those of the rows.
+[[nodiscard]] std::vector<BatchShare> parts_of(const BatchShare& rows, std::uint32_t micro_batch);
+
 /// Overwrites `state` (dense tensors on the CPU) with the root's and returns the root's step.
 [[nodiscard]] std::uint64_t take_state_of_root(Gang& gang, const NamedTensors& state, std::uint64_t step);
 

@@ -73,6 +73,8 @@ Losses fit(torch::nn::Module& model, const Predict& predict, const jobs::TrainSp
   optimizer.resume_at(first_step);
   if (ema) ema->resume_at(first_step);
   const BatchShare rows = gang ? share_of(config.batch, gang->rank(), gang->size()) : BatchShare{0, config.batch};
+  const std::vector<BatchShare> parts = parts_of(rows, spec.micro_batch);
+  const bool whole = !gang && parts.size() == 1;
   std::optional<GradientSum> sum;
   if (gang) sum.emplace(*gang, model.parameters());
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
@@ -85,14 +87,17 @@ Losses fit(torch::nn::Module& model, const Predict& predict, const jobs::TrainSp
         draw_timesteps(seed / "timestep", step, config.batch, schedule.timesteps(), config.stratified_timesteps);
     const torch::Tensor noise = draw_noise(seed / "noise", step, x0.sizes());
     const NoiseLevels levels = noise_levels(schedule, t);
-    const torch::Tensor target = rows.of(training_target(prediction, x0, noise, levels)).to(device);
+    const torch::Tensor target = training_target(prediction, x0, noise, levels), x_t = add_noise(x0, noise, levels);
 
-    const torch::Tensor output =
-        predict(rows.of(add_noise(x0, noise, levels)).to(device), rows.of(to_tensor(t)).to(device), items, rows, step);
-    const torch::Tensor per_row = (output - target).square().mean({1, 2, 3});
-    const torch::Tensor loss = gang ? per_row.sum() / static_cast<double>(config.batch) : per_row.mean();
-    double value = check_loss(loss, per_row, rows.of(std::span(t)), rows.of(std::span(items)), step, "training");
-    loss.backward();
+    double value = 0;
+    for (const BatchShare& part : parts) {
+      const torch::Tensor output =
+          predict(part.of(x_t).to(device), part.of(to_tensor(t)).to(device), items, part, step);
+      const torch::Tensor per_row = (output - part.of(target).to(device)).square().mean({1, 2, 3});
+      const torch::Tensor loss = whole ? per_row.mean() : per_row.sum() / static_cast<double>(config.batch);
+      value += check_loss(loss, per_row, part.of(std::span(t)), part.of(std::span(items)), step, "training");
+      loss.backward();
+    }
     if (sum) together(step, [&] { value = sum->add_up(value); });
     optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps,
                                  config.decay));

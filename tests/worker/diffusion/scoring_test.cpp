@@ -46,7 +46,7 @@ struct Queries {
 
 }  // namespace
 
-TEST_CASE("scoring: a loss does not depend on the block or on the other slots, bit for bit") {
+TEST_CASE("scoring: a loss does not depend on the block or on the other slots, bit for bit (methods.md 12.1 G7)") {
   Queries q;
   const auto all = q.score(q.slots, 0, 13, 16);
   for (std::uint32_t first = 0; first < 13; first += 5) {
@@ -100,11 +100,14 @@ TEST_CASE("scoring: the losses are squared errors of the model's noise under the
   CHECK(losses[4 * 8 + 5] == doctest::Approx((eps - predicted).square().sum().item<double>()).epsilon(1e-5));
 }
 
-TEST_CASE("scoring: a counterfactual equal to the full model scores exactly 0, another one does not") {
+TEST_CASE(
+    "scoring: a counterfactual equal to the full model scores exactly 0 at any batch, another one does not (methods.md "
+    "0.3.4.2)") {
   Queries q;
-  const auto full = q.score(q.slots, 0, 13, 16);
+  const auto full = q.score(q.slots, 0, 13, 16), smaller = q.score(q.slots, 0, 13, 5);
   q.model = copy_unet2d(q.model);
   CHECK(q.score(q.slots, 0, 13, 16) == full);
+  CHECK(q.score(q.slots, 0, 13, 5) == smaller);
   {
     const torch::NoGradGuard no_grad;
     q.model->parameters()[0].mul_(1.01);
@@ -136,7 +139,7 @@ TEST_CASE("scoring: a model with NaN weights and a timestep beyond the schedule 
   CHECK_THROWS_WITH_AS((void)q.score(q.slots, 0, 13, 16), doctest::Contains("real/0"), DivergenceError);
 }
 
-TEST_CASE("scoring: an evidence bound by the closed form equals the one by posterior means") {
+TEST_CASE("scoring: an evidence bound by the closed form equals the one by posterior means (methods.md 0.3.4.1)") {
   // methods: KL_t = sum (mu_q - mu_p)^2 / (2 v_t) = w_t ||eps - eps_hat||^2 with equal fixed variances.
   const jobs::NoiseSchedule schedule(test::tiny_diffusion());
   torch::manual_seed(1);
@@ -151,4 +154,29 @@ TEST_CASE("scoring: an evidence bound by the closed form equals the one by poste
     const double closed = schedule.elbo_weight(t) * (eps - hat).square().sum().item<double>();
     CHECK(closed == doctest::Approx(by_means).epsilon(1e-9));
   }
+}
+
+TEST_CASE(
+    "scoring: noise predictions that shrink by s score s^2 times the weighted noise, d s^2 sum w on average "
+    "(methods.md 0.3.4.3)") {
+  jobs::DiffusionConfig diffusion;
+  diffusion.timesteps = 4000;
+  const jobs::NoiseSchedule schedule(diffusion);
+  constexpr double kShrink = 0.3;
+  constexpr std::size_t kPixels = 3072;
+  std::vector<float> eps(kPixels);
+  double score = 0, noise = 0;
+  for (std::uint32_t t = 10; t < 4000; t += 10) {
+    fill_normal(7, query_id("generated/s0/0000"), t, 0, eps);
+    double full = 0, without = 0;
+    for (const float e : eps) {
+      const double shrunk = (1 - kShrink) * e;
+      without += (e - shrunk) * (e - shrunk);  // the full model predicts eps itself
+      noise += schedule.elbo_weight(t) * double(e) * e;
+    }
+    score += schedule.elbo_weight(t) * (without - full);
+  }
+  CHECK(score == doctest::Approx(kShrink * kShrink * noise).epsilon(1e-9));
+  // The sum of weighted chi-squares has a relative deviation of 0.3 %.
+  CHECK(score == doctest::Approx(kShrink * kShrink * kPixels * 1.12887).epsilon(0.015));
 }

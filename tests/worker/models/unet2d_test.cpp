@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -184,6 +185,23 @@ TEST_CASE("UNet2D: missing, unused and misshaped tensors are all listed in one e
   CHECK(has(what, "1 missing: conv_in.bias"));
   CHECK(has(what, "1 unused: extra"));
   CHECK(has(what, "1 misshaped: conv_out.bias [4] instead of [1]"));
+}
+
+TEST_CASE("UNet2D: weights that are NaN or infinite are refused when they are read, all of them listed") {
+  const Folder folder;
+  UNet2D model = make_unet2d(digits_config(), 3);
+  {
+    const torch::NoGradGuard no_grad;
+    auto parameters = model->named_parameters();
+    parameters["conv_in.weight"].view({-1})[5] = NAN;
+    parameters["conv_in.weight"].view({-1})[6] = -INFINITY;
+    parameters["conv_out.bias"].fill_(NAN);
+  }
+  save_unet2d(model, digits_config(), folder.path());
+  const std::string what = error_of([&] { static_cast<void>(load_unet2d(folder.path())); });
+  CHECK(has(what, "NaN or infinite"));
+  CHECK(has(what, "conv_in.weight (2 of 144 values)"));
+  CHECK(has(what, "conv_out.bias (1 of 1 values)"));
 }
 
 TEST_CASE("UNet2D: half-width and double weights are read into float32") {

@@ -55,6 +55,38 @@ TEST_CASE("gang training: shares cover the batch in order and differ by one row 
   }
 }
 
+TEST_CASE("micro-batches: parts cover the rows in order, none larger than asked for") {
+  for (const std::uint32_t micro_batch : {1U, 3U, 7U, 8U, 100U}) {
+    const auto parts = parts_of({5, 8}, micro_batch);
+    CHECK(parts.size() == (8 + micro_batch - 1) / micro_batch);
+    std::uint32_t next = 5;
+    for (const BatchShare& part : parts) {
+      CHECK(part.first == next);
+      CHECK(part.count <= micro_batch);
+      CHECK(part.count > 0);
+      next += part.count;
+    }
+    CHECK(next == 13);
+  }
+  CHECK(parts_of({5, 8}, 0).size() == 1);
+}
+
+TEST_CASE("micro-batches: ten steps give the model of whole batches within 1e-5, by other sums, alone and in a gang") {
+  at::set_num_threads(1);
+  const jobs::Dataset data = test::tiny_dataset();
+  jobs::TrainSpec spec = test::tiny_training(10);
+  const Trained whole = train(spec, data, {}, torch::kCPU, no_progress);
+  spec.micro_batch = 3;
+  const Trained parts = train(spec, data, {}, torch::kCPU, no_progress);
+  const Trained member = train_together(spec, data, 2)[0];
+  for (const Trained* trained : {&parts, &member}) {
+    const double difference = largest_difference(whole.model->parameters(), trained->model->parameters());
+    CHECK(difference < 1e-5);
+    CHECK(difference > 0);
+    CHECK(std::abs(whole.last_loss - trained->last_loss) < 1e-5);
+  }
+}
+
 TEST_CASE("gang training: ten steps of two and of three members give one worker's model within 1e-5, and its losses") {
   at::set_num_threads(1);
   const jobs::Dataset data = test::tiny_dataset();

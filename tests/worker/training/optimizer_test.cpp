@@ -78,6 +78,22 @@ TEST_CASE("optimizer: the rate warms up linearly, then stays or falls along a ha
   CHECK_THROWS_WITH_AS((void)learning_rate(1.0, 0, 1, 0, "step"), doctest::Contains("step"), Error);
 }
 
+TEST_CASE(
+    "optimizer: the released warm-up of 5,000 steps never ends within 20 epochs of 39 (methods.md 1.6.5, 12.1 G2)") {
+  const std::pair<std::uint32_t, std::pair<double, double>> published[] = {
+      {20, {1.56e-6, 60.8}}, {30, {2.34e-6, 136.8}}, {50, {3.9e-6, 380}}};
+  for (const auto& [epochs, rates] : published) {
+    double sum = 0, last = 0;
+    for (std::uint32_t step = 0; step < epochs * 39; ++step) {
+      last = learning_rate(1e-5, step, std::max(17550U, epochs * 39), 5000, "cosine");
+      sum += last / 1e-5;
+    }
+    CAPTURE(epochs);
+    CHECK(last == doctest::Approx(rates.first).epsilon(2e-3));
+    CHECK(sum == doctest::Approx(rates.second).epsilon(3e-3));
+  }
+}
+
 TEST_CASE("optimizer: the EMA's decay starts at 0 and is bounded") {
   CHECK(ema_decay(0.995, 0) == 0);
   CHECK(ema_decay(0.995, 1) == doctest::Approx(2.0 / 11));

@@ -102,7 +102,9 @@ TEST_CASE(
   CHECK(torch::allclose(gradient_of(siss_loss, batch, config), -plain));
 }
 
-TEST_CASE("siss: the forget gradient is added as it is, or cut to the cap in norms of the unweighed retain gradient") {
+TEST_CASE(
+    "siss: the forget gradient is added as it is, or cut to the cap in norms of the unweighed retain gradient "
+    "(methods.md 12.1 G6)") {
   const auto combined = [](double cap, double weight) {
     std::vector<torch::Tensor> parameters{torch::zeros({2}).requires_grad_(), torch::zeros({1}).requires_grad_(),
                                           torch::zeros({1}).requires_grad_()};

@@ -31,7 +31,8 @@ TEST_CASE("neighbour table: differences lead to retained images, nearest first")
 }
 
 TEST_CASE(
-    "neighbour table: a mirrored forget image is paired with its neighbours mirrored too, so that the distance stays") {
+    "neighbour table: a mirrored forget image is paired with its neighbours mirrored too, so that the distance stays "
+    "(methods.md 12.1 G5)") {
   const jobs::Dataset data = test::tiny_dataset();
   const auto removed = test::items_of(data, 3);
   const NeighbourTable table(data, removed, 4, /*mirrors=*/true, {});

@@ -49,7 +49,10 @@ jobs::UnlearnConfig config_of(const char* op) {
 
 }  // namespace
 
-TEST_CASE("retrack_exact: with all retain points as neighbours the target is the posterior mean of the noise") {
+TEST_CASE(
+    "retrack_exact: with all retain points as neighbours the target is the posterior mean of the noise (methods.md "
+    "1.6.1, "
+    "A.2)") {
   const torch::Tensor retain = torch::tensor({{1.0F, 0.0F}, {-0.5F, 0.8F}});  // two points of the plane
   const torch::Tensor a_f = torch::tensor({0.2F, -1.0F});
   const torch::Tensor snr = torch::tensor({1e-3F, 0.1F, 1.0F, 10.0F, 1e3F});
@@ -64,7 +67,26 @@ TEST_CASE("retrack_exact: with all retain points as neighbours the target is the
   }
 }
 
-TEST_CASE("retrack_exact: a model that predicts the retain posterior has no gradient") {
+TEST_CASE("retrack_exact: the difference form has the exponents of the definition, up to a constant (methods.md A.2)") {
+  torch::manual_seed(11);
+  const torch::Tensor retain = torch::rand({10, 3072}) * 2 - 1, a_f = torch::rand({3072}) * 2 - 1;
+  for (const double snr : {1e-3, 0.1, 1.0}) {
+    const ForgetBatch batch = batch_of(a_f, retain, torch::tensor({static_cast<float>(snr)}), 12);
+    const double gamma = std::sqrt(snr / (1 + snr)), sigma = std::sqrt(1 - gamma * gamma);
+    const torch::Tensor x_t = gamma * a_f.to(torch::kFloat64) + sigma * batch.noise[0].to(torch::kFloat64);
+    const torch::Tensor all = -(x_t - gamma * retain.to(torch::kFloat64)).square().sum(1) / (2 * sigma * sigma);
+    CHECK(all.max().item<double>() < -1000);  // what exp() of float32 turns into 0
+    const torch::Tensor expected = (all - all.max()).softmax(0);
+    // The weights, from the target: noise + sqrt(SNR) sum_r p_r (a_f - a_r), one equation a pixel.
+    const torch::Tensor moved = (target_of(retrack_exact_loss, batch, {})[0] - batch.noise[0]).to(torch::kFloat64);
+    const torch::Tensor by_definition =
+        std::sqrt(snr) * expected.unsqueeze(0).matmul((a_f - retain).to(torch::kFloat64)).squeeze(0);
+    CAPTURE(snr);
+    CHECK((moved - by_definition).norm().item<double>() < 1e-4 * by_definition.norm().item<double>());
+  }
+}
+
+TEST_CASE("retrack_exact: a model that predicts the retain posterior has no gradient (methods.md 1.6.1)") {
   const torch::Tensor retain = torch::randn({6, 4});
   ForgetBatch batch = batch_of(torch::randn({4}), retain, torch::tensor({0.01F, 1.0F, 50.0F}), 2);
   batch.prediction = target_of(retrack_exact_loss, batch, {}).requires_grad_();
@@ -72,7 +94,9 @@ TEST_CASE("retrack_exact: a model that predicts the retain posterior has no grad
   CHECK(gradient.abs().max().item<double>() < 1e-5);
 }
 
-TEST_CASE("retrack_exact: exponents of any size give the weights of the nearest point, never NaN or zero") {
+TEST_CASE(
+    "retrack_exact: exponents of any size give the weights of the nearest point, never NaN or zero (methods.md 1.6.2, "
+    "12.1 G1)") {
   // ||a_f - a_r||^2 SNR of 1e7: the released code's exponentials are all 0 here.
   const torch::Tensor retain = torch::stack({torch::full({64}, 3.0F), torch::full({64}, 3.1F)});
   const ForgetBatch batch = batch_of(torch::zeros({64}), retain, torch::tensor({25000.0F}), 3);
@@ -81,7 +105,9 @@ TEST_CASE("retrack_exact: exponents of any size give the weights of the nearest 
   CHECK(torch::allclose(target[0], nearest, 1e-4, 1e-2));
 }
 
-TEST_CASE("retrack_exact: a duplicate of the forget image among the neighbours leaves the noise as target at small t") {
+TEST_CASE(
+    "retrack_exact: a duplicate of the forget image among the neighbours leaves the noise as target at small t "
+    "(methods.md 1.6.3)") {
   const torch::Tensor a_f = torch::randn({64});
   const torch::Tensor retain = torch::cat({a_f.unsqueeze(0), torch::randn({9, 64})});
   const ForgetBatch batch = batch_of(a_f, retain, torch::tensor({1000.0F, 10000.0F}), 4);
@@ -117,7 +143,8 @@ TEST_CASE("retrack_minsnr: rows weigh min(SNR, gamma)/SNR of retrack_exact's") {
                         torch::tensor({1.0F, 0.2F, 0.02F})));
 }
 
-TEST_CASE("retrack_released: the loss is the mean square of the prediction whatever the neighbours") {
+TEST_CASE(
+    "retrack_released: the loss is the mean square of the prediction whatever the neighbours (methods.md 1.6.4)") {
   ForgetBatch batch = batch_of(torch::randn({64}), torch::randn({5, 64}), torch::tensor({0.1F, 50.0F}), 8);
   const torch::Tensor loss = retrack_released_loss(batch, {});
   CHECK(torch::allclose(loss, batch.prediction.square().mean(1)));

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 
 #include "common/error.hpp"
@@ -12,6 +14,7 @@
 #include "worker/diffusion/scoring.hpp"
 #include "worker/training/images.hpp"
 #include "worker/training/trainer.hpp"
+#include "worker/unlearn/guard.hpp"
 #include "worker/unlearn/operators.hpp"
 
 using namespace guda;
@@ -78,7 +81,26 @@ TEST_CASE("unlearning: every operator repeats bit by bit, differs from the other
   CHECK(test::same_weights(before, study().full));
 }
 
-TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before") {
+TEST_CASE("unlearning: micro-batches give every operator's model within 1e-5, by other sums") {
+  for (const OperatorEntry& entry : kOperators) {
+    if (entry.needs_guide || entry.one_step) continue;
+    CAPTURE(entry.name);
+    jobs::UnlearnSpec spec = Study::spec(std::string(entry.name));
+    const UNet2D whole = study().run(spec);
+    for (const std::uint32_t micro_batch : {5U, 2U}) {
+      spec.micro_batch = micro_batch;
+      const UNet2D parts = study().run(spec);
+      double largest = 0;
+      for (std::size_t i = 0; i < whole->parameters().size(); ++i) {
+        largest = std::max(largest, (whole->parameters()[i] - parts->parameters()[i]).abs().max().item<double>());
+      }
+      CHECK(largest < 1e-5);
+      CHECK(largest > 0);
+    }
+  }
+}
+
+TEST_CASE("unlearning: after it the removed images cost more, relative to the others, than before (methods.md 1.6.6)") {
   std::vector<std::uint32_t> kept;
   for (const std::uint32_t item : study().data.train) {
     if (!std::binary_search(study().removed.begin(), study().removed.end(), item)) kept.push_back(item);
@@ -187,6 +209,24 @@ TEST_CASE("unlearning: with an infinitely high GUARD temperature the bits are th
   const UNet2D plain = study().run(spec);
   spec.unlearn.guard_temperature = 1e300;
   CHECK(test::same_weights(plain, study().run(spec)));
+}
+
+TEST_CASE("unlearning: GUARD says how the removed images are aligned with the retained ones") {
+  auto spec = Study::spec("retrack_released");
+  UNet2D model = copy_unet2d(study().full);
+  CHECK_FALSE(
+      unlearn(model, study().full, spec, study().data, study().removed, 10, torch::kCPU, no_progress).alignment);
+  spec.unlearn.guard_temperature = 1;
+  model = copy_unet2d(study().full);
+  const auto alignments = guard_alignments(model, spec, study().data, study().removed, torch::kCPU, {});
+  const auto found = unlearn(model, study().full, spec, study().data, study().removed, 10, torch::kCPU, no_progress);
+  REQUIRE(found.alignment);
+  const double n = static_cast<double>(alignments.size());
+  const double mean = std::accumulate(alignments.begin(), alignments.end(), 0.0) / n;
+  CHECK(found.alignment->mean == doctest::Approx(mean));
+  double squares = 0;
+  for (const double a : alignments) squares += (a - mean) * (a - mean) / n;
+  CHECK(found.alignment->sd == doctest::Approx(std::sqrt(squares)));
 }
 
 TEST_CASE("unlearning: a stop is heard while it looks for neighbours") {
