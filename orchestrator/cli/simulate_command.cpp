@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "cluster/walltime.hpp"
+#include "common/clock.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/estimate_options.hpp"
