@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "common/gang_memory.hpp"
+
 namespace guda {
 namespace {
 
@@ -46,13 +48,25 @@ struct Writer {
   }
   void operator()(const message::Returned& m) const { j["lease"] = lease_json(m.lease); }
   void operator()(const message::Ready&) const {}
-  void operator()(const message::Assign& m) const { j["lease"] = lease_json(m.lease); }
+  void operator()(const message::Assign& m) const {
+    j["lease"] = lease_json(m.lease);
+    if (m.seat) j["gang"] = Json::array({m.seat->memory, m.seat->rank, m.seat->size});
+  }
   void operator()(const message::Cancel& m) const { j["lease"] = lease_json(m.lease); }
   void operator()(const message::Restart&) const {}
   void operator()(const message::Dismiss&) const {}
   void operator()(const message::Pulse&) const {}
   void operator()(const message::Leaving& m) const { j["text"] = clip_text(m.text); }
 };
+
+std::optional<GangSeat> seat_from(const Json& j) {
+  if (!j.contains("gang")) return std::nullopt;
+  const Json& gang = j.at("gang");
+  GangSeat seat{gang.at(0).get<std::string>(), gang.at(1).get<std::uint32_t>(), gang.at(2).get<std::uint32_t>()};
+  if (!is_gang_memory_name(seat.memory)) throw Error("a gang's memory has no such name");
+  if (seat.size < 2 || seat.size > kMostMembers || seat.rank >= seat.size) throw Error("no such place in a gang");
+  return seat;
+}
 
 Message parse(const std::string& type, const Json& j) {
   if (type == "hello") {
@@ -78,7 +92,7 @@ Message parse(const std::string& type, const Json& j) {
   }
   if (type == "returned") return message::Returned{lease_from(j)};
   if (type == "ready") return message::Ready{};
-  if (type == "assign") return message::Assign{lease_from(j)};
+  if (type == "assign") return message::Assign{lease_from(j), seat_from(j)};
   if (type == "cancel") return message::Cancel{lease_from(j)};
   if (type == "restart") return message::Restart{};
   if (type == "dismiss") return message::Dismiss{};

@@ -2,6 +2,7 @@
 // The words between coordinator, agent and worker: one closed set, spoken over MPI and over the worker's socketpair.
 // Every message is bounded by kMaxMessage; data goes through the run directory. Frozen names: docs/formats.md.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -20,6 +21,14 @@ struct Lease {
   std::uint32_t attempt = 0;
   auto operator<=>(const Lease&) const = default;
 };
+
+/// A worker's place in a gang: workers of one node that do one job together.
+struct GangSeat {
+  std::string memory;  ///< name of the shared memory where they meet (common/gang_memory.hpp)
+  std::uint32_t rank = 0, size = 1;
+  bool operator==(const GangSeat&) const = default;
+};
+inline constexpr std::uint32_t kMostMembers = 64;
 
 /// Where a job's rows lie (a record of rows/<segment>); length 0: the job leaves no rows.
 struct RowsRef {
@@ -66,6 +75,7 @@ struct Ready {};  ///< worker -> agent: its process is up
 // coordinator -> agent (-> worker)
 struct Assign {
   Lease lease;
+  std::optional<GangSeat> seat = std::nullopt;  ///< none: the worker does it alone
 };
 struct Cancel {
   Lease lease;

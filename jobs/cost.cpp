@@ -1,6 +1,7 @@
 #include "jobs/cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -139,6 +140,11 @@ struct Kept {
   }
 };
 
+/// Rows whose activations are kept at a time.
+double at_once(double rows, std::uint32_t micro_batch) {
+  return micro_batch > 0 ? std::min(rows, double(micro_batch)) : rows;
+}
+
 }  // namespace
 
 double unet2d_macs(const Json& config) {
@@ -176,12 +182,14 @@ double job_memory(const JobSpec& job, const Json& model) {
       [&](const auto& work) -> double {
         using T = std::decay_t<decltype(work)>;
         if constexpr (std::is_same_v<T, TrainSpec>) {
-          return kBytes *
-                 (5 * unet2d_parameters(work.model) + unet2d_activations(work.model).backward *
-                                                          work.training.batch);  // weights, gradient, two moments, EMA
+          // Weights, gradient, two moments, EMA; in a gang once more the gradient, to be added up.
+          const double gang = std::max(1U, work.gang),
+                       share = at_once(std::ceil(work.training.batch / gang), work.micro_batch);
+          return kBytes * ((work.gang > 1 ? 6 : 5) * unet2d_parameters(work.model) +
+                           unet2d_activations(work.model).backward * share);
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
-          return kBytes * (5 * parameters + per_image.backward * (work.unlearn.retain_batch +
-                                                                  work.unlearn.forget_batch));  // EMA's place: teacher
+          const double rows = at_once(work.unlearn.retain_batch + work.unlearn.forget_batch, work.micro_batch);
+          return kBytes * (5 * parameters + per_image.backward * rows);  // EMA's place: teacher
         } else if constexpr (std::is_same_v<T, SampleSpec>) {
           return work.from.empty()
                      ? 0
@@ -219,5 +227,11 @@ double forward_seconds(const Json& config, double forwards) {
 }
 
 double training_seconds(const Json& config, double images) { return 3 * forward_seconds(config, images); }
+
+double gang_training_seconds(const Json& config, const TrainingConfig& training, std::uint32_t gang) {
+  const double share = std::ceil(double(training.batch) / std::max(1U, gang));
+  const double reduced = gang > 1 ? unet2d_parameters(config) * gang / kAssumedReduced : 0;
+  return training.steps * (training_seconds(config, share) + reduced);
+}
 
 }  // namespace guda::jobs

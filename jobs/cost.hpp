@@ -20,6 +20,13 @@ inline constexpr double kAssumedFlops = 30e9;
 [[nodiscard]] double forward_seconds(const Json& config, double forwards);
 [[nodiscard]] double training_seconds(const Json& config, double images);
 
+/// Seconds of a training job for each of the `gang` workers that share every batch of it: the largest share, and an
+/// all-reduce of the gradients in every step (kAssumedReduced numbers a second and member).
+[[nodiscard]] double gang_training_seconds(const Json& config, const TrainingConfig& training, std::uint32_t gang);
+
+/// Numbers that a member of a gang is assumed to add up in a second; it reads those of all from memory that they share.
+inline constexpr double kAssumedReduced = 500e6;
+
 /// The name under which jobs of equal cost per FLOP are measured: train, "unlearn ifu", sample, score, attribute.
 [[nodiscard]] std::string cost_class(const Work& work);
 

@@ -153,9 +153,11 @@ struct ComparisonConfig {
 };
 
 struct ResourcesConfig {
-  std::uint32_t workers = 0;   ///< 0 = one per GPU, or per CPU core divided by threads
-  std::uint32_t threads = 1;   ///< compute threads per worker; part of the numerics
-  std::string device = "cpu";  ///< cpu | cuda
+  std::uint32_t workers = 0;      ///< 0 = one per GPU, or per CPU core divided by threads
+  std::uint32_t threads = 1;      ///< compute threads per worker; part of the numerics
+  std::string device = "cpu";     ///< cpu | cuda
+  std::uint32_t micro_batch = 0;  ///< rows of a training or unlearning step that are computed at once; 0: all
+  std::uint32_t gang = 1;  ///< workers of one node that train one model together; part of the digest of Train jobs
 };
 
 struct RetentionConfig {

@@ -35,6 +35,7 @@ class Checks {
     scoring();
     methods();
     comparison();
+    gang();
   }
 
  private:
@@ -182,6 +183,21 @@ class Checks {
     }
     horizon({"guide", "training"}, g.training.horizon, g.training.steps);
     at_most_training_items({"guide", "training", "batch"}, g.training.batch);
+  }
+
+  void gang() {
+    const std::uint32_t size = e_.resources.gang;
+    if (size < 2) return;
+    const Path here{"resources", "gang"};
+    rule(e_.resources.device != "cpu", here,
+         [] { return "gangs train on the CPU only so far: leave it out, or choose resources.device: cpu"; },
+         {{"resources", "device"}});
+    rule(size > e_.training.batch, here,
+         [&] { return fmt::format("{} workers can't share training.batch, {}", size, e_.training.batch); },
+         {{"training", "batch"}});
+    rule(!e_.guide.empty() && size > e_.guide.training.batch, here,
+         [&] { return fmt::format("{} workers can't share guide.training.batch, {}", size, e_.guide.training.batch); },
+         {{"guide", "training", "batch"}});
   }
 
   void horizon(Path section, std::uint32_t value, std::uint32_t steps) {

@@ -38,6 +38,21 @@ std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint3
   return fmt::format("{}/s{}/{:04}", set.name, seed, i);
 }
 
+/// 0 for one worker: digests of plans without gangs are those of versions that had none.
+std::uint32_t gang_in_spec(const Experiment& experiment) {
+  return experiment.resources.gang > 1 ? experiment.resources.gang : 0;
+}
+
+/// 0 where the batch is not divided: digests are then those of plans without micro-batches.
+std::uint32_t micro_in_spec(const Numerics& numerics, std::uint32_t rows) {
+  return numerics.micro_batch < rows ? numerics.micro_batch : 0;
+}
+
+/// Labels tell jobs apart that differ in this alone.
+std::string micro_label(std::uint32_t micro_batch) {
+  return micro_batch > 0 ? fmt::format(", micro-batch {}", micro_batch) : "";
+}
+
 /// Whether the groups bear the names of classes.
 bool named_by_class(const GroupsConfig& groups) {
   return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal";
@@ -120,10 +135,12 @@ Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int grou
                  e.training,
                  seed,
                  group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)],
-                 0};
-  const double cost = training_seconds(e.model, double(e.training.steps) * e.training.batch);
-  std::string label = fmt::format("train {} (seed {}{})", removal_label(plan_, group), run_seed,
-                                  stream ? fmt::format("/{}", stream) : "");
+                 0,
+                 gang_in_spec(e),
+                 micro_in_spec(plan_.numerics, step_rows(e.training))};
+  const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
+  std::string label = fmt::format("train {} (seed {}{}{})", removal_label(plan_, group), run_seed,
+                                  stream ? fmt::format("/{}", stream) : "", micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), {}, cost, {}, true);
 }
 
@@ -135,9 +152,12 @@ Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
                  e.guide.training,
                  seed,
                  {},
-                 e.guide.label_dropout};
-  const double cost = training_seconds(spec.model, double(e.guide.training.steps) * e.guide.training.batch);
-  return add(std::move(spec), fmt::format("train guide (seed {})", run_seed), {}, cost, {}, true);
+                 e.guide.label_dropout,
+                 gang_in_spec(e),
+                 micro_in_spec(plan_.numerics, step_rows(e.guide.training))};
+  const double cost = gang_training_seconds(spec.model, e.guide.training, e.resources.gang);
+  std::string label = fmt::format("train guide (seed {}{})", run_seed, micro_label(spec.micro_batch));
+  return add(std::move(spec), std::move(label), {}, cost, {}, true);
 }
 
 Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group) {
@@ -148,7 +168,8 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
                    u,
                    (SeedPath(run_seed) / "unlearn").value(),
                    plan_.group_removals.at(static_cast<std::size_t>(group)),
-                   {}};
+                   {},
+                   micro_in_spec(plan_.numerics, step_rows(u))};
   std::vector<Digest> inputs{from};
   double guiding = 0;
   if (u.op == "esd_class") {
@@ -160,8 +181,9 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
   const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
   const bool taught = u.op == "ifu" || u.op == "esd" || u.preserve == "distillation";
   const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0) + guiding;
-  return add(std::move(spec), fmt::format("unlearn {} {} (seed {})", u.op, removal_label(plan_, group), run_seed),
-             std::move(inputs), cost, {}, true);
+  std::string label = fmt::format("unlearn {} {} (seed {}{})", u.op, removal_label(plan_, group), run_seed,
+                                  micro_label(spec.micro_batch));
+  return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
 }
 
 Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {

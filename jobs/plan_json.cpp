@@ -38,6 +38,7 @@ void describe(Visit& visit, ConfigOf<Numerics> auto& n) {
   visit(Field{.key = "isa"}, n.isa);
   visit(Field{.key = "dtype"}, n.dtype);
   visit(Field{.key = "threads"}, n.threads);
+  visit(Field{.key = "micro_batch", .younger = true}, n.micro_batch);
 }
 
 template <class Visit>

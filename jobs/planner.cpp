@@ -19,7 +19,8 @@ Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numer
 }
 
 Numerics numerics_of(const Experiment& experiment) {
-  return {experiment.resources.device, cpu_isa(), "float32", experiment.resources.threads};
+  return {experiment.resources.device, cpu_isa(), "float32", experiment.resources.threads,
+          experiment.resources.micro_batch};
 }
 
 }  // namespace guda::jobs

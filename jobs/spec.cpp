@@ -12,6 +12,8 @@ void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "label_dropout", .younger = true}, s.label_dropout);
+  visit(Field{.key = "gang", .younger = true}, s.gang);
+  visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
 }
 
 template <class Visit>
@@ -22,6 +24,7 @@ void describe(Visit& visit, ConfigOf<UnlearnSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "guide", .younger = true}, s.guide);
+  visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
 }
 
 template <class Visit>
@@ -135,6 +138,18 @@ Work read_spec(Json fields) {
 }  // namespace
 
 const char* kind_of(const Work& work) noexcept { return kKinds[work.index()]; }
+
+std::uint32_t gang_of(const Work& work) noexcept {
+  const auto* train = std::get_if<TrainSpec>(&work);
+  return train != nullptr && train->gang > 1 ? train->gang : 1;
+}
+
+std::uint32_t step_rows(const TrainingConfig& config) noexcept { return config.batch; }
+
+std::uint32_t step_rows(const UnlearnConfig& config) noexcept {
+  if (config.op == "fisher") return 0;  // image by image
+  return config.retain_batch + (config.op == "finetune_retain" ? 0 : config.forget_batch);
+}
 
 Json to_json(const Work& work) {
   Json out = std::visit([](const auto& spec) { return codec::encode(spec); }, work);

@@ -32,9 +32,11 @@ struct TrainSpec {
   Json model;
   DiffusionConfig diffusion;
   TrainingConfig training;
-  std::uint64_t seed = 0;    ///< names the shared random streams; equal for the full model and every group
-  Digest removal;            ///< digest of a removal set of the plan; empty = the full model
-  double label_dropout = 0;  ///< guides only: share of rows without their class
+  std::uint64_t seed = 0;         ///< names the shared random streams; equal for the full model and every group
+  Digest removal;                 ///< digest of a removal set of the plan; empty = the full model
+  double label_dropout = 0;       ///< guides only: share of rows without their class
+  std::uint32_t gang = 0;         ///< workers that share every batch; 0: one trains alone
+  std::uint32_t micro_batch = 0;  ///< rows of a batch that are computed at once; 0: all
 };
 
 /// Unlearns `removal` from the weights of `from`. Leaves weights.
@@ -44,7 +46,8 @@ struct UnlearnSpec {
   UnlearnConfig unlearn;
   std::uint64_t seed = 0;
   Digest removal;
-  Digest guide;  ///< esd_class: a class-conditional model; empty otherwise
+  Digest guide;                   ///< esd_class: a class-conditional model; empty otherwise
+  std::uint32_t micro_batch = 0;  ///< rows of a step, of both halves together, that are computed at once; 0: all
 };
 
 /// Makes a query set. Leaves queries.
@@ -126,6 +129,8 @@ struct Numerics {
   std::string isa;  ///< e.g. avx2; filled by the planner from the device pool
   std::string dtype = "float32";
   std::uint32_t threads = 1;
+  std::uint32_t micro_batch = 0;  ///< resources.micro_batch, or less since memory ran out; in the Train and Unlearn
+                                  ///< jobs that it divides
 };
 
 /// Where a job's rows belong in results.h5. Empty method: leaves no rows (weights, queries).
@@ -142,12 +147,19 @@ struct JobSpec {
   std::string label;  ///< for people: "unlearn retrack_exact -7 (seed 0)"
   Work work;
   std::vector<Digest> inputs;         ///< jobs whose artifacts this one reads
-  double cost = 0;                    ///< predicted device-seconds
+  double cost = 0;                    ///< predicted seconds; device-seconds are these times gang_of(work)
   std::vector<Placement> placements;  ///< not part of the digest
 };
 
 /// Name of the kind, as printed and as recorded: train, unlearn, sample, score, attribute, features, mirror.
 [[nodiscard]] const char* kind_of(const Work& work) noexcept;
+
+/// Workers of one node that do the work together: 1 but for training jobs of an experiment with resources.gang.
+[[nodiscard]] std::uint32_t gang_of(const Work& work) noexcept;
+
+/// Rows of a training or unlearning step, of both halves together, which micro-batches divide; 0: there are none.
+[[nodiscard]] std::uint32_t step_rows(const TrainingConfig& config) noexcept;
+[[nodiscard]] std::uint32_t step_rows(const UnlearnConfig& config) noexcept;
 
 /// Whether the work leaves rows [query, group] of scores.
 [[nodiscard]] constexpr bool leaves_scores(const Work& work) noexcept {

@@ -198,6 +198,7 @@ jobs::ModelCalibration calibrate(const CalibrationRequest& request) { return Cal
 jobs::Experiment trial_of(const jobs::Experiment& experiment) {
   jobs::Experiment trial = experiment;
   trial.seeds = {experiment.seeds.front()};
+  trial.resources.gang = 1;  // a worker's rate: what a gang adds is estimated (jobs/cost.hpp)
   trial.training.steps = std::min(experiment.training.steps, 4U);
   trial.training.warmup_steps = std::min(experiment.training.warmup_steps, 1U);
   trial.queries.clear();

@@ -70,6 +70,8 @@ class DeviceBlame {
   [[nodiscard]] const std::string& name(Index device) const { return devices_[device].name; }
   [[nodiscard]] std::size_t size() const { return devices_.size(); }
   [[nodiscard]] bool held_back(Index device) const { return devices_[device].held && !fenced(device); }
+  /// Fenced by itself, not by its node alone: gets a job on trial when its rest is over.
+  [[nodiscard]] bool will_be_tried(Index device) const { return devices_[device].fenced; }
   [[nodiscard]] std::vector<std::string> fenced_devices() const;
   [[nodiscard]] std::vector<std::string> fenced_nodes() const;
   /// Devices for which may_work() may have changed since the last call.

@@ -73,6 +73,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
                   const EstimateOptions& options) {
   Estimate e;
   e.basis = costs.basis();
+  e.gang = plan.experiment.resources.gang;
   const Json& model = plan.experiment.model;
   e.parameters = jobs::unet2d_parameters(model);
   const double pixels = pixels_of(model);
@@ -84,9 +85,11 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
   for (const jobs::MethodConfig& method : plan.experiment.methods) e.methods[method.name];
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     const jobs::JobSpec& job = plan.jobs[i];
-    const jobs::Cost cost = costs.of(job);
-    predicted[i] = cost;
-    nodes[i].cost = cost.p50;
+    const jobs::Cost each = costs.of(job);
+    const double members = nodes[i].gang;
+    const jobs::Cost cost{each.p10 * members, each.p50 * members, each.p90 * members};  // device-seconds
+    predicted[i] = each;
+    nodes[i].cost = each.p50;
     checkpoints[i] = has_checkpoints(job.work);
     KindEstimate& kind = e.kinds[jobs::kind_of(job.work)];
     ++kind.jobs;
@@ -105,10 +108,10 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     }
     add(kind.seconds, cost);
     add(e.device_seconds, cost);
-    kind.longest = std::max(kind.longest, cost.p90);
-    if (checkpoints[i]) saves_longest = std::max(saves_longest, cost.p50);
-    if (!checkpoints[i] && cost.p90 > e.longest_uncut) {
-      e.longest_uncut = cost.p90;
+    kind.longest = std::max(kind.longest, each.p90);
+    if (checkpoints[i]) saves_longest = std::max(saves_longest, each.p50);
+    if (!checkpoints[i] && each.p90 > e.longest_uncut) {
+      e.longest_uncut = each.p90;
       e.longest_uncut_label = job.label;
     }
   }
@@ -165,6 +168,7 @@ Json to_json(const Estimate& e) {
           {"disk_bytes", {{"peak", e.disk_peak}, {"kept", e.disk_kept}}},
           {"memory_bytes", e.memory},
           {"parameters", e.parameters},
+          {"gang", e.gang},
           {"basis", e.basis}};
 }
 

@@ -41,6 +41,7 @@ struct Estimate {
   double disk_peak = 0, disk_kept = 0;  ///< bytes in the run directory: most at once, and after retention
   double memory = 0;                    ///< bytes of the job that needs most, beside the library
   double parameters = 0;                ///< numbers in one model
+  std::uint32_t gang = 1;               ///< workers that train a model together; memory is of each of them
   std::string basis;                    ///< measured or assumed
 };
 

@@ -19,8 +19,8 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
       return Verdict::quarantine;
     case ErrorClass::io:
       return job.io_failures >= config.io_limit ? Verdict::quarantine : Verdict::back_off;
-    // Once more: a neighbour may have had the memory, or our bug may be a race. Less memory would be other arithmetic
-    // for the whole sweep, which is a person's decision.
+    // Once more: a neighbour may have had the memory, or our bug may be a race. Less memory is other arithmetic for the
+    // whole sweep: guda run halves the micro-batch while no model is finished, later it is a person's decision.
     case ErrorClass::out_of_memory:
     case ErrorClass::bug:
       return exhausted(2) ? Verdict::quarantine : Verdict::again;
@@ -40,12 +40,9 @@ Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices
 std::string cure_of(ErrorClass error) {
   switch (error) {
     case ErrorClass::out_of_memory:
-      return "fewer --workers a machine where its memory ran out; else halve scoring.batch (Score jobs), "
-             "training.batch "
-             "(Train jobs), methods[].unlearn.retain_batch and forget_batch (Unlearn jobs) or queries[].sampler.batch "
-             "(Sample jobs): that is other arithmetic for the whole sweep, so it needs a --run-dir of its own when "
-             "jobs "
-             "are finished";
+      return "fewer --workers a machine where its memory ran out; else halve resources.micro_batch (Train and Unlearn "
+             "jobs), scoring.batch (Score jobs) or queries[].sampler.batch (Sample jobs): that is other arithmetic for "
+             "the whole sweep, so it needs a --run-dir of its own when jobs are finished";
     case ErrorClass::divergence:
       return "lower the learning rate of the method (training.optimizer.lr, methods.*.unlearn) or clip its gradients";
     case ErrorClass::bad_input:

@@ -44,6 +44,7 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
     if (record.type == RecordType::lease) {
       fresh.outcome = "running";
       fresh.started = time;
+      fresh.members = body.value("members", std::vector<std::string>{});
       attempts.push_back(fresh);
       continue;
     }
@@ -57,9 +58,13 @@ std::vector<AttemptStory> attempts_of(const Digest& job, const RunFacts& facts) 
       known->outcome = "done";
     } else if (record.type == RecordType::failure) {
       known->outcome = "failed";
+      known->worker = fresh.worker;
+      known->device = fresh.device;
+      known->node = fresh.node;
       known->cause = body.value("error", "");
       known->text = body.value("text", "");
       known->quarantined = body.value("quarantined", false);
+      known->cure = body.value("cure", "");
     } else {
       known->outcome = body.value("why", "late");
       known->cause = body.value("verdict", "");
@@ -95,13 +100,17 @@ std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vec
   if (story.state == "done")
     return last != nullptr ? "Its result is in the journal." : "Its artifact is at hand (reused from another run).";
   if (story.state == "running")
-    return fmt::format("It runs on {} (attempt {}).", last ? last->worker : "a worker", last ? last->attempt : 1);
+    return fmt::format("It runs on {} (attempt {}).",
+                       !last                   ? "a worker"
+                       : last->members.empty() ? last->worker
+                                               : fmt::format("{}, a gang", fmt::join(last->members, " and ")),
+                       last ? last->attempt : 1);
   if (story.state == "quarantined") {
-    return fmt::format(
-        "It was given up after {} failed attempts: {}: {}. Cure: mend the cause, then guda retry RUN --job {}.",
-        std::count_if(story.attempts.begin(), story.attempts.end(),
-                      [](const auto& a) { return a.outcome == "failed"; }),
-        last ? last->cause : "", last ? last->text : "", story.digest.substr(0, 10));
+    return fmt::format("It was given up after {} failed attempts: {}: {}. Cure: {}; then guda retry RUN --job {}.",
+                       std::count_if(story.attempts.begin(), story.attempts.end(),
+                                     [](const auto& a) { return a.outcome == "failed"; }),
+                       last ? last->cause : "", last ? last->text : "",
+                       last && !last->cure.empty() ? last->cure : "mend the cause", story.digest.substr(0, 10));
   }
   if (story.state == "blocked")
     return fmt::format("It can't run: {} was given up. guda explain says why.", fmt::join(story.open_inputs, ", "));
@@ -113,8 +122,10 @@ std::string reason(const jobs::Plan& plan, const RunFacts& facts, const std::vec
   double longer = 0;
   for (std::size_t i = 0; i < states.size(); ++i)
     longer += states[i] == "ready" && plan.jobs[i].cost > plan.jobs[story.index].cost ? 1 : 0;
+  const std::uint32_t gang = jobs::gang_of(plan.jobs[story.index].work);
   return fmt::format(
-      "Everything it needs is there; it waits for a free worker ({} jobs run, {} other ready jobs are longer).",
+      "Everything it needs is there; it waits for {} ({} jobs run, {} other ready jobs are longer).",
+      gang > 1 ? fmt::format("{} free workers of one node (resources.gang)", gang) : std::string("a free worker"),
       count_state(states, "running"), longer);
 }
 
@@ -128,12 +139,14 @@ void to_json(Json& j, const JobStory& s) {
                         {"worker", a.worker},
                         {"device", a.device},
                         {"node", a.node},
+                        {"members", a.members},
                         {"outcome", a.outcome},
                         {"cause", a.cause},
                         {"text", a.text},
                         {"started", a.started},
                         {"ended", a.ended},
-                        {"quarantined", a.quarantined}});
+                        {"quarantined", a.quarantined},
+                        {"cure", a.cure}});
   }
   j = {{"schema", 1},          {"index", s.index},
        {"digest", s.digest},   {"label", s.label},

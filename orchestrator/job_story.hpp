@@ -16,11 +16,13 @@ namespace guda::orchestrator {
 struct AttemptStory {
   std::uint32_t epoch = 0, attempt = 0;
   std::string worker, device, node;  ///< node: the part of the device before '/'
+  std::vector<std::string> members;  ///< workers of a gang; of a failed one `worker` is the one that failed
   std::string outcome;               ///< done | failed | running | lost (its life ended) | late | repeated
   std::string cause;                 ///< failed: error class; late: verdict of the comparison
   std::string text;                  ///< the error message
   double started = 0, ended = 0;     ///< Unix time, 0: not known
   bool quarantined = false;          ///< after it the job was given up
+  std::string cure;                  ///< then: what a person can do
 };
 
 struct JobStory {

@@ -30,7 +30,8 @@ std::string indented(const std::vector<std::string>& lines, std::size_t most) {
 }
 
 Json numerics_json(const jobs::Numerics& n) {
-  return {{"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}};
+  return {
+      {"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}, {"micro_batch", n.micro_batch}};
 }
 
 }  // namespace
@@ -66,7 +67,7 @@ PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const j
     new_jobs.insert(job.digest);
     if (!old_jobs.contains(job.digest)) {
       change.added.push_back(job.label);
-      change.added_cost += job.cost;
+      change.added_cost += job.cost * jobs::gang_of(job.work);
     }
   }
   const auto commits = commits_of(read_journal(run.journal()));
@@ -75,7 +76,7 @@ PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const j
     const jobs::JobSpec& job = after.jobs[i];
     if (settled[i] || !old_jobs.contains(job.digest) || !commits.contains(job.digest)) continue;
     change.remade.push_back(job.label);
-    change.added_cost += job.cost;
+    change.added_cost += job.cost * jobs::gang_of(job.work);
   }
   for (const auto& job : before.jobs) {
     if (!new_jobs.contains(job.digest) && commits.contains(job.digest)) change.dropped.push_back(job.label);

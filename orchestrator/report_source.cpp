@@ -225,7 +225,7 @@ void fill_costs(const Source& s, ReportData& data) {
     if (commit == s.commits.end() || owner == owners.end()) continue;
     auto& part = parts[owner->second][jobs::kind_of(job.work)];
     part.kind = jobs::kind_of(job.work);
-    part.device_seconds += commit->second.seconds;
+    part.device_seconds += commit->second.seconds * jobs::gang_of(job.work);
     ++part.jobs;
   }
   std::vector<std::string> order{"full"};

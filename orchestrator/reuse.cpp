@@ -42,7 +42,7 @@ Reused link_reused(const RunLayout& run, const jobs::Plan& plan) {
       fs::create_directory_symlink(fs::canonical(there), here, code);
       if (code) throw IoError(errno_text("cannot link", here, code.value()));
       ++reused.artifacts;
-      reused.device_seconds += job.cost;
+      reused.device_seconds += job.cost * jobs::gang_of(job.work);
       break;
     }
   }

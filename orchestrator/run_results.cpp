@@ -32,11 +32,13 @@ std::map<Digest, std::string> job_owners(const jobs::Plan& plan) {
 std::map<std::string, MethodCost> method_costs(const jobs::Plan& plan, const std::map<Digest, Commit>& commits) {
   std::map<std::string, MethodCost> costs;
   for (const jobs::MethodConfig& method : plan.experiment.methods) costs[method.name];
-  for (const auto& [digest, owner] : job_owners(plan)) {
-    const auto commit = commits.find(digest);
-    if (owner == "full" || commit == commits.end()) continue;
-    costs[owner].device_seconds += commit->second.seconds;
-    ++costs[owner].jobs;
+  const auto owners = job_owners(plan);
+  for (const jobs::JobSpec& job : plan.jobs) {
+    const auto owner = owners.find(job.digest);  // previews have none
+    const auto commit = commits.find(job.digest);
+    if (owner == owners.end() || owner->second == "full" || commit == commits.end()) continue;
+    costs[owner->second].device_seconds += commit->second.seconds * jobs::gang_of(job.work);
+    ++costs[owner->second].jobs;
   }
   return costs;
 }

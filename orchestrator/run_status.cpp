@@ -14,6 +14,7 @@ void to_json(Json& j, const RunStatus& s) {
                        {"device", w.device},
                        {"state", w.state},
                        {"job", w.job},
+                       {"member", w.member},
                        {"running_for", w.running_for},
                        {"silent_for", w.silent_for},
                        {"step", w.step},
@@ -97,6 +98,7 @@ void from_json(const Json& j, RunStatus& s) {
     w.at("device").get_to(v.device);
     w.at("state").get_to(v.state);
     w.at("job").get_to(v.job);
+    v.member = w.value("member", "");
     w.at("running_for").get_to(v.running_for);
     w.at("silent_for").get_to(v.silent_for);
     w.at("step").get_to(v.step);

@@ -15,6 +15,7 @@ struct WorkerView {
   std::uint32_t rank = 0;
   std::string device, state;  ///< state: idle | running | frozen | suspect | lost | held back | fenced
   std::string job;            ///< label of what it runs
+  std::string member;         ///< "1 of 2" in a gang; empty: it works alone
   double running_for = 0;     ///< s
   double silent_for = 0;      ///< s since its last message, or, frozen, since its process did anything
   std::uint64_t step = 0, steps = 0;

@@ -144,12 +144,15 @@ void RunStore::add(JobIndex job, Commit commit, std::optional<RowRecord> rows) {
   queued_.push_back({job, std::move(commit), std::move(rows)});
 }
 
-void RunStore::add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device) {
-  journal_->add(RecordType::lease, {{"job", plan_.jobs.at(job.value).digest.hex},
-                                    {"attempt", attempt},
-                                    {"worker", worker},
-                                    {"device", device},
-                                    {"time", unix_seconds()}});
+void RunStore::add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device,
+                         const std::vector<std::string>& members) {
+  Json body{{"job", plan_.jobs.at(job.value).digest.hex},
+            {"attempt", attempt},
+            {"worker", worker},
+            {"device", device},
+            {"time", unix_seconds()}};
+  if (!members.empty()) body["members"] = members;
+  journal_->add(RecordType::lease, body);
 }
 
 void RunStore::add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,

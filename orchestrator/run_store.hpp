@@ -64,9 +64,10 @@ class RunStore {
 
   /// Queues a commit whose rows have been read and verified. Durable after the next sync().
   void add(JobIndex job, Commit commit, std::optional<RowRecord> rows);
-  /// A job was handed out. Survives the death of this process after the next write(), that of the machine after the
-  /// next sync().
-  void add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device);
+  /// A job was handed out: to `worker`, and, when it is a gang's root, to all of `members`. Survives the death of this
+  /// process after the next write(), that of the machine after the next sync().
+  void add_lease(JobIndex job, std::uint32_t attempt, const std::string& worker, const std::string& device,
+                 const std::vector<std::string>& members = {});
   /// A result of an attempt that may not commit (any more): compared with the committed one as soon as there is one.
   void add_late(JobIndex job, std::uint32_t attempt, const std::string& worker, const RowsRef& rows,
                 const Json& metrics);

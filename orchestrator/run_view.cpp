@@ -61,6 +61,10 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   const auto commits = commits_of(journal);
   std::vector<double> times;
   double device_seconds = 0, life_began = 0;
+  for (const jobs::JobSpec& job : plan.jobs) {
+    if (const auto done = commits.find(job.digest); done != commits.end())
+      device_seconds += done->second.seconds * jobs::gang_of(job.work);
+  }
   for (const JournalRecord& record : journal.records) {
     const double time = record.body.value("time", 0.0);
     if (v.started == 0) v.started = time;
@@ -69,7 +73,6 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
     v.last_commit = std::max(v.last_commit, time);
     if (record.epoch == journal.last_epoch && time > 0) times.push_back(time);
   }
-  for (const auto& [job, commit] : commits) device_seconds += commit.seconds;
   const double until = v.alive ? unix_seconds() : v.last_commit;
   const double since = std::max(life_began, until - kRecent);
   const auto recent = std::count_if(times.begin(), times.end(), [&](double t) { return t >= since; });
@@ -91,8 +94,9 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   v.status.state = "ended";
   double total = 0, left = 0;
   for (std::size_t i = 0; i < states.size(); ++i) {
-    total += plan.jobs[i].cost;
-    left += states[i] == "done" ? 0 : plan.jobs[i].cost;
+    const double cost = plan.jobs[i].cost * jobs::gang_of(plan.jobs[i].work);
+    total += cost;
+    left += states[i] == "done" ? 0 : cost;
   }
   v.status.progress = total > 0 ? 1 - left / total : 1;
 }
@@ -197,7 +201,8 @@ std::string render_view(const RunView& v, const RunLayout& run, int columns, boo
   }
   for (const WorkerView& w : v.status.workers) {
     if (!w.job.empty())
-      text += fmt::format("  {} runs {} since {}\n", w.device, w.job, clock_text(v.status.time - w.running_for));
+      text += fmt::format("  {} runs {}{} since {}\n", w.device, w.job, w.member.empty() ? "" : ", member " + w.member,
+                          clock_text(v.status.time - w.running_for));
   }
   if (v.last_commit > 0)
     text += fmt::format("  last result {} ({} ago)\n", clock_text(v.last_commit),

@@ -55,13 +55,14 @@ Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committ
   counts_[static_cast<std::size_t>(JobState::waiting)] = nodes_.size();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (nodes_[i].kind >= left_.size()) left_.resize(nodes_[i].kind + 1);
+    has_gangs_ = has_gangs_ || is_gang(i);
     for (const JobIndex input : nodes_[i].inputs) {
       if (input.value >= i) throw Bug("a job's inputs must precede it");
       users_[input.value].push_back(i);
       if (!committed[input.value]) ++missing_[i];
     }
     if (committed[i]) continue;
-    left_[nodes_[i].kind].predicted += nodes_[i].cost;
+    left_[nodes_[i].kind].predicted += device_seconds(i);
     ++left_[nodes_[i].kind].jobs;
   }
   for (const PastCost& past : history.costs) costs_.observe(past.kind, past.predicted, past.measured);
@@ -101,33 +102,51 @@ std::vector<Action> Scheduler::on(const Event& event, Time now) {
 
 void Scheduler::set_state(std::size_t job, JobState state, Time now) {
   JobStatus& s = status_[job];
-  if (s.state == JobState::ready) ready_.erase(job);
+  if (s.state == JobState::ready) leave_queue(job);
   if (s.state == JobState::backing_off) backing_off_.erase({s.retry_at, job});
   --counts_[static_cast<std::size_t>(s.state)];
   ++counts_[static_cast<std::size_t>(state)];
   s.state = state;
   s.since = now;
-  if (state == JobState::ready) ready_.insert(job, !s.failed_devices.empty());
+  if (state == JobState::ready) enter_queue(job);
   if (state == JobState::backing_off) backing_off_.insert({s.retry_at, job});
+}
+
+void Scheduler::enter_queue(std::size_t job) {
+  const bool again = !status_[job].failed_devices.empty();
+  if (is_gang(job)) ready_gangs_.insert(job, ready_.place(job), again);
+  else ready_.insert(job, again);
+}
+
+void Scheduler::leave_queue(std::size_t job) {
+  if (!is_gang(job)) return ready_.erase(job);
+  ready_gangs_.erase(job);
+  if (gathering_ && gathering_->job == job) stop_gathering();
 }
 
 bool Scheduler::is_current(WorkerId worker, const Lease& lease) const {
   if (lease.job >= status_.size()) return false;
   const JobStatus& s = status_[lease.job];
-  return s.state == JobState::running && s.worker == worker && s.attempt == lease.attempt;
+  if (s.state != JobState::running || s.attempt != lease.attempt) return false;
+  return is_gang(lease.job) ? gangs_.at(lease.job).has(worker) : s.worker == worker;
 }
 
 // ---- workers
 // ---------------------------------------------------------------------------------------------------------
 
-/// Keeps idle_ true for one worker.
+/// Keeps idle_ and what goes with it true for one worker.
 void Scheduler::refresh(WorkerId id) {
   const WorkerStatus& w = workers_.at(id);
-  const bool may_work = !w.lost && !w.suspect && blame_.may_work(w.device_index);
+  const bool kept = gathering_ && gathering_->node == w.node;
+  const bool may_work = !w.lost && !w.suspect && !kept && blame_.may_work(w.device_index);
   if (may_work && !w.lease) idle_.insert(id);
   else idle_.erase(id);
   if (may_work && w.lease && w.ahead.size() < config_.ahead && may_wait_behind(w, w.lease->job)) hungry_.insert(id);
   else hungry_.erase(id);
+  if (!has_gangs_) return;
+  idle_nodes_.set(w.node, id, may_work && !w.lease);
+  if (kept && !w.lease && may_join(w, gathering_->with_held_back)) gathered_.insert(id);
+  else gathered_.erase(id);
 }
 
 void Scheduler::refresh_touched() {
@@ -183,6 +202,7 @@ void Scheduler::handle(const event::WorkerJoined& e, Time now) {
   const DeviceBlame::Index device = blame_.join(e.device, e.node);
   if (device >= device_workers_.size()) device_workers_.resize(device + 1);
   device_workers_[device].push_back(e.worker);
+  node_workers_[e.node].push_back(e.worker);
   at->second = WorkerStatus{e.device, e.node, device, now, false, false, std::nullopt, {}};
   checks_.push({now + config_.suspect_after, e.worker, std::nullopt});
   refresh(e.worker);
@@ -210,7 +230,8 @@ void Scheduler::handle(const event::Heartbeat& e, Time now) {
   const auto at = workers_.find(e.worker);
   if (at == workers_.end() || at->second.lost) return;  // a late heartbeat revives nobody
   hear(e.worker, now);
-  if (e.busy && at->second.lease == e.lease && e.step != status_[e.lease.job].last_step) {
+  if (e.busy && at->second.lease == e.lease && status_[e.lease.job].worker == e.worker &&
+      e.step != status_[e.lease.job].last_step) {
     status_[e.lease.job].last_step = e.step;
     status_[e.lease.job].last_progress = now;
     status_[e.lease.job].checkpoint_in = e.checkpoint_in;
@@ -224,10 +245,17 @@ void Scheduler::handle(const event::Heartbeat& e, Time now) {
 void Scheduler::handle(const event::Finished& e, Time now) {
   if (!hear(e.worker, now)) return;
   if (!is_current(e.worker, e.lease)) {
-    actions_.emplace_back(action::DropLate{e.worker, e.lease});
+    // Of a gang only the root has a result, and of an old attempt nobody knows who that was.
+    if (e.lease.job >= nodes_.size() || !is_gang(e.lease.job))
+      actions_.emplace_back(action::DropLate{e.worker, e.lease});
     return;
   }
   release(e.worker, e.lease, now);
+  if (is_gang(e.lease.job)) {
+    if (status_[e.lease.job].worker != e.worker) return leave_gang(e.lease.job, e.worker, now);
+    std::erase(gangs_.at(e.lease.job).here, e.worker);
+    dissolve(e.lease.job, now);
+  }
   status_[e.lease.job].seconds = e.seconds;
   set_state(e.lease.job, JobState::committing, now);
   actions_.emplace_back(action::Commit{e.worker, e.lease});
@@ -248,6 +276,10 @@ void Scheduler::handle(const event::Returned& e, Time now) {
   if (!is_current(e.worker, e.lease) || !hear(e.worker, now)) return;
   blame_.undecided(workers_.at(e.worker).device_index);
   release(e.worker, e.lease, now);
+  if (is_gang(e.lease.job)) {
+    break_up(e.lease.job, e.worker);
+    return leave_gang(e.lease.job, e.worker, now);
+  }
   set_state(e.lease.job, JobState::ready, now);  // planned: no failure is counted
 }
 
@@ -256,14 +288,19 @@ void Scheduler::handle(const event::Committed& e, Time now) {
   if (job >= status_.size() || status_[job].state != JobState::committing) return;
   set_state(job, JobState::done, now);
   --left_[nodes_[job].kind].jobs;
-  left_[nodes_[job].kind].predicted -= nodes_[job].cost;
+  left_[nodes_[job].kind].predicted -= device_seconds(job);
   for (const std::size_t user : users_[job]) {
     if (--missing_[user] == 0 && status_[user].state == JobState::waiting) set_state(user, JobState::ready, now);
   }
-  const WorkerStatus& worker = workers_.at(status_[job].worker);
-  for (const DeviceBlame::Fence& fence : blame_.succeeded(worker.device_index, job, accused(status_[job]), now)) {
-    actions_.emplace_back(action::RecordFence{fence.device, fence.node, fence.fenced, fence.why});
+  const auto credit = [&](WorkerId id, const std::set<std::string>& others) {
+    for (const DeviceBlame::Fence& fence : blame_.succeeded(workers_.at(id).device_index, job, others, now))
+      actions_.emplace_back(action::RecordFence{fence.device, fence.node, fence.fenced, fence.why});
+  };
+  if (is_gang(job)) {  // every member has proved itself before anybody is accused
+    for (const WorkerId id : gangs_.at(job).members) credit(id, {});
+    gangs_.erase(job);
   }
+  credit(status_[job].worker, accused(status_[job]));
   learn(job);
 }
 
@@ -278,8 +315,14 @@ void Scheduler::fail(std::size_t job, WorkerId id, ErrorClass error, const std::
   const bool certain = error == ErrorClass::divergence || error == ErrorClass::bad_input;
   if (stopping_ && !certain) {  // what dies while everything is being stopped says nothing about the job
     blame_.undecided(worker.device_index);
+    if (is_gang(job)) return leave_gang(job, id, now);
     set_state(job, JobState::ready, now);
     return;
+  }
+  if (is_gang(job)) {
+    std::erase(gangs_.at(job).here, id);
+    dissolve(job, now);
+    gangs_.erase(job);
   }
   s.last_error = text;
   count_failure(s, error, worker.device);
@@ -302,7 +345,7 @@ void Scheduler::fail(std::size_t job, WorkerId id, ErrorClass error, const std::
 void Scheduler::quarantine(std::size_t job, Time now) {
   const auto close = [&](std::size_t j, JobState state) {
     set_state(j, state, now);
-    left_[nodes_[j].kind].predicted -= nodes_[j].cost;
+    left_[nodes_[j].kind].predicted -= device_seconds(j);
     --left_[nodes_[j].kind].jobs;
   };
   close(job, JobState::quarantined);
@@ -319,17 +362,17 @@ void Scheduler::quarantine(std::size_t job, Time now) {
 void Scheduler::handle(const event::Retry& e, Time now) {
   if (e.job.value >= status_.size() || status_[e.job.value].state == JobState::done) return;
   JobStatus& s = status_[e.job.value];
-  if (s.state == JobState::ready) ready_.erase(e.job.value);  // its place depends on what is forgotten now
+  if (s.state == JobState::ready) leave_queue(e.job.value);  // its place depends on what is forgotten now
   s.failures = s.io_failures = s.losses = 0;
   s.failed_devices.clear();
   s.lost_devices.clear();
   actions_.emplace_back(action::RecordRetry{e.job});
-  if (s.state == JobState::ready) ready_.insert(e.job.value, false);
+  if (s.state == JobState::ready) enter_queue(e.job.value);
   if (s.state == JobState::backing_off) set_state(e.job.value, JobState::ready, now);
   if (s.state != JobState::quarantined) return;
   const auto reopen = [&](std::size_t j) {
     set_state(j, missing_[j] == 0 ? JobState::ready : JobState::waiting, now);
-    left_[nodes_[j].kind].predicted += nodes_[j].cost;
+    left_[nodes_[j].kind].predicted += device_seconds(j);
     ++left_[nodes_[j].kind].jobs;
   };
   reopen(e.job.value);
@@ -394,11 +437,15 @@ void Scheduler::finish_when_done(Time now) {
   // Others may still be starting.
   if (ever_joined_ && blame_.usable() == 0 && now > last_joined_ + config_.suspect_after)
     return finish(75, "every device that is left is fenced", false);
+  if (ready_.size() == 0 && count(JobState::backing_off) == 0 && gang_is_hopeless(now)) {
+    const std::string wanted = std::to_string(nodes_[ready_gangs_.first()].gang);
+    return finish(75, "no node has the " + wanted + " workers left that a gang wants (resources.gang)", false);
+  }
   if (config_.deadline < kNever && count(JobState::backing_off) == 0 && (ever_joined_ || now >= config_.deadline)) {
     const auto fits = [&](std::size_t job) { return fits_deadline(JobIndex(static_cast<std::uint32_t>(job)), now); };
     const bool some_again = std::any_of(ready_.again().begin(), ready_.again().end(),
                                         [&](const auto& entry) { return fits(entry.second); });
-    if (!some_again && !ready_.best_fitting(nodes_, fits))
+    if (!some_again && (!next_gang(now) || gang_is_hopeless(now)) && !ready_.best_fitting(nodes_, fits))
       return finish(75, "nothing that is left fits before the deadline");
   }
 }

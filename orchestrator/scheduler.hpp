@@ -12,6 +12,7 @@
 
 #include "orchestrator/cost_model.hpp"
 #include "orchestrator/device_blame.hpp"
+#include "orchestrator/gang_queue.hpp"
 #include "orchestrator/ready_queue.hpp"
 #include "orchestrator/scheduler_events.hpp"
 
@@ -24,7 +25,8 @@ class Scheduler {
             const History& history = {});
 
   /// The only way in. Costs O(log jobs + log workers), amortised: nothing loops over all jobs or workers but the rare
-  /// StopRequested, the end, and a new order of the ready jobs when the costs of a kind turn out to be others.
+  /// StopRequested, the end, a new order of the ready jobs when the costs of a kind turn out to be others, and the
+  /// choice of a node where a gang gathers.
   [[nodiscard]] std::vector<Action> on(const Event& event, Time now);
 
   [[nodiscard]] const std::vector<JobStatus>& jobs() const { return status_; }
@@ -36,6 +38,8 @@ class Scheduler {
   [[nodiscard]] std::size_t live_workers() const { return live_workers_; }
   /// Whether a worker has nothing to do: it may be waiting for a commit.
   [[nodiscard]] bool has_idle_worker() const { return !idle_.empty(); }
+  /// Who does or did the current attempt of a job together, in rank order; empty for a job of one worker.
+  [[nodiscard]] std::vector<WorkerId> gang_of(JobIndex job) const;
   /// Device-seconds that are left, running jobs counted whole.
   [[nodiscard]] CostRange remaining() const { return costs_.total(left_); }
   /// Seconds that this job will take, whole.
@@ -93,6 +97,23 @@ class Scheduler {
   [[nodiscard]] Time time_to_safety(std::size_t job, double CostRange::* quantile) const;
   void learn(std::size_t job);
   void order_ready();
+  void enter_queue(std::size_t job);
+  void leave_queue(std::size_t job);
+  [[nodiscard]] double device_seconds(std::size_t job) const { return nodes_[job].cost * nodes_[job].gang; }
+  [[nodiscard]] bool is_gang(std::size_t job) const { return nodes_[job].gang > 1; }
+
+  // scheduler_gangs.cpp
+  bool assign_gang(Time now, bool before_longer);
+  void assign_together(std::size_t job, const std::set<WorkerId>& from, Time now);
+  [[nodiscard]] std::optional<std::size_t> next_gang(Time now) const;
+  [[nodiscard]] std::optional<Gathering> best_node(std::size_t job, Time now) const;
+  [[nodiscard]] bool may_join(const WorkerStatus& worker, bool with_held_back) const;
+  void gather(const Gathering& gathering);
+  void stop_gathering();
+  void leave_gang(std::size_t job, WorkerId worker, Time now);
+  void break_up(std::size_t job, WorkerId because_of);
+  void dissolve(std::size_t job, Time now);
+  [[nodiscard]] bool gang_is_hopeless(Time now) const;
   void finish_when_done(Time now);
   void finish(int code, std::string reason, bool planned = true);
 
@@ -119,6 +140,13 @@ class Scheduler {
   std::map<WorkerId, WorkerStatus> workers_;
   std::set<WorkerId> idle_;    // may get a job now
   std::set<WorkerId> hungry_;  // at a short job, may get more of them ahead
+  bool has_gangs_ = false;     // without, none of the next five is ever touched
+  GangQueue ready_gangs_;
+  std::map<std::size_t, Gang> gangs_;  // of jobs that run or are being committed
+  IdleNodes idle_nodes_;               // idle_ by node
+  std::optional<Gathering> gathering_;
+  std::set<WorkerId> gathered_;  // idle, and kept for it
+  std::map<std::string, std::vector<WorkerId>> node_workers_;
   std::size_t live_workers_ = 0;
   Time last_joined_ = 0;
   std::priority_queue<Check, std::vector<Check>, std::greater<>> checks_;

@@ -54,7 +54,7 @@ void Scheduler::assign(WorkerId id, std::size_t job, Time now) {
   else begin(id, lease, now);
   refresh(id);
   refresh_touched();
-  actions_.emplace_back(action::Assign{id, lease});
+  actions_.emplace_back(action::Assign{id, lease, {}});
 }
 
 /// The worker is at this lease from now on.
@@ -65,7 +65,7 @@ void Scheduler::begin(WorkerId id, const Lease& lease, Time now) {
   s.checkpoint_in = 0;
   workers_.at(id).lease = lease;
   workers_.at(id).progress_check = kNever;
-  watch_progress(id, lease.job);
+  if (s.worker == id) watch_progress(id, lease.job);  // a gang's clock is its root's
 }
 
 /// Whether jobs like this one may fill the worker's next place ahead.
@@ -74,9 +74,9 @@ bool Scheduler::may_wait_behind(const WorkerStatus& worker, std::size_t job) con
 }
 
 void Scheduler::assign_idle(Time now) {
-  if (ready_.size() == 0) return;
+  if (ready_.size() == 0 && ready_gangs_.empty()) return;
   if (!idle_.empty() && !ready_.again().empty()) assign_again(now);
-  while (!idle_.empty() && assign_fresh(now)) {
+  while (assign_gang(now, false) || (!idle_.empty() && (assign_fresh(now) || assign_gang(now, true)))) {
   }
   if (idle_.empty()) assign_ahead(now);
 }
@@ -184,6 +184,7 @@ void Scheduler::order_ready() {
     rank[i] = nodes_[i].cost * ordered_ratios_[nodes_[i].kind] + tail;
   }
   ready_.order(nodes_, rank);
+  ready_gangs_.order(ready_);
 }
 
 }  // namespace guda::orchestrator

@@ -34,10 +34,11 @@ struct SchedulerConfig {
 
 /// A job as the scheduler sees it; one cache line.
 struct alignas(64) JobNode {
-  double cost = 0;               ///< predicted device-seconds
+  double cost = 0;               ///< predicted seconds; of each member of a gang
   std::vector<JobIndex> inputs;  ///< must be committed first; earlier positions only
   std::uint32_t kind = 0;        ///< index of its job kind: each kind has its own cost ratio
   bool checkpoints = false;      ///< saves itself while it runs, so that a retry does not start from its beginning
+  std::uint16_t gang = 1;        ///< workers of one node that do it together, from the same moment on
 };
 
 /// A failed attempt of an earlier life.
@@ -123,6 +124,7 @@ namespace action {
 struct Assign {
   WorkerId worker;
   Lease lease;
+  std::vector<WorkerId> gang;  ///< who else gets this lease now, in rank order, `worker` included; empty: nobody
 };
 struct Cancel {
   WorkerId worker;
@@ -183,7 +185,7 @@ inline constexpr std::size_t kJobStates = 8;
 struct JobStatus {
   JobState state = JobState::waiting;
   std::uint32_t attempt = 0;  ///< of the current or last lease; counts over all lives
-  WorkerId worker;            ///< running, committing, done in this life; rank 0: none
+  WorkerId worker;            ///< running, committing, done in this life (of a gang: its root); rank 0: none
   Time since = 0;             ///< start of the current state
   Time last_progress = 0;
   std::uint64_t last_step = 0;

@@ -14,6 +14,7 @@
 #include "common/chaos.hpp"
 #include "common/clock.hpp"
 #include "common/error.hpp"
+#include "common/gang_memory.hpp"
 #include "common/process.hpp"
 #include "orchestrator/control.hpp"
 #include "orchestrator/inject.hpp"
@@ -38,8 +39,9 @@ class Coordinator {
         starting_(announce()),
         store_(run, plan, life.epoch, life.chaos, life.visible_within),
         scheduler_(nodes_of(plan), store_.settled(), limits(life), store_.history()) {
-    for (const auto& [digest, commit] : store_.commits()) device_seconds_ += commit.seconds;
     for (std::uint32_t i = 0; i < plan_.jobs.size(); ++i) {
+      if (const auto done = store_.commits().find(plan_.jobs[i].digest); done != store_.commits().end())
+        device_seconds_ += done->second.seconds * jobs::gang_of(plan_.jobs[i].work);
       if (scheduler_.jobs()[i].state == JobState::quarantined) quarantined_.emplace_back(i);
     }
   }
@@ -160,8 +162,18 @@ class Coordinator {
   }
 
   void perform(const action::Assign& a) {
-    store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device);
-    send(a.worker, message::Assign{a.lease});
+    std::optional<GangSeat> seat;
+    std::vector<std::string> members;
+    if (!a.gang.empty()) {
+      const auto rank = std::find(a.gang.begin(), a.gang.end(), a.worker) - a.gang.begin();
+      seat = GangSeat{gang_memory_name(run_.folder, life_.epoch, a.lease), static_cast<std::uint32_t>(rank),
+                      static_cast<std::uint32_t>(a.gang.size())};
+      for (const WorkerId member : a.gang) members.push_back(worker_name(member));
+    }
+    if (!seat || seat->rank == 0)
+      store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device,
+                       members);
+    send(a.worker, message::Assign{a.lease, seat});
   }
   void perform(const action::Cancel& a) { send(a.worker, message::Cancel{a.lease}); }
   void perform(const action::RestartWorker& a) { send(a.worker, message::Restart{}); }
@@ -244,7 +256,7 @@ class Coordinator {
                       pending.done.seconds,         pending.done.rows,
                       pending.done.metrics};
         store_.add(job, std::move(commit), std::move(rows));
-        device_seconds_ += pending.done.seconds;
+        device_seconds_ += pending.done.seconds * jobs::gang_of(plan_.jobs[job.value].work);
         moved = true;
       } catch (const Error& e) {
         if (t > pending.give_up_at) {
@@ -392,6 +404,8 @@ class Coordinator {
     if (!w.lease) return v;
     const message::Beat& beat = peers_.at(worker).beat;
     v.job = plan_.jobs[w.lease->job].label;
+    if (const auto gang = scheduler_.gang_of(JobIndex(w.lease->job)); !gang.empty())
+      v.member = fmt::format("{} of {}", 1 + (std::find(gang.begin(), gang.end(), worker) - gang.begin()), gang.size());
     v.running_for = steady_seconds() - scheduler_.jobs()[w.lease->job].since;
     if (!beat.busy || beat.lease != *w.lease) return v;
     v.step = beat.step;
@@ -443,7 +457,8 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
   std::unordered_map<Digest, std::uint32_t> index;
   std::vector<JobNode> nodes;
   for (const jobs::JobSpec& job : plan.jobs) {
-    JobNode node{job.cost, {}, kind_index(job), leaves_checkpoints(job)};
+    JobNode node{
+        job.cost, {}, kind_index(job), leaves_checkpoints(job), static_cast<std::uint16_t>(jobs::gang_of(job.work))};
     for (const Digest& input : job.inputs) node.inputs.emplace_back(index.at(input));
     index[job.digest] = static_cast<std::uint32_t>(nodes.size());
     nodes.push_back(std::move(node));

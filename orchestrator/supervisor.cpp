@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "common/gang_memory.hpp"
 #include "common/process.hpp"
 #include "orchestrator/journal.hpp"
 #include "orchestrator/run_status.hpp"
@@ -160,6 +161,7 @@ class Supervisor {
     const pid_t mpirun = spawn(options);
     const LifeEnd end = watch(mpirun);
     kill_descendants();
+    remove_gang_memory_of(run_.folder, 0);  // of killed members whose agents were killed as well
     return end;
   }
 

@@ -5,8 +5,8 @@
 
 namespace guda::orchestrator {
 
-std::vector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double spread, bool styles,
-                                    std::uint64_t seed) {
+std::vector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double spread, bool styles, std::uint64_t seed,
+                                    std::uint32_t gang) {
   std::mt19937_64 random(seed);
   std::vector<JobNode> jobs(count);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -15,6 +15,7 @@ std::vector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double 
     jobs[i].cost = mean * (1 + spread * (2 * std::generate_canonical<double, 53>(random) - 1));
     jobs[i].kind = place == 0 ? 0 : 1;
     if (place > 0) jobs[i].inputs.emplace_back(i - place);
+    if (i % 10 == 0) jobs[i].gang = static_cast<std::uint16_t>(gang);
   }
   return jobs;
 }
@@ -25,7 +26,7 @@ double makespan_bound(const std::vector<JobNode>& jobs, std::uint32_t workers) {
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     for (const JobIndex input : jobs[i].inputs) chain[i] = std::max(chain[i], chain[input.value]);
     chain[i] += jobs[i].cost;
-    work += jobs[i].cost;
+    work += jobs[i].cost * jobs[i].gang;
     longest = std::max(longest, chain[i]);
   }
   return std::max(work / workers, longest);

@@ -21,6 +21,7 @@ struct Ending {
   Lease lease;
   Time began;
   bool crash;
+  std::uint32_t workers;  // one, or a gang
   bool operator>(const Ending& other) const { return std::tie(at, worker) > std::tie(other.at, other.worker); }
 };
 
@@ -53,7 +54,7 @@ class VirtualLife {
       now = next.at;
       if (next.crash) {
         ++run_.failures;
-        run_.lost_seconds += next.at - next.began;
+        run_.lost_seconds += (next.at - next.began) * next.workers;
         feed(event::Failed{next.worker, next.lease, ErrorClass::crash, ""}, now);
       } else {
         feed(event::Finished{next.worker, next.lease, next.at - next.began}, now);
@@ -67,12 +68,12 @@ class VirtualLife {
     for (; !running_.empty(); running_.pop()) {
       const Ending& cut = running_.top();
       const double did = end_ - cut.began;
-      busy_ -= cut.at - end_;
+      busy_ -= (cut.at - end_) * cut.workers;
       const double kept = options_.checkpoint > 0 && checkpoints_.size() > cut.lease.job && checkpoints_[cut.lease.job]
                               ? did - std::min(did, options_.checkpoint / 2)
                               : 0;
       saved_[cut.lease.job] += kept;
-      run_.lost_seconds += did - kept;
+      run_.lost_seconds += (did - kept) * cut.workers;
     }
     return end_;
   }
@@ -134,7 +135,7 @@ class VirtualLife {
     std::vector<Ending> kept;
     double sum = 0;
     for (; !running_.empty(); running_.pop()) {
-      sum += running_.top().at - now;
+      sum += (running_.top().at - now) * running_.top().workers;
       kept.push_back(running_.top());
     }
     for (const Ending& e : kept) running_.push(e);
@@ -149,16 +150,20 @@ class VirtualLife {
   }
 
   void start(const action::Assign& assign, Time now) {
+    if (!assign.gang.empty() && assign.worker != assign.gang.front()) return;  // its root stands for all
+    const std::set<WorkerId> workers =
+        assign.gang.empty() ? std::set{assign.worker} : std::set(assign.gang.begin(), assign.gang.end());
     const std::size_t job = assign.lease.job;
     double seconds = options_.seconds.empty() ? scheduler_.planned(JobIndex(assign.lease.job))
                                               : std::max(0.0, options_.seconds[job] - saved_[job]);
     if (options_.spread > 0) seconds *= 1 + options_.spread * (2 * uniform() - 1);
-    const bool broken = assign.worker.value == options_.broken_worker;
+    const bool broken = workers.contains(WorkerId(options_.broken_worker));
     const bool crash = broken || (options_.failures > 0 && uniform() < options_.failures);
     if (crash) seconds *= broken ? 0.01 : uniform();
     if (broken) ++run_.broken_failures;
-    busy_ += seconds;
-    running_.push({now + seconds, assign.worker, assign.lease, now, crash});
+    busy_ += seconds * double(workers.size());
+    running_.push({now + seconds, broken ? WorkerId(options_.broken_worker) : assign.worker, assign.lease, now, crash,
+                   static_cast<std::uint32_t>(workers.size())});
   }
 
   double uniform() { return std::generate_canonical<double, 53>(random_); }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "worker/attribution/attribute.hpp"
 #include "worker/attribution/gradient_features.hpp"
 #include "worker/attribution/mirror.hpp"
+#include "worker/collective/shared_memory_gang.hpp"
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
@@ -52,14 +54,25 @@ class Executor {
     if (auto done = published()) return *std::move(done);
     std::span<const std::uint32_t> removed;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
+    Progress last{0, spec.training.steps, std::numeric_limits<double>::quiet_NaN()};
+    const auto progress = [&](const Progress& p) {
+      last = p;
+      context_.progress(p);
+    };
+    const std::unique_ptr<Gang> gang = join([&] { context_.progress(last); });
+    const bool root = !gang || gang->rank() == 0;
     JobCheckpoints checkpoints = open_checkpoints();
     JobResult result;
     if (jobs::is_guide_model(spec.model)) {
-      TrainedGuide trained = train_guide(spec, context_.dataset, device_, context_.progress, &checkpoints);
+      TrainedGuide trained =
+          train_guide(spec, context_.dataset, device_, progress, root ? &checkpoints : nullptr, gang.get());
+      if (!root) return result;
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
       publish(result, [&](const auto& folder) { save_unet2d_condition(trained.model, spec.model, folder); });
     } else {
-      Trained trained = train(spec, context_.dataset, removed, device_, context_.progress, &checkpoints);
+      Trained trained =
+          train(spec, context_.dataset, removed, device_, progress, root ? &checkpoints : nullptr, gang.get());
+      if (!root) return result;
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
       publish(result, [&](const auto& folder) { save_unet2d(trained.model, spec.model, folder); });
     }
@@ -175,6 +188,15 @@ class Executor {
   }
 
  private:
+  /// The other workers of the job; nullptr when there are none.
+  [[nodiscard]] std::unique_ptr<Gang> join(std::function<void()> while_waiting) const {
+    const std::uint32_t size = jobs::gang_of(job_.work);
+    if (size == 1 && !context_.seat) return nullptr;
+    if (!context_.seat || context_.seat->size != size)
+      throw Bug("job " + job_.label + " wants a gang of " + std::to_string(size));
+    return join_gang(*context_.seat, {context_.gang_patience, std::move(while_waiting)});
+  }
+
   [[nodiscard]] std::filesystem::path artifact(const Digest& digest) const {
     return find_artifact(context_.artifact_folders, digest);
   }

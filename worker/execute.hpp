@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/json.hpp"
+#include "common/protocol.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/plan.hpp"
 #include "jobs/spec.hpp"
@@ -31,6 +33,8 @@ struct Context {
   CheckpointRule checkpoints;                   ///< of Train and Unlearn jobs
   std::string worker = "worker";                ///< name of this worker, in checkpoints
   std::function<void(const std::string&)> log;  ///< a line for the worker's log; may be empty
+  std::optional<GangSeat> seat = std::nullopt;  ///< of the job at hand, when it is a gang's
+  double gang_patience = 300;                   ///< s that a member of a gang waits for another one
 };
 
 /// Thrown out of Context::progress when the job must be handed back. Nothing has been published; Train and Unlearn have
@@ -51,8 +55,10 @@ struct JobResult {
 };
 
 /// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns. Train and
-/// Unlearn go on from <digest>.checkpoints/ there, or take what an earlier attempt has published before it died.
-/// Throws Error (class decides about retries), Cancelled, or c10::Error for out-of-memory and device faults.
+/// Unlearn go on from <digest>.checkpoints/ there, or take what an earlier attempt has published before it died. Of a
+/// gang only the root reads checkpoints, writes and publishes.
+/// Throws Error (class decides about retries), Cancelled, GangBroken (another member is to blame), or c10::Error for
+/// out-of-memory and device faults.
 [[nodiscard]] JobResult execute(const jobs::JobSpec& job, Context& context);
 
 }  // namespace guda::worker

@@ -18,6 +18,7 @@
 #include "common/protocol.hpp"
 #include "common/row_segment.hpp"
 #include "jobs/plan.hpp"
+#include "worker/collective/gang.hpp"
 #include "worker/execute.hpp"
 #include "worker/failure.hpp"
 
@@ -32,7 +33,7 @@ class Server {
         plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
         dataset_(jobs::load_dataset(plan_.experiment.dataset)),
         segment_(config.run_folder / "rows" / config.segment),
-        context_{plan_, dataset_, artifact_folders(config.run_folder), {}, config.checkpoints, config.name, {}} {
+        context_{plan_, dataset_, artifact_folders(config.run_folder), {}, config.checkpoints, config.name, {}, {}} {
     if (dataset_.content != plan_.dataset) {
       throw Error(
           "the data set has changed since the run was planned (its content digest differs). Cure: restore it, or start "
@@ -48,7 +49,7 @@ class Server {
       wait();
       while (const auto frame = reader_.next()) {
         const Message message = decode(*frame);
-        if (const auto* assign = std::get_if<message::Assign>(&message)) work(assign->lease);
+        if (const auto* assign = std::get_if<message::Assign>(&message)) work(*assign);
       }
       if (gone_) return 0;
     }
@@ -90,8 +91,9 @@ class Server {
     if (gone_) throw Cancelled{};
   }
 
-  void work(const Lease& lease) {
-    lease_ = lease;
+  void work(const message::Assign& assign) {
+    const Lease& lease = lease_ = assign.lease;
+    context_.seat = assign.seat;
     last_beat_ = 0;
     const double start = steady_seconds();
     try {
@@ -107,6 +109,9 @@ class Server {
         rows = segment_.append(job.digest, result.rows.rows, result.rows.columns, result.rows.scores);
       say(message::Done{lease, result.earlier_seconds + steady_seconds() - start, rows, result.metrics});
     } catch (const Cancelled&) {
+      say(message::Returned{lease});
+    } catch (const GangBroken& broken) {  // the culprit is reported by its own agent
+      context_.log("the gang is broken: " + broken.why);
       say(message::Returned{lease});
     } catch (...) {
       Failure failure = describe_failure(std::current_exception());

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/clock.hpp"
+#include "common/gang_memory.hpp"
 #include "common/process.hpp"
 
 namespace guda::cluster {
@@ -22,6 +23,9 @@ constexpr std::uint32_t kCoordinator = 0;
 class Agent {
  public:
   Agent(Channel& channel, const AgentConfig& config) : channel_(channel), config_(config), parent_(::getppid()) {}
+  ~Agent() { leave_seat(); }
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
 
   bool run(const volatile std::sig_atomic_t& terminate) {
     last_pulse_ = steady_seconds();
@@ -59,10 +63,11 @@ class Agent {
   /// False: dismissed.
   bool obey(const Message& message, double t) {
     if (const auto* assign = std::get_if<message::Assign>(&message)) {
-      if (lease_) ahead_.push_back(assign->lease);
-      else begin(assign->lease);
+      if (lease_) ahead_.push_back(*assign);
+      else begin(*assign);
     } else if (const auto* cancel = std::get_if<message::Cancel>(&message)) {
-      if (std::erase(ahead_, cancel->lease) > 0) channel_.send(kCoordinator, encode(message::Returned{cancel->lease}));
+      if (std::erase_if(ahead_, [&](const auto& assign) { return assign.lease == cancel->lease; }) > 0)
+        channel_.send(kCoordinator, encode(message::Returned{cancel->lease}));
       if (!lease_ || *lease_ != cancel->lease) return true;
       if (!sent_down_ || !worker_) {
         hand_back();
@@ -80,8 +85,9 @@ class Agent {
     return true;
   }
 
-  void begin(const Lease& lease) {
-    lease_ = lease;
+  void begin(const message::Assign& assign) {
+    lease_ = assign.lease;
+    seat_ = assign.seat;
     progress_ = {};
     sent_down_ = false;
   }
@@ -170,7 +176,7 @@ class Agent {
       }
       if (injection_) inject_at_ = t + injection_->after;
     }
-    sent_down_ = worker_->send(message::Assign{*lease_});
+    sent_down_ = worker_->send(message::Assign{*lease_, seat_});
     return true;
   }
 
@@ -233,12 +239,19 @@ class Agent {
 
   void end_lease() {
     lease_.reset();
+    leave_seat();
     sent_down_ = false;
     cancel_deadline_ = 0;
     end_injection();
     if (ahead_.empty()) return;
     begin(ahead_.front());
     ahead_.pop_front();
+  }
+
+  /// What a worker that was killed while its gang was meeting has left behind.
+  void leave_seat() {
+    if (seat_) remove_gang_memory(seat_->memory);
+    seat_.reset();
   }
 
   void hand_back() { report(message::Returned{*lease_}); }
@@ -279,7 +292,8 @@ class Agent {
   std::unique_ptr<WorkerProcess> worker_;
   bool heard_ = false, ready_ = false, sent_down_ = false, slowed_ = false;
   std::optional<Lease> lease_;
-  std::deque<Lease> ahead_;  // behind it
+  std::optional<GangSeat> seat_;
+  std::deque<message::Assign> ahead_;  // behind it
   std::optional<Injection> injection_;
   message::Beat progress_;
   double moved_at_ = 0, last_pulse_ = 0, last_beat_ = 0, cancel_deadline_ = 0, inject_at_ = 0;

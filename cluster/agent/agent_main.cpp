@@ -9,6 +9,7 @@
 #include "cluster/agent/agent.hpp"
 #include "cluster/worker_share.hpp"
 #include "common/cpu.hpp"
+#include "common/gang_memory.hpp"
 #include "common/json.hpp"
 #include "common/mpi/mpi_channel.hpp"
 #include "common/process.hpp"
@@ -43,6 +44,7 @@ int main(int argc, char** argv) {
     config.worker.log = run / "logs" / ("rank-" + rank + ".log");
     config.objection = guda::cluster::isa_objection(life.at("isa").get<std::string>(), guda::cpu_isa());
     config.token = life.at("token").get<std::string>();
+    guda::remove_gang_memory_of(run, life.at("epoch").get<std::uint32_t>());
     // Cores and GPUs of this node are split by the plan; the worker inherits what we are bound to.
     const guda::Json& launch = life.at("launch");
     const auto gpus = launch.at("device") == "cuda" ? guda::cluster::visible_gpus() : std::vector<guda::cluster::Gpu>{};

@@ -13,6 +13,21 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
   visit(Field{.key = "threads", .meaning = "compute threads per worker; part of the numerics", .min = 1, .max = 1024},
         c.threads);
   visit(Field{.key = "device", .meaning = "where models run", .choices = "cpu|cuda"}, c.device);
+  visit(
+      Field{.key = "micro_batch",
+            .meaning = "rows of a training or unlearning step that a worker computes at once, their gradients added "
+                       "up; 0 = all. Less memory, other last bits, so part of the digest. guda run halves it by itself "
+                       "when memory runs out before any model is finished",
+            .younger = true},
+      c.micro_batch);
+  visit(Field{.key = "gang",
+              .meaning = "workers of one node that train one model together (full, LOGO and guide models, on the CPU; "
+                         "unlearning and scoring take one worker a job); other bits than with one worker, so part of "
+                         "the digest",
+              .min = 1,
+              .max = 64,
+              .younger = true},
+        c.gang);
 }
 
 template <class Visit>

@@ -43,10 +43,23 @@ cluster::LaunchPlan launch_on(std::uint32_t nodes, std::uint32_t gpus, std::uint
   request.workers = workers;
   request.threads = plan.numerics.threads;
   request.device = plan.numerics.device;
-  return cluster::plan_launch(topology, request);
+  return with_room_for_gangs(cluster::plan_launch(topology, request), plan);
 }
 
 }  // namespace
+
+cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::Plan& plan) {
+  std::uint32_t most = 0, gang = 1;
+  for (const cluster::NodeShare& node : launch.nodes) most = std::max(most, node.workers);
+  for (const jobs::JobSpec& job : plan.jobs) gang = std::max(gang, jobs::gang_of(job.work));
+  if (gang > most) {
+    throw Error(fmt::format(
+        "resources.gang: {} workers of one node are to train a model together, but no node has more than {} worker{}. "
+        "Cure: more --workers, larger nodes, fewer resources.threads, or a smaller gang (other bits: a run of its own)",
+        gang, most, most == 1 ? "" : "s"));
+  }
+  return launch;
+}
 
 cluster::LaunchPlan launch_on_nodes(const po::variables_map& values, const jobs::Plan& plan) {
   return launch_on(values.contains("nodes") ? values["nodes"].as<std::uint32_t>() : 1,
@@ -121,6 +134,7 @@ std::string estimate_text(const jobs::Plan& plan, const Estimate& e, const Estim
                         kind.memory > 0 ? bytes_text(kind.memory) : "-");
   }
   text += fmt::format("\n  {:<24} {}\n", "device-time left", range_text(e.device_seconds));
+  if (e.gang > 1) text += fmt::format("  {:<24} {} workers of one node train a model together\n", "gangs", e.gang);
   if (options.walltime > 0 && !e.fits) {
     text += fmt::format("  {:<24} does not fit in {} (of which the last {} are kept for handing back)\n", "wall time",
                         duration_text(options.walltime), duration_text(options.reserve));

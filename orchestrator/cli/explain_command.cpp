@@ -1,5 +1,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <ctime>
 #include <iostream>
@@ -51,9 +52,11 @@ void print(const RunLayout& run, const JobStory& story) {
                            story.seconds > 0 ? ", took " + duration_text(story.seconds) : "", story.users.size());
   for (const AttemptStory& a : story.attempts) {
     std::cout << fmt::format(
-        "  life {} attempt {} on {}{}: {}{}{}{}{}\n", a.epoch, a.attempt, a.worker.empty() ? "?" : a.worker,
-        a.node.empty() ? "" : " of node " + a.node, a.outcome, a.cause.empty() ? "" : " (" + a.cause + ")",
-        a.text.empty() ? "" : ": " + a.text, a.quarantined ? "; given up" : "",
+        "  life {} attempt {} on {}{}{}: {}{}{}{}{}\n", a.epoch, a.attempt, a.worker.empty() ? "?" : a.worker,
+        a.node.empty() ? "" : " of node " + a.node,
+        a.members.empty() ? "" : fmt::format(", of the gang {}", fmt::join(a.members, ", ")), a.outcome,
+        a.cause.empty() ? "" : " (" + a.cause + ")", a.text.empty() ? "" : ": " + a.text,
+        a.quarantined ? "; given up" : "",
         a.started > 0 || a.ended > 0 ? fmt::format("  [{} - {}]", clock_text(a.started), clock_text(a.ended)) : "");
   }
   const auto [file, lines] = log_lines(run, story);

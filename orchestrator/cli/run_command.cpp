@@ -9,6 +9,7 @@
 #include "orchestrator/cli/print_comparison.hpp"
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/instruction_set.hpp"
+#include "orchestrator/micro_batch.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/reuse.hpp"
@@ -45,7 +46,7 @@ int run_command(const Arguments& arguments) {
   else if (std::filesystem::is_directory(file)) folder = file;
   const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
 
-  planned.plan = plan_for_isa(run, std::move(planned.plan), cpu_isa());
+  planned.plan = plan_with_the_rows_so_far(run, plan_for_isa(run, std::move(planned.plan), cpu_isa()));
   static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());
@@ -68,7 +69,16 @@ int run_command(const Arguments& arguments) {
   }
   for (const std::string& rejected : reused.rejected)
     progress.note("reuse: damaged and therefore computed here: " + rejected);
-  const int code = supervise(run, lock, config, progress);
+  int code = supervise(run, lock, config, progress);
+  while (code == kQuarantined) {
+    auto smaller = plan_with_half_the_rows(run, planned.plan);
+    if (!smaller) break;
+    planned.plan = std::move(*smaller);
+    progress.note(fmt::format("memory ran out and no model is finished: all of them are made with {} rows at once",
+                              planned.plan.numerics.micro_batch));
+    static_cast<void>(install_plan(run, planned, /*extend=*/true));
+    code = supervise(run, lock, config, progress);
+  }
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
     return code;

@@ -9,6 +9,7 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "orchestrator/cli/command_line.hpp"
+#include "orchestrator/cli/estimate_options.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
@@ -48,8 +49,10 @@ cluster::LaunchPlan launch_from(const po::variables_map& values, const jobs::Pla
   if (bind != "auto" && bind != "none") throw UsageError("--bind is auto or none, not '" + bind + "'");
   request.bind = bind == "auto";
   request.mpi_arguments = values["mpi-args"].as<std::string>();
-  return cluster::plan_launch(
-      cluster::discover(values.contains("hostfile") ? values["hostfile"].as<std::string>() : ""), request);
+  return with_room_for_gangs(
+      cluster::plan_launch(cluster::discover(values.contains("hostfile") ? values["hostfile"].as<std::string>() : ""),
+                           request),
+      plan);
 }
 
 namespace {

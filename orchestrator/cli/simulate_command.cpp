@@ -41,7 +41,9 @@ int simulate_command(const Arguments& arguments) {
       "walltime", po::value<std::string>(), "lives of this length, each requeued after two minutes")(
       "blind", "the scheduler takes all jobs for equal: what first come, first served would do")(
       "styles", "every eleventh job unlearns a style; each of the ten behind it scores a block under what that left")(
-      "seed", po::value<std::uint64_t>()->default_value(1), "of the virtual world")("json", "print as JSON");
+      "gang", po::value<std::uint32_t>()->default_value(1),
+      "every tenth job wants so many workers of one node at once")("seed", po::value<std::uint64_t>()->default_value(1),
+                                                                   "of the virtual world")("json", "print as JSON");
   const auto values = parse(
       {"guda simulate [options]",
        "Runs a sweep on virtual workers in virtual time through the very scheduler that the coordinator uses: how long "
@@ -61,6 +63,9 @@ int simulate_command(const Arguments& arguments) {
   const double seconds = (*values)["seconds"].as<double>(), spread = (*values)["spread"].as<double>();
   if (v.workers == 0 || v.workers > 1'000'000 || v.workers_per_node == 0)
     throw UsageError("--workers must be 1 .. 1000000, --workers-per-node at least 1");
+  const auto gang = (*values)["gang"].as<std::uint32_t>();
+  if (gang == 0 || gang > std::min({v.workers, v.workers_per_node, kMostMembers}))
+    throw UsageError("--gang must be 1 .. the workers of a node, at most " + std::to_string(kMostMembers));
   if (count == 0 || count > 20'000'000) throw UsageError("--jobs must be 1 .. 20000000");
   if (!(seconds > 0) || !(spread >= 0 && spread < 1) || !(v.spread >= 0 && v.spread < 1) ||
       !(v.failures >= 0 && v.failures < 1)) {
@@ -71,7 +76,7 @@ int simulate_command(const Arguments& arguments) {
     v.requeue = 120;
   }
   const double started = steady_seconds();
-  const auto jobs = synthetic_jobs(count, seconds, spread, values->contains("styles"), v.seed);
+  const auto jobs = synthetic_jobs(count, seconds, spread, values->contains("styles"), v.seed, gang);
   auto known = jobs;
   if (values->contains("blind")) {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -89,6 +94,7 @@ int simulate_command(const Arguments& arguments) {
     std::cout << Json{{"schema", 1},
                       {"workers", v.workers},
                       {"jobs", count},
+                      {"gang", gang},
                       {"finished", run.finished},
                       {"makespan_seconds", run.makespan},
                       {"bound_seconds", bound},

@@ -243,6 +243,9 @@ const Bad kBad[] = {
      "unlearn.horizon: 7 is before the last of 100 steps"},
     {"resources: {device: gpu}", "resources.device: 'gpu' is not cpu or cuda"},
     {"resources: {threads: 0}", "resources.threads: 0 is out of range: it must be 1 to 1024"},
+    {"resources: {gang: 0}", "resources.gang: 0 is out of range: it must be 1 to 64"},
+    {"resources: {gang: 8}\ntraining: {batch: 4}", "resources.gang: 8 workers can't share training.batch, 4"},
+    {"resources: {gang: 2, device: cuda}", "resources.gang: gangs train on the CPU only so far"},
     {"retention: {keep: everything}", "retention.keep: 'everything' is not scores, queries+scores, weights or all"},
     {"methods: [[a], [b]]", "exp.yaml:1:11: methods.0: wants "},
     // not YAML

@@ -55,4 +55,21 @@ TEST_CASE("cost: a job's memory grows with its batch, and scoring keeps less of 
   CHECK(job_memory({{}, "", train, {}, 0, {}}, digits) - small == doctest::Approx(64 * 4 * a.backward));
 }
 
+TEST_CASE("cost: a member of a gang keeps the activations of its share, and one gradient more") {
+  const Json digits =
+      Json::parse(R"({"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32],
+    "layers_per_block": 1, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "add_attention": false})");
+  TrainSpec train;
+  train.model = digits;
+  train.training.batch = 64;
+  const double alone = job_memory({{}, "", train, {}, 0, {}}, digits);
+  train.gang = 4;
+  const double member = job_memory({{}, "", train, {}, 0, {}}, digits);
+  const double images = 4 * unet2d_activations(digits).backward;
+  CHECK(alone - member == doctest::Approx(48 * images - 4 * unet2d_parameters(digits)));
+  CHECK(gang_training_seconds(digits, train.training, 1) ==
+        doctest::Approx(training_seconds(digits, double(train.training.steps) * 64)));
+}
+
 }  // namespace guda::jobs

@@ -37,6 +37,29 @@ TEST_CASE("planner: LOGO trains once per group, GUDA unlearns once per group, ev
   CHECK(count["attribute"] == 1);
 }
 
+TEST_CASE("planner: gangs train, with digests of their own; without them every digest is what it was") {
+  Experiment e = test::small_experiment();
+  const Dataset data = load_dataset(e.dataset);
+  const Numerics numerics{"cpu", "avx2", "float32", 1};
+  const Plan alone = make_plan(e, data, numerics);
+  e.resources.gang = 2;
+  const Plan pairs = make_plan(e, data, numerics);
+  CHECK_FALSE(to_json(alone.jobs[0].work).contains("gang"));
+  REQUIRE(pairs.jobs.size() == alone.jobs.size());
+  std::set<Digest> known;
+  for (const JobSpec& job : alone.jobs) known.insert(job.digest);
+  for (const JobSpec& job : pairs.jobs) {
+    const bool trains = std::holds_alternative<TrainSpec>(job.work);
+    CHECK(gang_of(job.work) == (trains ? 2 : 1));
+    if (trains) CHECK_FALSE(known.contains(job.digest));
+  }
+  const JobSpec &one = labelled(alone, "train full"), &two = labelled(pairs, "train full");
+  CHECK(two.cost > one.cost / 2);  // the gradients have to be added up
+  CHECK(two.cost < one.cost);
+  CHECK(work_from_json(to_json(two.work)).index() == two.work.index());
+  CHECK(gang_of(work_from_json(to_json(two.work))) == 2);
+}
+
 TEST_CASE("planner: methods share features, and a setting of the solve makes no features again") {
   Experiment experiment = test::small_plan().experiment;
   const auto method = [](const std::string& name, const std::string& kind) {

@@ -22,6 +22,7 @@ TEST_CASE("calibrate: two job sizes tell rate and fixed part; a hiccup in the sm
 TEST_CASE("calibrate: the trial has a short job of every cost class of the experiment, with its batch sizes") {
   jobs::Experiment e = test::small_experiment();
   e.training.steps = 600;
+  e.resources.gang = 2;
   e.queries.push_back({.name = "generated", .kind = "generated", .count = 256, .sampler = {}, .images = {}});
   jobs::MethodConfig ifu = e.methods[1], again = e.methods[1];
   ifu.name = "ifu";
@@ -35,7 +36,10 @@ TEST_CASE("calibrate: the trial has a short job of every cost class of the exper
   CHECK(trial.scoring.batch == e.scoring.batch);
   const jobs::Plan plan = jobs::make_plan(trial, jobs::load_dataset(trial.dataset), {"cpu", "avx2", "float32", 1});
   std::map<std::string, int> classes;
-  for (const auto& job : plan.jobs) ++classes[jobs::cost_class(job.work)];
+  for (const auto& job : plan.jobs) {
+    ++classes[jobs::cost_class(job.work)];
+    CHECK(jobs::gang_of(job.work) == 1);  // each worker is measured by itself
+  }
   for (const char* needed : {"train", "unlearn retrack_exact", "unlearn ifu", "sample", "score"})
     CHECK_MESSAGE(classes[needed] > 0, needed);
   CHECK(classes["train"] == 1);

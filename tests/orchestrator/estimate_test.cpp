@@ -34,6 +34,19 @@ TEST_CASE("estimate: kinds add up to the whole, LOGO costs its retrainings and G
   CHECK(e.wall_seconds.p50 >= e.device_seconds.p50 / 2);
 }
 
+TEST_CASE("estimate: a gang's device-time is that of all its members, its wall time that of one") {
+  jobs::Plan plan = slow_plan();
+  const Estimate alone = of(plan, {.workers = 2, .workers_per_node = 2, .startup = 0});
+  for (auto& job : plan.jobs) {
+    if (auto* train = std::get_if<jobs::TrainSpec>(&job.work)) train->gang = 2;
+  }
+  const Estimate pairs = of(plan, {.workers = 2, .workers_per_node = 2, .startup = 0});
+  CHECK(pairs.kinds.at("train").seconds.p50 == doctest::Approx(2 * alone.kinds.at("train").seconds.p50));
+  CHECK(pairs.kinds.at("train").longest == doctest::Approx(alone.kinds.at("train").longest));
+  CHECK(pairs.wall_seconds.p50 > 600 * 11);  // one pair at a time
+  CHECK(of(plan, {.workers = 4, .workers_per_node = 4, .startup = 0}).wall_seconds.p50 < 0.6 * pairs.wall_seconds.p50);
+}
+
 TEST_CASE("estimate: what is settled costs nothing more") {
   const jobs::Plan plan = slow_plan();
   const Estimate all = of(plan, {.workers = 1, .startup = 0});

@@ -53,7 +53,7 @@ TEST_CASE("verdict: whatever is given up has a cure") {
 
 TEST_CASE("verdict: the cure of an out of memory names the keys to change") {
   const std::string cure = cure_of(ErrorClass::out_of_memory);
-  for (const char* key : {"scoring.batch", "training.batch", "retain_batch", "forget_batch", "queries[].sampler.batch"})
+  for (const char* key : {"scoring.batch", "resources.micro_batch", "queries[].sampler.batch"})
     CHECK(cure.find(key) != std::string::npos);
 }
 

@@ -27,7 +27,8 @@ void fail(RunStore& store, const test::FakeRun& f, std::size_t job, std::uint32_
                      {"device", "n2/gpu1"},
                      {"error", "crash"},
                      {"text", "worker killed by signal 11"},
-                     {"quarantined", quarantined}});
+                     {"quarantined", quarantined},
+                     {"cure", quarantined ? "more memory" : ""}});
 }
 
 }  // namespace
@@ -42,6 +43,28 @@ TEST_CASE("job story: a waiting job names what it waits for, a ready one says th
   CHECK(train.state == "ready");
   CHECK(train.why.find("guda run") != std::string::npos);
   CHECK_FALSE(train.users.empty());
+}
+
+TEST_CASE("job story: a gang's members are named, and the one that failed") {
+  test::FakeRun f;
+  const std::size_t job = f.job("train full");
+  {
+    RunStore store(f.run, f.plan, 1);
+    store.add_lease(JobIndex(static_cast<std::uint32_t>(job)), 1, "rank 1 (n2/cpu1)", "n2/cpu1",
+                    {"rank 1 (n2/cpu1)", "rank 2 (n2/cpu2)"});
+    store.add_failure({{"job", f.plan.jobs[job].digest.hex},
+                       {"attempt", 1},
+                       {"worker", "rank 2 (n2/cpu2)"},
+                       {"device", "n2/cpu2"},
+                       {"error", "crash"},
+                       {"text", "worker killed by signal 9"}});
+    static_cast<void>(store.sync());
+  }
+  const JobStory story = story_of(f, job);
+  REQUIRE(story.attempts.size() == 1);
+  CHECK(story.attempts[0].members == std::vector<std::string>{"rank 1 (n2/cpu1)", "rank 2 (n2/cpu2)"});
+  CHECK(story.attempts[0].worker == "rank 2 (n2/cpu2)");
+  CHECK(Json(story).at("attempts").at(0).at("members").size() == 2);
 }
 
 TEST_CASE("job story: every attempt is told with worker, device, node and cause") {
@@ -93,7 +116,7 @@ TEST_CASE("job story: a job that was given up blocks its readers until a person 
     static_cast<void>(store.sync());
   }
   CHECK(story_of(f, job).state == "quarantined");
-  CHECK(story_of(f, job).why.find("guda retry") != std::string::npos);
+  CHECK(story_of(f, job).why.find("Cure: more memory; then guda retry") != std::string::npos);
   const std::size_t reader = f.job("score exact -3");
   CHECK(story_of(f, reader).state == "blocked");
   RunLock lock(f.run.lock());

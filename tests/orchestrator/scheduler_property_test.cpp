@@ -25,8 +25,10 @@ std::vector<JobNode> graph(std::size_t size) {
     std::set<std::uint32_t> inputs;
     const int count = i == 0 ? 0 : *rc::gen::inRange(0, 3);
     for (int k = 0; k < count; ++k) inputs.insert(*rc::gen::inRange<std::uint32_t>(0, i));
+    const bool together = *rc::gen::inRange(0, 4) == 0;
     jobs.push_back(job(*rc::gen::inRange(1, 9), {inputs.begin(), inputs.end()}, *rc::gen::inRange<std::uint32_t>(0, 3),
-                       *rc::gen::arbitrary<bool>()));
+                       *rc::gen::arbitrary<bool>(),
+                       together ? *rc::gen::inRange<std::uint16_t>(2, 4) : std::uint16_t{1}));
   }
   return jobs;
 }
@@ -92,9 +94,8 @@ void apply(Bench& b, const Choice& c) {
 /// From here on all is well: what is left must be done.
 void recover(Bench& b) {
   b.feed(event::DeadlineSet{kNever});
-  const WorkerId healthy(99);
   for (int turn = 0; turn < 400 && !b.exit_code; ++turn) {
-    if (turn == 0) b.join(healthy, "healthy");
+    if (turn < 4) b.join(WorkerId(96U + static_cast<std::uint32_t>(turn)), "healthy");  // enough for any gang
     b.commit_all();
     if (b.exit_code) return;
     b.now += 20;

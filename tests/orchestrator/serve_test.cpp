@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -46,13 +47,17 @@ class FakeAgent {
       }
       const Message m = decode(envelope->bytes);
       if (std::holds_alternative<message::Dismiss>(m)) return;
-      if (const auto* assign = std::get_if<message::Assign>(&m)) compute(assign->lease);
+      if (const auto* assign = std::get_if<message::Assign>(&m)) {
+        if (assign->seat) seats[assign->lease] = *assign->seat;
+        compute(assign->lease);
+      }
       if (const auto* cancel = std::get_if<message::Cancel>(&m))
         channel_.send(0, encode(message::Returned{cancel->lease}));
     }
   }
 
   std::size_t done = 0;
+  std::map<Lease, GangSeat> seats;
   std::string fail_label;  ///< jobs whose label starts so diverge
   bool ask_again = false;  ///< the first of them is asked for again, as guda retry does
   std::filesystem::path
@@ -101,8 +106,14 @@ class FakeAgent {
   RowSegmentWriter segment_;
 };
 
+jobs::Plan plan_of_pairs() {
+  jobs::Experiment e = test::small_experiment();
+  e.resources.gang = 2;
+  return jobs::make_plan(e, jobs::load_dataset(e.dataset), jobs::Numerics{"cpu", "avx2", "float32", 1});
+}
+
 struct Bench {
-  Bench() : plan(test::small_plan()), run{scratch.path() / "run"} {
+  explicit Bench(jobs::Plan p = test::small_plan()) : plan(std::move(p)), run{scratch.path() / "run"} {
     make_run_folders(run);
     replace_file(run.plan(), jobs::to_json(plan).dump());
     life.epoch = 1;
@@ -145,6 +156,41 @@ TEST_CASE("serve: a plan runs to its end; the journal holds every job once and r
   CHECK(status->state == "ended");
   CHECK(status->exit_code == 0);
   CHECK(status->done == b.plan.jobs.size());
+}
+
+TEST_CASE("serve: gangs get their places, and are journaled once with all their members") {
+  Bench b(plan_of_pairs());
+  std::map<Lease, GangSeat> seats[2];
+  {
+    const auto agent = [&](std::uint32_t rank) {
+      FakeAgent fake(b.network, rank, b.run, b.plan, "token");
+      fake.work();
+      seats[rank - 1] = fake.seats;
+    };
+    std::jthread first(agent, 1), second(agent, 2);
+    CHECK(b.serve_one_life() == 0);
+  }
+  CHECK(seats[0].size() == 11);  // the full model and ten without a group
+  for (const auto& [lease, seat] : seats[0]) {
+    const GangSeat& other = seats[1].at(lease);
+    CHECK(seat.memory == other.memory);
+    CHECK(seat.rank + other.rank == 1);
+    CHECK(seat.size == 2);
+  }
+  const auto journal = read_journal(b.run.journal());
+  CHECK(commits_of(journal).size() == b.plan.jobs.size());
+  std::size_t leases = 0, together = 0;
+  for (const auto& record : journal.records) {
+    CHECK(record.type != RecordType::duplicate);
+    if (record.type != RecordType::lease) continue;
+    ++leases;
+    if (!record.body.contains("members")) continue;
+    ++together;
+    CHECK(record.body.at("members").size() == 2);
+    CHECK(record.body.at("members").at(0) == record.body.at("worker"));
+  }
+  CHECK(leases == b.plan.jobs.size());
+  CHECK(together == 11);
 }
 
 TEST_CASE("serve: rebuilt from journal and segments, results.h5 has the very same losses") {

@@ -17,8 +17,8 @@ namespace guda::test {
 using namespace guda::orchestrator;
 
 inline JobNode job(double cost, std::vector<std::uint32_t> inputs = {}, std::uint32_t kind = 0,
-                   bool checkpoints = false) {
-  JobNode node{cost, {}, kind, checkpoints};
+                   bool checkpoints = false, std::uint16_t gang = 1) {
+  JobNode node{cost, {}, kind, checkpoints, gang};
   for (const auto i : inputs) node.inputs.emplace_back(i);
   return node;
 }
@@ -26,7 +26,7 @@ inline JobNode job(double cost, std::vector<std::uint32_t> inputs = {}, std::uin
 struct SchedulerBench {
   explicit SchedulerBench(const std::vector<JobNode>& jobs, const SchedulerConfig& config = {},
                           const History& history = {})
-      : scheduler(jobs, std::vector<bool>(jobs.size(), false), config, history) {}
+      : nodes(jobs), scheduler(jobs, std::vector<bool>(jobs.size(), false), config, history) {}
 
   std::vector<Action> feed(const Event& event) {
     auto actions = scheduler.on(event, now);
@@ -36,7 +36,10 @@ struct SchedulerBench {
         held[assign->worker] = assign->lease;
         if (lost.contains(assign->worker)) throw Bug("a lost worker got a job");
         if (committed.contains(assign->lease.job)) throw Bug("a committed job was leased again");
-        if (assign->lease.attempt <= attempts[assign->lease.job]) throw Bug("an attempt number was used twice");
+        check_gang(*assign, actions);
+        const bool again = !assign->gang.empty() && assign->worker != assign->gang.front();
+        if (assign->lease.attempt < attempts[assign->lease.job] + (again ? 0 : 1))
+          throw Bug("an attempt number was used twice");
         attempts[assign->lease.job] = assign->lease.attempt;
         if (exit_code) throw Bug("a job was leased after the end");
       }
@@ -51,6 +54,20 @@ struct SchedulerBench {
       }
     }
     return actions;
+  }
+  /// All members, of one node, get their lease at the same moment.
+  void check_gang(const action::Assign& assign, const std::vector<Action>& actions) const {
+    if (assign.gang.size() != (nodes[assign.lease.job].gang == 1 ? 0 : nodes[assign.lease.job].gang))
+      throw Bug("a gang of another size");
+    for (const WorkerId member : assign.gang) {
+      if (scheduler.workers().at(member).node != scheduler.workers().at(assign.worker).node)
+        throw Bug("a gang over two nodes");
+      const bool told = std::any_of(actions.begin(), actions.end(), [&](const Action& a) {
+        const auto* other = std::get_if<action::Assign>(&a);
+        return other && other->worker == member && other->lease == assign.lease && other->gang == assign.gang;
+      });
+      if (!told) throw Bug("a member got its lease at another moment");
+    }
   }
   std::vector<Action> join(WorkerId w, const std::string& node = "node") {
     return feed(event::WorkerJoined{w, node + "/cpu" + std::to_string(w.value), node});
@@ -75,6 +92,7 @@ struct SchedulerBench {
   [[nodiscard]] bool busy(WorkerId w) const { return scheduler.workers().at(w).lease.has_value(); }
   [[nodiscard]] std::uint32_t job_of(WorkerId w) const { return scheduler.workers().at(w).lease.value().job; }
 
+  std::vector<JobNode> nodes;
   Scheduler scheduler;
   Time now = 0;
   std::map<WorkerId, Lease> held;

@@ -18,6 +18,7 @@
 #include "common/cpu.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "common/gang_memory.hpp"
 #include "tests/support/fake_plan.hpp"
 #include "tests/support/scratch_folder.hpp"
 
@@ -29,13 +30,14 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kPatience(240);  // only a broken worker takes so long; nothing is measured by it
 
-jobs::Plan plan_of(double lr) {
+jobs::Plan plan_of(double lr, std::uint32_t gang) {
   jobs::Experiment e = test::small_experiment();
   e.model["dropout"] = 0.1;
   e.training.steps = 300;
   e.training.batch = 16;
   e.training.optimizer.lr = lr;
   e.methods[1].unlearn.steps = 200;
+  e.resources.gang = gang;
   return jobs::make_plan(e, jobs::load_dataset(e.dataset), jobs::Numerics{"cpu", cpu_isa(), "float32", 1});
 }
 
@@ -43,7 +45,7 @@ jobs::Plan plan_of(double lr) {
 struct Run {
   test::ScratchFolder folder;
   jobs::Plan plan;
-  explicit Run(double lr = 4e-3) : plan(plan_of(lr)) {
+  explicit Run(double lr = 4e-3, std::uint32_t gang = 1) : plan(plan_of(lr, gang)) {
     for (const char* name : {"rows", "artifacts", "logs"}) fs::create_directories(folder / name);
     replace_file(folder / "plan.json", to_json(plan).dump(), false);
   }
@@ -83,7 +85,9 @@ class Worker {
                   .log = run.folder / "logs" / "worker.log",
                   .environment = {}}) {}
 
-  void assign(Lease lease) { REQUIRE(process_.send(message::Assign{lease})); }
+  void assign(Lease lease, const std::optional<GangSeat>& seat = std::nullopt) {
+    REQUIRE(process_.send(message::Assign{lease, seat}));
+  }
   void cancel(Lease lease) { REQUIRE(process_.send(message::Cancel{lease})); }
   void kill() { process_.signal(SIGKILL); }
 
@@ -166,6 +170,52 @@ TEST_CASE("worker: jobs whose workers are killed again and again end with the ve
     check_same_artifact(run, job);
   }
   CHECK(run.log().find("goes on from step ") != std::string::npos);
+}
+
+TEST_CASE("worker: two train one model; one is killed, the other hands back, and two more end with the same bytes") {
+  const Run calm(4e-3, 2), run(4e-3, 2);
+  const std::uint32_t job = run.first_job<jobs::TrainSpec>();
+  std::uint32_t attempt = 0;
+  const auto together = [&](Worker& root, Worker& other) {
+    const std::string memory = gang_memory_name(run.folder.path(), 1, {job, ++attempt});
+    root.assign({job, attempt}, GangSeat{memory, 0, 2});
+    other.assign({job, attempt}, GangSeat{memory, 1, 2});
+    return memory;
+  };
+  const auto gone = [](const std::string& memory) { return !fs::exists("/dev/shm/" + memory); };
+  {
+    Worker root(calm, "calm1", 0), other(calm, "calm2", 0);
+    const std::string memory = together(root, other);
+    CHECK_FALSE(root.wait_for<message::Done>().metrics.contains("resumed_from_step"));
+    other.wait_for<message::Done>();
+    CHECK(gone(memory));
+  }
+  for (const bool kill_root : {false, true}) {
+    Worker root(run, "root"), other(run, "other");
+    const auto before = run.saved(job);
+    const std::string memory = together(root, other);
+    root.until([&] { return run.saved(job).size() == 2 && run.saved(job) != before; });
+    (kill_root ? root : other).kill();
+    (kill_root ? other : root).wait_for<message::Returned>();
+    CHECK(gone(memory));
+  }
+  {
+    Worker root(run, "stopped1", 1000), other(run, "stopped2", 1000);  // no checkpoint of their own accord
+    together(root, other);
+    static_cast<void>(root.wait_for<message::Beat>());
+    other.cancel({job, attempt});
+    root.cancel({job, attempt});
+    root.wait_for<message::Returned>();
+    other.wait_for<message::Returned>();
+  }
+  Worker root(run, "heir1"), other(run, "heir2");
+  together(root, other);
+  CHECK(root.wait_for<message::Done>().metrics.at("resumed_from_step") > 0);
+  other.wait_for<message::Done>();
+  for (const char* file : {"diffusion_pytorch_model.safetensors", "guda.json"})
+    CHECK(read_file(run.artifact(job) / file) == read_file(calm.artifact(job) / file));
+  CHECK_FALSE(fs::exists(run.checkpoints(job)));
+  CHECK(run.log().find("the gang is broken: the process of member ") != std::string::npos);
 }
 
 TEST_CASE("worker: a damaged checkpoint is named in the log and the one before it serves") {

@@ -100,10 +100,14 @@ void JobCheckpoints::finished_step(Progress done, const std::function<void(const
   try {
     progress(done);
   } catch (const Cancelled&) {
-    if (done.step > saved_step_) save(done.step);
-    if (saved_step_ == resumed_from_ && resumed_from_ > 0) forgive_this_try();
+    hand_back(done.step);
     throw;
   }
+}
+
+void JobCheckpoints::hand_back(std::uint64_t step) {
+  if (step > saved_step_) save(step);
+  if (saved_step_ == resumed_from_ && resumed_from_ > 0) forgive_this_try();
 }
 
 void JobCheckpoints::remove() noexcept {

@@ -51,6 +51,10 @@ class JobCheckpoints {
   /// failure.
   void finished_step(Progress done, const std::function<void(const Progress&)>& progress);
 
+  /// The job is being handed back in the middle of a step, when `step` steps were done and the state is still theirs:
+  /// saves what is new.
+  void hand_back(std::uint64_t step);
+
   /// Removes the folder: the artifact has been published.
   void remove() noexcept;
 

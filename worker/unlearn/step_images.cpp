@@ -1,5 +1,6 @@
 #include "worker/unlearn/step_images.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "worker/training/images.hpp"
@@ -24,6 +25,14 @@ StepImages draw_step_images(const SeedPath& seed, std::uint64_t step, std::uint3
                             const jobs::Dataset& dataset, const jobs::NoiseSchedule& schedule) {
   return noised_images(seed, step, stream.batch(step, rows),
                        flip ? draw_flips(seed / "flip", step, rows) : std::vector<bool>{}, dataset, schedule);
+}
+
+StepImages rows_of(const StepImages& images, const BatchShare& rows) {
+  const auto cut = [&](const auto& all) {
+    const auto first = all.begin() + std::min<std::ptrdiff_t>(rows.first, std::ssize(all));
+    return std::decay_t<decltype(all)>(first, first + std::min<std::ptrdiff_t>(rows.count, all.end() - first));
+  };
+  return {cut(images.items), cut(images.timesteps), cut(images.flips), rows.of(images.noise), rows.of(images.x_t)};
 }
 
 torch::Tensor predict_noise(UNet2D model, Prediction prediction, const jobs::NoiseSchedule& schedule,

@@ -9,6 +9,7 @@
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/training/gang_step.hpp"
 #include "worker/training/streams.hpp"
 
 namespace guda::worker {
@@ -28,6 +29,9 @@ struct StepImages {
 [[nodiscard]] StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<std::uint32_t> items,
                                        std::vector<bool> flips, const jobs::Dataset& dataset,
                                        const jobs::NoiseSchedule& schedule);
+
+/// Consecutive rows of them.
+[[nodiscard]] StepImages rows_of(const StepImages& images, const BatchShare& rows);
 
 /// Predicted noise [rows, D], on `device`.
 [[nodiscard]] torch::Tensor predict_noise(UNet2D model, Prediction prediction, const jobs::NoiseSchedule& schedule,

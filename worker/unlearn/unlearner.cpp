@@ -63,6 +63,33 @@ bool distils(const jobs::UnlearnConfig& config) {
   return find_operator(config).distils || config.preserve == "distillation";
 }
 
+/// Rows of the two halves of a step that are computed at once.
+struct StepPart {
+  BatchShare retain, forget;
+};
+
+/// A step in parts of at most `micro_batch` rows (0: one part), of which each has its share of both halves, and at
+/// least one row of each.
+std::vector<StepPart> step_parts(const jobs::UnlearnConfig& config, bool forgets, std::uint32_t micro_batch) {
+  const std::uint32_t forget_rows = forgets ? config.forget_batch : 0;
+  const std::size_t most = std::min(config.retain_batch, forgets ? forget_rows : config.retain_batch);
+  const std::size_t count = std::min(parts_of({0, config.retain_batch + forget_rows}, micro_batch).size(), most);
+  std::vector<StepPart> parts;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto size = static_cast<std::uint32_t>(count);
+    parts.push_back({share_of(config.retain_batch, i, size), share_of(forget_rows, i, size)});
+  }
+  return parts;
+}
+
+/// Adds gradients of one part to the sum over the parts before it.
+void add_to(std::vector<torch::Tensor>& sum, const std::vector<torch::Tensor>& gradients) {
+  if (sum.empty()) sum.resize(gradients.size());
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined()) sum[i] = sum[i].defined() ? sum[i] + gradients[i] : gradients[i];
+  }
+}
+
 }  // namespace
 
 bool needs_teacher(const jobs::UnlearnConfig& config) { return find_operator(config).needs_teacher || distils(config); }
@@ -106,7 +133,10 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   const std::size_t retained = dataset.train.size() - removed.size();
   const double weight = forget_weight(config, removed.size(), retained, groups);
   const double retaining = retain_weight(config, removed.size(), retained);
-  const auto split = static_cast<std::int64_t>(config.retain_batch);
+  const std::vector<StepPart> parts = step_parts(config, forgets, spec.micro_batch);
+  const auto mean = [&](const torch::Tensor& rows, std::uint32_t of) {
+    return parts.size() == 1 ? rows.mean() : rows.sum() / static_cast<double>(of);
+  };
 
   model->train();
   std::vector<torch::Tensor> parameters = model->parameters();
@@ -126,60 +156,75 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
     const StepImages retain = draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip,
                                                retain_stream, dataset, schedule);
-    StepImages batch = retain;
     std::optional<StepImages> forget;
     if (forgets) {
       forget = draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip, forget_stream,
                                 dataset, schedule);
-      append(batch, *forget);
     }
-    const torch::Tensor predicted = predict_noise(model, prediction, schedule, batch, device);
-    torch::Tensor taught;  // of the whole batch, or of its retain rows where only they are taught
-    if (taught_retain || op.needs_teacher) {
-      const torch::NoGradGuard no_grad;
-      taught = predict_noise(teacher, prediction, schedule, op.needs_teacher ? batch : retain, device);
-    }
+    torch::Tensor fresh_noise;
+    if (op.needs_fresh_noise) fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes());
 
-    const torch::Tensor target = taught_retain ? taught.narrow(0, 0, split) : retain.noise.flatten(1).to(device);
-    torch::Tensor per_row = (predicted.narrow(0, 0, split) - target).square().mean(1);
-    const torch::Tensor retain_loss = per_row.mean();
-    torch::Tensor loss = retaining == 1 ? retain_loss : retaining * retain_loss, forget_loss;
-    const torch::Tensor retain_part = loss;
-    if (forgets) {
-      ForgetBatch rows;
-      rows.prediction = predicted.narrow(0, split, config.forget_batch);
-      rows.noise = forget->noise.flatten(1).to(device);
-      rows.snr = snr_of(schedule, forget->timesteps).to(device);
-      if (op.needs_teacher) rows.teacher = taught.narrow(0, split, config.forget_batch);
-      if (neighbours) rows.differences = neighbours->differences(dataset, forget->items, forget->flips).to(device);
-      if (op.needs_guide) {
-        const Guidance guidance = guidance_of(guide, prediction, schedule, *forget, dataset, device);
-        rows.unconditional = guidance.unconditional;
-        rows.conditional = guidance.conditional;
+    double value = 0, retain_value = 0, forget_value = 0;
+    std::vector<torch::Tensor> forget_gradients;
+    for (const StepPart& part : parts) {
+      const StepImages kept = rows_of(retain, part.retain);
+      const auto split = static_cast<std::int64_t>(part.retain.count);
+      StepImages batch = kept;
+      std::optional<StepImages> leaving;
+      if (forgets) {
+        leaving = rows_of(*forget, part.forget);
+        append(batch, *leaving);
       }
-      if (op.needs_fresh_noise)
-        rows.fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes()).flatten(1).to(device);
-      torch::Tensor forget_rows = op.forget_loss(rows, config);
-      if (!guard.empty()) forget_rows = forget_rows * weights_of(guard, forget->items).to(device);
-      per_row = torch::cat({per_row, forget_rows});
-      forget_loss = forget_rows.mean();
-      loss = retain_part + weight * forget_loss;
+      const torch::Tensor predicted = predict_noise(model, prediction, schedule, batch, device);
+      torch::Tensor taught;  // of the whole part, or of its retain rows where only they are taught
+      if (taught_retain || op.needs_teacher) {
+        const torch::NoGradGuard no_grad;
+        taught = predict_noise(teacher, prediction, schedule, op.needs_teacher ? batch : kept, device);
+      }
+
+      const torch::Tensor target = taught_retain ? taught.narrow(0, 0, split) : kept.noise.flatten(1).to(device);
+      torch::Tensor per_row = (predicted.narrow(0, 0, split) - target).square().mean(1);
+      const torch::Tensor retain_loss = mean(per_row, config.retain_batch);
+      const torch::Tensor retain_part = retaining == 1 ? retain_loss : retaining * retain_loss;
+      torch::Tensor loss = retain_part, forget_loss;
+      if (forgets) {
+        ForgetBatch rows;
+        rows.prediction = predicted.narrow(0, split, part.forget.count);
+        rows.noise = leaving->noise.flatten(1).to(device);
+        rows.snr = snr_of(schedule, leaving->timesteps).to(device);
+        if (op.needs_teacher) rows.teacher = taught.narrow(0, split, part.forget.count);
+        if (neighbours) rows.differences = neighbours->differences(dataset, leaving->items, leaving->flips).to(device);
+        if (op.needs_guide) {
+          const Guidance guidance = guidance_of(guide, prediction, schedule, *leaving, dataset, device);
+          rows.unconditional = guidance.unconditional;
+          rows.conditional = guidance.conditional;
+        }
+        if (op.needs_fresh_noise) rows.fresh_noise = part.forget.of(fresh_noise).flatten(1).to(device);
+        torch::Tensor forget_rows = op.forget_loss(rows, config);
+        if (!guard.empty()) forget_rows = forget_rows * weights_of(guard, leaving->items).to(device);
+        per_row = torch::cat({per_row, forget_rows});
+        forget_loss = mean(forget_rows, config.forget_batch);
+        loss = retain_part + weight * forget_loss;
+      }
+      value += check_loss(loss, per_row, batch.timesteps, batch.items, step, "unlearning by " + config.op);
+      if (op.caps_gradient) {
+        add_to(forget_gradients, torch::autograd::grad({weight * forget_loss}, parameters, {}, /*retain_graph=*/true,
+                                                       /*create_graph=*/false, /*allow_unused=*/true));
+        retain_part.backward();
+      } else {
+        loss.backward();
+      }
+      if (step >= config.steps - tenth) {
+        retain_value += retain_loss.item<double>();
+        if (forgets) forget_value += forget_loss.item<double>();
+      }
     }
-    const double value = check_loss(loss, per_row, batch.timesteps, batch.items, step, "unlearning by " + config.op);
-    if (op.caps_gradient) {
-      const auto gradients =
-          torch::autograd::grad({weight * forget_loss}, parameters, {}, /*retain_graph=*/true, /*create_graph=*/false,
-                                /*allow_unused=*/true);
-      retain_part.backward();
-      add_capped_gradients(parameters, gradients, config.gradient_cap, retaining);
-    } else {
-      loss.backward();
-    }
+    if (op.caps_gradient) add_capped_gradients(parameters, forget_gradients, config.gradient_cap, retaining);
     optimizer.step(learning_rate(config.optimizer.lr, step, std::max(config.horizon, config.steps), config.warmup_steps,
                                  config.decay));
     if (step >= config.steps - tenth) {
-      sums[0] += retain_loss.item<double>() / tenth;
-      if (forgets) sums[1] += forget_loss.item<double>() / tenth;
+      sums[0] += retain_value / tenth;
+      sums[1] += forget_value / tenth;
     }
     const Progress done{step + 1, config.steps, value};
     checkpoints ? checkpoints->finished_step(done, progress) : progress(done);

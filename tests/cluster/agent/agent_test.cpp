@@ -2,11 +2,14 @@
 
 #include <doctest/doctest.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 #include <optional>
 #include <thread>
 
+#include "common/gang_memory.hpp"
 #include "tests/support/loopback.hpp"
 #include "tests/support/scratch_folder.hpp"
 
@@ -201,6 +204,22 @@ TEST_CASE(
   const auto done = b.wait_for<message::Done>();
   REQUIRE(done);
   CHECK(done->lease == Lease{0, 3});
+}
+
+TEST_CASE(
+    "agent: a worker's place in a gang goes down with its lease; memory that was not met in is removed at its end") {
+  Bench b;
+  const std::string run = "/agent_test/" + std::to_string(::getpid());
+  const std::string name = gang_memory_name(run, 1, {9, 1}), other = gang_memory_name(run, 1, {9, 2});
+  for (const std::string& n : {name, other}) std::ofstream("/dev/shm/" + n) << "left by a worker that was killed";
+  b.send(message::Assign{{9, 1}, GangSeat{name, 1, 2}});  // reports its place, then dies
+  const auto failed = b.wait_for<message::Failed>();
+  REQUIRE(failed);
+  CHECK(failed->text == name + " 1 2");
+  CHECK(b.works());
+  CHECK_FALSE(std::filesystem::exists("/dev/shm/" + name));
+  CHECK(std::filesystem::exists("/dev/shm/" + other));
+  remove_gang_memory(other);
 }
 
 TEST_CASE("agent: a crash is blamed on the job at work; the next one is done by the new worker") {

@@ -47,6 +47,12 @@ int main(int argc, char** argv) {
         case 1:
           ::raise(SIGSEGV);
           break;
+        case 9: {
+          const GangSeat seat = assign->seat.value_or(GangSeat{});
+          say(message::Failed{held, ErrorClass::bug,
+                              seat.memory + " " + std::to_string(seat.rank) + " " + std::to_string(seat.size)});
+          break;
+        }
         case 2:
           ::raise(SIGSTOP);
           break;
