@@ -13,8 +13,8 @@
 namespace guda::jobs {
 namespace {
 
-constexpr double kLeastSpread = 0.1;  // two runs on a quiet machine differ by so much
-constexpr double kNoFlops = 0.2;      // s of jobs that are not counted in FLOPs
+constexpr double kLeastSpread = 0.1;   // two runs on a quiet machine differ by so much
+constexpr double kLeastSeconds = 0.2;  // of a job that is not counted in FLOPs
 
 }  // namespace
 
@@ -105,7 +105,10 @@ CostPredictor::CostPredictor(const DeviceCalibration* device, const Json& model,
 
 Cost CostPredictor::of(const JobSpec& job) const {
   const double flops = job_flops(job);
-  if (flops == 0) return {0.5 * kNoFlops, kNoFlops, 2 * kNoFlops};
+  if (flops == 0) {  // then the job says what it takes
+    const double seconds = std::max(kLeastSeconds, job.cost);
+    return {seconds / 2, seconds, seconds * 2};
+  }
   const Rate* rate = nullptr;
   double wider = 1 + distance_;
   if (model_ != nullptr) {

@@ -79,10 +79,10 @@ struct SamplerConfig {
 
 struct QuerySetConfig {
   std::string name = "generated";             ///< generated | real | ...
-  std::string kind = "generated";             ///< generated (from the full model) | held_out | images
+  std::string kind = "generated";             ///< generated (from the full model) | held_out | training | images
   std::string role = "reported";              ///< reported | tuning (settings were chosen on it: never a result)
-  std::uint32_t count = 256;                  ///< generated: how many; held_out: at most this many
-  std::uint32_t first = 0;                    ///< held_out: leaves out so many held-out items
+  std::uint32_t count = 256;                  ///< generated: how many; held_out, training: at most this many
+  std::uint32_t first = 0;                    ///< held_out, training: leaves out so many of their items
   SamplerConfig sampler;                      ///< generated only
   std::vector<std::filesystem::path> images;  ///< images only
 };
@@ -131,6 +131,11 @@ struct MethodConfig {
   AscentConfig ascent;          ///< abu, choi
   MucsConfig mucs;              ///< mucs
   SimilarityConfig similarity;  ///< similarity
+
+  /// Training items that the method keeps for every query; 0: it keeps none, or answers for groups only.
+  [[nodiscard]] std::uint32_t kept_instances() const {
+    return method == "similarity" ? similarity.keep_instances : gradients.keep_instances;
+  }
 };
 
 struct WeightingConfig {
@@ -150,6 +155,28 @@ struct ComparisonConfig {
   std::uint32_t bootstrap = 1000;
   double confidence = 0.95;
   std::uint64_t seed = 0;
+};
+
+/// Models trained without several groups at once (jobs/evaluation.hpp).
+struct SubsetsConfig {
+  std::uint32_t count = 0;  ///< per run seed; 0 = none
+  double share = 0.5;       ///< of the groups that each goes without
+  std::uint64_t seed = 0;
+  bool operator==(const SubsetsConfig&) const = default;
+};
+
+/// Models retrained without the training items of largest score, and the queries drawn again from them.
+struct RemovalConfig {
+  std::uint32_t items = 0;     ///< per query; 0 = none
+  std::uint32_t queries = 16;  ///< the first so many of the first generated set
+  bool operator==(const RemovalConfig&) const = default;
+};
+
+struct EvaluationConfig {
+  SubsetsConfig subsets;
+  RemovalConfig removal;
+  bool operator==(const EvaluationConfig&) const = default;
+  [[nodiscard]] bool empty() const { return *this == EvaluationConfig{}; }
 };
 
 struct ResourcesConfig {
@@ -177,6 +204,7 @@ struct Experiment {
   ScoringConfig scoring;
   std::vector<MethodConfig> methods;
   ComparisonConfig comparison;
+  EvaluationConfig evaluation;
   ResourcesConfig resources;
   RetentionConfig retention;
   std::vector<std::filesystem::path> reuse;  ///< run directories whose artifacts of equal digest are taken

@@ -8,6 +8,7 @@
 
 #include "common/config/suggest.hpp"
 #include "jobs/experiment_tree.hpp"
+#include "jobs/plan.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -35,6 +36,7 @@ class Checks {
     scoring();
     methods();
     comparison();
+    evaluation();
     gang();
   }
 
@@ -231,6 +233,8 @@ class Checks {
       const auto& q = e_.queries[i];
       const Path here{"queries", std::to_string(i)};
       const auto at = [&](Path below) { return below.insert(below.begin(), here.begin(), here.end()), below; };
+      rule(q.name == kPreviewSet || q.name == kRegeneratedSet, at({"name"}),
+           [&] { return fmt::format("'{}' is the name of pictures that guda draws itself; choose another", q.name); });
       rule(q.kind == "generated" && q.sampler.steps > e_.diffusion.timesteps, at({"sampler", "steps"}),
            [&] {
              return fmt::format("{}{} is more than diffusion.timesteps, {}", q.sampler.steps,
@@ -366,6 +370,39 @@ class Checks {
            {{"methods"}});
     }
     weightings();
+  }
+
+  void evaluation() {
+    const RemovalConfig& r = e_.evaluation.removal;
+    const Path items{"evaluation", "removal", "items"}, queries{"evaluation", "removal", "queries"};
+    if (r.items == 0) return;
+    const auto drawn =
+        std::find_if(e_.queries.begin(), e_.queries.end(), [](const auto& q) { return q.kind == "generated"; });
+    rule(drawn == e_.queries.end(), items, [] { return "wants a query set with kind: generated, to draw it again"; },
+         {{"queries"}});
+    rule(drawn != e_.queries.end() && drawn->count < r.queries, queries,
+         [&] { return fmt::format("{} are more than the {} of '{}'", r.queries, drawn->count, drawn->name); },
+         {{"queries"}});
+    rule(std::uint64_t{r.items} * r.queries >= e_.dataset.train, items,
+         [&] {
+           return fmt::format("{} for each of {} queries may be all {} training items; lower it", r.items, r.queries,
+                              e_.dataset.train);
+         },
+         {queries, {"dataset", "train"}});
+    bool any = false;
+    for (std::size_t i = 0; i < e_.methods.size(); ++i) {
+      const std::uint32_t kept = e_.methods[i].kept_instances();
+      const char* const section = e_.methods[i].method == "similarity" ? "similarity" : "gradients";
+      any |= kept > 0;
+      rule(kept > 0 && kept < r.items, {"methods", std::to_string(i), section, "keep_instances"},
+           [&] { return fmt::format("{} is less than evaluation.removal.items, {}", kept, r.items); }, {items});
+    }
+    rule(
+        !any, items,
+        [] {
+          return "no method keeps instances: give one gradients.keep_instances or similarity.keep_instances of so many";
+        },
+        {{"methods"}});
   }
 
   void weightings() {

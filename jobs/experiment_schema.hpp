@@ -4,6 +4,7 @@
 // (jobs/config_reference.cpp). A new setting is a field in jobs/experiment.hpp (with its default) and one line there.
 #include "jobs/schema/comparison.hpp"
 #include "jobs/schema/data.hpp"
+#include "jobs/schema/evaluation.hpp"
 #include "jobs/schema/field.hpp"
 #include "jobs/schema/guide.hpp"
 #include "jobs/schema/methods.hpp"
@@ -46,6 +47,11 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
                          "several names"},
         c.methods);
   visit(Field{.key = "comparison", .meaning = "how agreement with the oracle is measured"}, c.comparison);
+  visit(Field{.key = "evaluation",
+              .meaning = "what shows whether scores are right without the oracle (guda evaluate)",
+              .by_default = "none",
+              .younger = true},
+        c.evaluation);
   visit(Field{.key = "resources", .meaning = "where it runs"}, c.resources);
   visit(Field{.key = "retention", .meaning = "what is kept"}, c.retention);
   visit(

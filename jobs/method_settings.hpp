@@ -58,8 +58,9 @@ struct SimilarityConfig {
   bool projected = false;           ///< clip: after the projection
   std::uint32_t block = 256;        ///< clip: training items per Features job
   std::filesystem::path items,
-      queries;                  ///< npy: float32 [items or queries, D], in the order of the training set or axis
-  std::uint32_t reference = 0;  ///< first so many items of every group only; 0 = all
+      queries;                       ///< npy: float32 [items or queries, D], in the order of the training set or axis
+  std::uint32_t reference = 0;       ///< first so many items of every group only; 0 = all
+  std::uint32_t keep_instances = 0;  ///< training items of largest cosine that are kept for every query; 0 = none
   bool operator==(const SimilarityConfig&) const = default;
   [[nodiscard]] bool empty() const { return *this == SimilarityConfig{}; }
 };

@@ -32,6 +32,14 @@ inline constexpr std::uint32_t kMethodDraws = 1;
 inline constexpr const char* kPreviewSet = "preview";
 inline constexpr std::uint32_t kPreviewCount = 8;
 
+/// Name of the Sample jobs that draw a query set again, query by query under the same names, after a removal.
+inline constexpr const char* kRegeneratedSet = "regenerated";
+
+/// Whether the job makes queries that are explained: no preview, nothing regenerated.
+[[nodiscard]] inline bool makes_queries(const SampleSpec& spec) {
+  return spec.set.name != kPreviewSet && spec.set.name != kRegeneratedSet;
+}
+
 struct Plan {
   Experiment experiment;
   Digest dataset;                      ///< content digest of the data set

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "common/error.hpp"
 #include "jobs/cost.hpp"
@@ -68,7 +69,21 @@ std::uint32_t query_count(const QuerySetConfig& set, const Dataset& dataset) {
     }
     return std::min(set.count, held_out - set.first);
   }
+  if (set.kind == "training") {
+    const auto items = static_cast<std::uint32_t>(dataset.train.size());
+    if (set.first >= items)
+      throw Error(
+          fmt::format("queries.{}.first: {} passes over all {} training items; lower it", set.name, set.first, items));
+    return std::min(set.count, items - set.first);
+  }
   return set.count;
+}
+
+/// The item of the data set that a query is, where it is one.
+std::optional<std::uint32_t> item_of(const QuerySetConfig& set, const Dataset& dataset, std::uint32_t i) {
+  if (set.kind == "held_out") return dataset.held_out.at(set.first + i);
+  if (set.kind == "training") return dataset.train.at(set.first + i);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -94,9 +109,9 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
       const auto begin = static_cast<std::uint32_t>(plan_.queries.size());
       for (std::uint32_t i = 0; i < count; ++i) {
         Query query{query_name(set, seed, i), set.name, seed, "", set.role};
-        if (set.kind == "held_out" && named_by_class(experiment.groups)) {
-          query.true_group = dataset.class_names.at(dataset.labels.at(dataset.held_out.at(set.first + i)));
-        }
+        const auto item = item_of(set, dataset, i);
+        if (item && named_by_class(experiment.groups))
+          query.true_group = dataset.class_names.at(dataset.labels.at(*item));
         plan_.queries.push_back(std::move(query));
       }
       for (std::uint32_t first = 0; first < count; first += experiment.scoring.block) {
@@ -127,21 +142,35 @@ Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs
   return digest;
 }
 
-Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
+Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, const Digest& removal,
+                                const TopRemoval& top, const std::string& what) {
   const Experiment& e = plan_.experiment;
   const std::uint64_t seed = (SeedPath(run_seed) / "train" / std::to_string(stream)).value();
-  TrainSpec spec{e.model,
-                 e.diffusion,
-                 e.training,
-                 seed,
-                 group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)],
-                 0,
-                 gang_in_spec(e),
-                 micro_in_spec(plan_.numerics, step_rows(e.training))};
+  TrainSpec spec{e.model, e.diffusion, e.training,      seed,
+                 removal, 0,           gang_in_spec(e), micro_in_spec(plan_.numerics, step_rows(e.training)),
+                 top};
   const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
-  std::string label = fmt::format("train {} (seed {}{}{})", removal_label(plan_, group), run_seed,
-                                  stream ? fmt::format("/{}", stream) : "", micro_label(spec.micro_batch));
-  return add(std::move(spec), std::move(label), {}, cost, {}, true);
+  std::string label = fmt::format("train {} (seed {}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
+                                  micro_label(spec.micro_batch));
+  std::vector<Digest> inputs;
+  if (!top.empty()) inputs.push_back(top.from);
+  return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
+}
+
+Digest PlanBuilder::train(std::uint64_t run_seed, std::uint64_t stream, int group) {
+  const Digest removal = group < 0 ? Digest{} : plan_.group_removals[static_cast<std::size_t>(group)];
+  return train_model(run_seed, stream, removal, {}, removal_label(plan_, group));
+}
+
+Digest PlanBuilder::train_without(std::uint64_t run_seed, const RemovalSet& removal) {
+  const Digest digest = removal_digest(removal.items);
+  plan_.removal_sets.try_emplace(digest, removal);
+  return train_model(run_seed, 0, digest, {}, "without " + removal.label);
+}
+
+Digest PlanBuilder::train_without_top(std::uint64_t run_seed, const Digest& attribution, const std::string& method) {
+  const RemovalConfig& r = plan_.experiment.evaluation.removal;
+  return train_model(run_seed, 0, {}, {attribution, r.queries, r.items}, "without the top of " + method);
 }
 
 Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
@@ -154,7 +183,8 @@ Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
                  {},
                  e.guide.label_dropout,
                  gang_in_spec(e),
-                 micro_in_spec(plan_.numerics, step_rows(e.guide.training))};
+                 micro_in_spec(plan_.numerics, step_rows(e.guide.training)),
+                 {}};
   const double cost = gang_training_seconds(spec.model, e.guide.training, e.resources.gang);
   std::string label = fmt::format("train guide (seed {}{})", run_seed, micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), {}, cost, {}, true);
@@ -258,6 +288,32 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
   const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
   add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), {weights}, cost, {}, true);
+}
+
+RemovalSet PlanBuilder::union_of_groups(const std::vector<std::uint32_t>& groups) const {
+  RemovalSet all;
+  for (const std::uint32_t group : groups) {
+    all.label += (all.label.empty() ? "" : ", ") + plan_.groups.at(group);
+    const auto& items = plan_.removal_sets.at(plan_.group_removals.at(group)).items;
+    all.items.insert(all.items.end(), items.begin(), items.end());
+  }
+  std::sort(all.items.begin(), all.items.end());
+  all.items.erase(std::unique(all.items.begin(), all.items.end()), all.items.end());
+  if (all.items.size() >= dataset_.train.size())
+    throw Error("evaluation.subsets.share: the groups " + all.label + " are the whole training set; lower it");
+  return all;
+}
+
+void PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights,
+                             const std::string& removed) {
+  const Experiment& e = plan_.experiment;
+  const Digest original = query_set(run_seed, set);
+  SampleSpec spec = std::get<SampleSpec>(plan_.jobs.at(index_.at(original)).work);
+  spec.from = weights;
+  spec.set.name = kRegeneratedSet;
+  const double cost = forward_seconds(e.model, double(spec.names.size()) * spec.set.sampler.steps);
+  add(std::move(spec), fmt::format("draw {} again without {} (seed {})", e.queries[set].name, removed, run_seed),
+      {weights}, cost, {}, true);
 }
 
 Plan PlanBuilder::finish() && {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -23,6 +24,12 @@ class PlanBuilder {
 
   /// Model trained with random streams `stream` of a run seed; `group` < 0 is the full model, else without that group.
   Digest train(std::uint64_t run_seed, std::uint64_t stream, int group);
+  /// Model trained with the run's own streams without these items.
+  Digest train_without(std::uint64_t run_seed, const RemovalSet& removal);
+  /// The same without what an Attribute job keeps, as experiment().evaluation.removal says.
+  Digest train_without_top(std::uint64_t run_seed, const Digest& attribution, const std::string& method);
+  /// All items of some groups.
+  [[nodiscard]] RemovalSet union_of_groups(const std::vector<std::uint32_t>& groups) const;
   /// The class-conditional model of a run seed (experiment().guide).
   Digest train_guide(std::uint64_t run_seed);
   Digest unlearn(std::uint64_t run_seed, const Digest& from, const MethodConfig& method, int group);
@@ -32,6 +39,8 @@ class PlanBuilder {
   /// Scores every query block of a run seed under `weights` on one draw set. `rows` names the data set in results.h5
   /// ("full", "full__<method>" or a method); `group` is ignored for the former two.
   void score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set);
+  /// Draws a generated query set again under other weights, from the same noise.
+  void regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights, const std::string& removed);
   /// What `weights` draw from a few noises that are the same for every model of a run seed: for the report.
   void preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label);
   /// Features of the whole training split, in blocks of `block` items: fills first and count of `spec`.
@@ -41,6 +50,8 @@ class PlanBuilder {
   /// One Attribute job for a query set; fills its queries and groups.
   void attribute(std::uint64_t run_seed, std::size_t set, const std::string& name, AttributeSpec spec,
                  double cost = 0.2);
+  /// The Attribute job that was asked for under this name; Bug where there is none.
+  [[nodiscard]] const Digest& attribution(std::uint64_t run_seed, std::size_t set, const std::string& name) const;
   /// One Mirror job per query block of every set; fills its queries, block and groups.
   void mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec, double cost_per_query);
   /// The scored timesteps of one draw, with what a method needs to know of the schedule.
@@ -51,6 +62,9 @@ class PlanBuilder {
   [[nodiscard]] Plan finish() &&;
 
  private:
+  /// Removes a set of the plan, or what a job keeps, or nothing; `what` is for the label.
+  Digest train_model(std::uint64_t run_seed, std::uint64_t stream, const Digest& removal, const TopRemoval& top,
+                     const std::string& what);
   Digest add(Work work, std::string label, std::vector<Digest> inputs, double cost, std::vector<Placement> placements,
              bool reads_dataset);
   /// Blocks of a query set, by number, with the set's first row on the query axis.
@@ -63,6 +77,7 @@ class PlanBuilder {
   Plan plan_;
   const Dataset& dataset_;
   std::unordered_map<Digest, std::size_t> index_;
+  std::map<std::tuple<std::uint64_t, std::size_t, std::string>, Digest> attributions_;
 };
 
 /// Digest of a removal set's items.

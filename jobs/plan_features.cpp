@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/error.hpp"
 #include "jobs/cost.hpp"
 #include "jobs/plan_builder.hpp"
 
@@ -74,8 +75,15 @@ void PlanBuilder::attribute(std::uint64_t run_seed, std::size_t set, const std::
   std::vector<Digest> inputs{spec.queries};
   inputs.insert(inputs.end(), spec.item_features.begin(), spec.item_features.end());
   inputs.insert(inputs.end(), spec.query_features.begin(), spec.query_features.end());
-  add(std::move(spec), fmt::format("attribute {} on {} (seed {})", name, plan_.experiment.queries[set].name, run_seed),
+  attributions_[{run_seed, set, name}] = add(
+      std::move(spec), fmt::format("attribute {} on {} (seed {})", name, plan_.experiment.queries[set].name, run_seed),
       inputs, cost, std::move(placements), true);
+}
+
+const Digest& PlanBuilder::attribution(std::uint64_t run_seed, std::size_t set, const std::string& name) const {
+  const auto found = attributions_.find({run_seed, set, name});
+  if (found == attributions_.end()) throw Bug("no Attribute job was planned for " + name);
+  return found->second;
 }
 
 void PlanBuilder::mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec,

@@ -1,6 +1,7 @@
 #include "jobs/planner.hpp"
 
 #include "common/cpu.hpp"
+#include "jobs/evaluation.hpp"
 #include "jobs/methods/methods.hpp"
 #include "jobs/plan_builder.hpp"
 
@@ -14,6 +15,7 @@ Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numer
     for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws}) builder.score(seed, full, "full", -1, draw_set);
     if (seed == experiment.seeds.front()) builder.preview(seed, full, "full");
     for (const MethodConfig& method : experiment.methods) method_named(method.method).plan(builder, method, seed);
+    plan_evaluation(builder, seed);
   }
   return std::move(builder).finish();
 }

@@ -5,6 +5,13 @@
 namespace guda::jobs {
 
 template <class Visit>
+void describe(Visit& visit, ConfigOf<TopRemoval> auto& s) {
+  visit(Field{.key = "from"}, s.from);
+  visit(Field{.key = "queries"}, s.queries);
+  visit(Field{.key = "items"}, s.items);
+}
+
+template <class Visit>
 void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "model"}, s.model);
   visit(Field{.key = "diffusion"}, s.diffusion);
@@ -12,6 +19,7 @@ void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "label_dropout", .younger = true}, s.label_dropout);
+  visit(Field{.key = "top", .younger = true}, s.top);
   visit(Field{.key = "gang", .younger = true}, s.gang);
   visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
 }

@@ -27,7 +27,15 @@ struct Slot {
   auto operator<=>(const Slot&) const = default;
 };
 
-/// Trains on the training split minus `removal`. Leaves weights.
+/// The training items that an Attribute job kept as the most influential: known only once that job is done.
+struct TopRemoval {
+  Digest from;                           ///< the Attribute job
+  std::uint32_t queries = 0, items = 0;  ///< the first `items` of each of its first `queries` queries
+  bool operator==(const TopRemoval&) const = default;
+  [[nodiscard]] bool empty() const { return from.empty(); }
+};
+
+/// Trains on the training split minus `removal` or `top`. Leaves weights.
 struct TrainSpec {
   Json model;
   DiffusionConfig diffusion;
@@ -37,6 +45,7 @@ struct TrainSpec {
   double label_dropout = 0;       ///< guides only: share of rows without their class
   std::uint32_t gang = 0;         ///< workers that share every batch; 0: one trains alone
   std::uint32_t micro_batch = 0;  ///< rows of a batch that are computed at once; 0: all
+  TopRemoval top;                 ///< empty unless a method's top items are removed
 };
 
 /// Unlearns `removal` from the weights of `from`. Leaves weights.

@@ -108,6 +108,7 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   e.methods = {method};
   e.comparison.reference = method.name;
   e.comparison.second_reference.clear();
+  e.evaluation = {};
   e.scoring.draws = request.draws;
   e.retention.keep = "all";
   prepared.planned.plan = jobs::make_plan(e, dataset, before.numerics);

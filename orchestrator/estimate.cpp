@@ -50,7 +50,7 @@ double results_bytes(const jobs::Plan& plan) {
     bytes += 2 * kDouble * queries * groups;
     if (jobs::method_named(method.method).leaves == jobs::Leaves::losses) bytes += kFloat * queries * slots * groups;
   }
-  return bytes;
+  return bytes + kFloat * queries * slots * plan.experiment.evaluation.subsets.count;
 }
 
 double pixels_of(const Json& model) {
@@ -77,7 +77,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
   const Json& model = plan.experiment.model;
   e.parameters = jobs::unet2d_parameters(model);
   const double pixels = pixels_of(model);
-  const auto owners = job_owners(plan);
+  const auto charged = charged_methods(plan);
   std::vector<JobNode> nodes = nodes_of(plan);
   std::vector<bool> checkpoints(plan.jobs.size(), false);
   std::vector<jobs::Cost> predicted(plan.jobs.size());
@@ -95,8 +95,11 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     ++kind.jobs;
     kind.memory = std::max(kind.memory, jobs::job_memory(job, model));
     e.memory = std::max(e.memory, kind.memory);
-    if (const auto owner = owners.find(job.digest); owner != owners.end() && e.methods.contains(owner->second))
-      add(e.methods[owner->second], cost);
+    if (const auto methods = charged.find(job.digest); methods != charged.end()) {
+      for (const std::string& method : methods->second) {
+        if (e.methods.contains(method)) add(e.methods[method], cost);
+      }
+    }
     const double bytes = artifact_bytes(job, e.parameters, pixels);
     e.disk_peak += bytes;
     if (artifact_kept(job, plan.experiment.retention.keep)) e.disk_kept += bytes;

@@ -53,6 +53,17 @@ std::vector<Stratum> strata_of(const jobs::Plan& plan, const std::vector<jobs::S
   return strata;
 }
 
+/// The same; throws Error when there is none.
+std::vector<Stratum> some_strata(const jobs::Plan& plan, const std::vector<jobs::Slot>& slots,
+                                 const jobs::WeightingConfig& weighting, std::uint32_t draw_set) {
+  auto strata = strata_of(plan, slots, weighting, draw_set);
+  if (strata.empty()) {
+    throw Error("comparison.weightings: '" + weighting.name + "' leaves no timestep of draw set " +
+                std::to_string(draw_set) + "; widen t_min..t_max or lower scoring.stride");
+  }
+  return strata;
+}
+
 /// Sum of squares about the mean, times n/(n-1): the variance of the sum of n independent, equally distributed terms.
 double variance_of_sum(const double* terms, std::size_t n) {
   double mean = 0, squares = 0;
@@ -114,11 +125,7 @@ GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, cons
     result.error = find_table(table.score_errors, method);
     return result;
   }
-  const auto strata = strata_of(plan, table.shape.slots, weighting, draw_set);
-  if (strata.empty()) {
-    throw Error("comparison.weightings: '" + weighting.name + "' leaves no timestep of draw set " +
-                std::to_string(draw_set) + "; widen t_min..t_max or lower scoring.stride");
-  }
+  const auto strata = some_strata(plan, table.shape.slots, weighting, draw_set);
   result.collapsed = std::any_of(strata.begin(), strata.end(), [](const Stratum& s) { return s.slots.size() < 2; });
   const auto& full = find_table(table.losses, has_own_full(config) ? own_full_name(method) : "full");
   const auto& without = find_table(table.losses, method);
@@ -150,6 +157,23 @@ GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, cons
     }
   }
   return result;
+}
+
+std::vector<double> loss_gains(const ResultsTable& table, const jobs::Plan& plan, const std::string& rows,
+                               const jobs::WeightingConfig& weighting, std::uint32_t draw_set) {
+  const auto strata = some_strata(plan, table.shape.slots, weighting, draw_set);
+  const auto& full = find_table(table.losses, "full");
+  const auto& without = find_table(table.losses, rows);
+  std::vector<double> gains(table.queries());
+  for (std::size_t q = 0; q < gains.size(); ++q) {
+    for (const Stratum& stratum : strata) {
+      for (std::size_t j = 0; j < stratum.slots.size(); ++j) {
+        const std::size_t at = q * table.slots() + stratum.slots[j];
+        gains[q] += stratum.weights[j] * (static_cast<double>(without[at]) - static_cast<double>(full[at]));
+      }
+    }
+  }
+  return gains;
 }
 
 GroupScores main_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method) {

@@ -43,6 +43,11 @@ struct GroupScores {
 [[nodiscard]] GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method,
                                        const jobs::WeightingConfig& weighting, std::uint32_t draw_set);
 
+/// Per query the weighted loss of one more model (its rows [query, slot] in the table, such as a subset model's) minus
+/// that of the full model on a draw set; NaN where not evaluated. Throws Error as above.
+[[nodiscard]] std::vector<double> loss_gains(const ResultsTable& table, const jobs::Plan& plan, const std::string& rows,
+                                             const jobs::WeightingConfig& weighting, std::uint32_t draw_set);
+
 /// The scores that people read: elbo weights over all timesteps, references on the oracle's draws, methods on theirs.
 [[nodiscard]] GroupScores main_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method);
 

@@ -63,7 +63,7 @@ void fill_cards(const Source& s, ReportData& data) {
   const std::uint64_t seed = s.plan.experiment.seeds.front();
   for (const auto& job : s.plan.jobs) {
     const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
-    if (sample == nullptr || sample->set.name == jobs::kPreviewSet) continue;
+    if (sample == nullptr || !jobs::makes_queries(*sample)) continue;
     const auto pictures = pictures_of(s.folders, job.digest);
     std::size_t at = 0;
     while (at < s.plan.queries.size() && s.plan.queries[at].name != sample->names.front()) ++at;
@@ -216,20 +216,74 @@ void fill_gallery(const Source& s, ReportData& data) {
     data.why_missing["gallery"] = "The previews are not on disk (not drawn yet, or dropped by retention.keep).";
 }
 
+/// Of the unlearning jobs that weigh by GUARD, means over the run seeds.
+void fill_entanglement(const Source& s, ReportData& data) {
+  std::map<Digest, std::pair<std::string, std::uint32_t>> place_of;  // weights -> method, group
+  for (const auto& job : s.plan.jobs) {
+    if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
+      for (const auto& p : job.placements) place_of.try_emplace(score->weights, p.method, p.group);
+    }
+  }
+  const std::size_t groups = s.plan.groups.size();
+  struct Sum {
+    double alignment = 0, spread = 0;
+    int jobs = 0;
+  };
+  std::map<std::string, std::vector<Sum>> sums;
+  for (const auto& job : s.plan.jobs) {
+    const auto place = place_of.find(job.digest);
+    const auto commit = s.commits.find(job.digest);
+    if (!std::holds_alternative<jobs::UnlearnSpec>(job.work) || place == place_of.end() || commit == s.commits.end() ||
+        !commit->second.metrics.contains("alignment_mean"))
+      continue;
+    auto& of_method = sums[place->second.first];
+    of_method.resize(groups);
+    Sum& sum = of_method[place->second.second];
+    sum.alignment += commit->second.metrics.at("alignment_mean").get<double>();
+    sum.spread += commit->second.metrics.at("alignment_sd").get<double>();
+    ++sum.jobs;
+  }
+  for (const auto& [method, of_method] : sums) {
+    report::Entanglement entanglement{method, {}};
+    const GroupScores& scores = s.scores.at(method);
+    for (std::size_t k = 0; k < groups; ++k) {
+      if (of_method[k].jobs == 0) continue;
+      report::Entanglement::Row row{.group = s.plan.groups[k]};
+      row.images = s.plan.removal_sets.at(s.plan.group_removals[k]).items.size();
+      row.alignment = of_method[k].alignment / of_method[k].jobs;
+      row.spread = of_method[k].spread / of_method[k].jobs;
+      double damage = 0;
+      std::size_t queries = 0;
+      for (std::size_t q = 0; q < scores.queries; ++q) {
+        const auto own = class_of(s, q);
+        if (!own || *own == k || !std::isfinite(scores.row(q)[k])) continue;
+        damage += scores.row(q)[k];
+        ++queries;
+      }
+      if (queries > 0) row.damage = damage / static_cast<double>(queries);
+      entanglement.rows.push_back(std::move(row));
+    }
+    data.entanglement.push_back(std::move(entanglement));
+  }
+}
+
 void fill_costs(const Source& s, ReportData& data) {
   std::map<std::string, std::map<std::string, report::MethodCost::Part>> parts;
-  const auto owners = job_owners(s.plan);
+  const auto charged = charged_methods(s.plan);
   for (const auto& job : s.plan.jobs) {
     const auto commit = s.commits.find(job.digest);
-    const auto owner = owners.find(job.digest);
-    if (commit == s.commits.end() || owner == owners.end()) continue;
-    auto& part = parts[owner->second][jobs::kind_of(job.work)];
-    part.kind = jobs::kind_of(job.work);
-    part.device_seconds += commit->second.seconds * jobs::gang_of(job.work);
-    ++part.jobs;
+    const auto methods = charged.find(job.digest);
+    if (commit == s.commits.end() || methods == charged.end()) continue;
+    for (const std::string& method : methods->second) {
+      auto& part = parts[method][jobs::kind_of(job.work)];
+      part.kind = jobs::kind_of(job.work);
+      part.device_seconds += device_seconds(job, commit->second, s.plan.numerics);
+      ++part.jobs;
+    }
   }
   std::vector<std::string> order{"full"};
   for (const auto& m : s.plan.experiment.methods) order.push_back(m.name);
+  order.emplace_back(kEvaluationOwner);
   for (const auto& name : order) {
     report::MethodCost cost{name, {}};
     for (auto& [kind, part] : parts[name]) cost.parts.push_back(part);
@@ -288,6 +342,7 @@ report::ReportData report_data(const RunLayout& run, const jobs::Plan& plan) {
   fill_heatmaps(s, data);
   fill_profiles(s, data);
   fill_gallery(s, data);
+  fill_entanglement(s, data);
   fill_costs(s, data);
   fill_warnings(s, data);
   data.provenance = s.table.attributes;

@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "jobs/evaluation.hpp"
 #include "jobs/methods/methods.hpp"
 
 namespace guda::orchestrator {
@@ -19,7 +20,10 @@ constexpr const char* kLossUnits = "squared error summed over pixels";
 constexpr float kNan32 = std::numeric_limits<float>::quiet_NaN();
 constexpr double kNan64 = std::numeric_limits<double>::quiet_NaN();
 
-bool is_full(const std::string& name) { return name == "full" || name.starts_with("full__"); }
+/// Losses of one model, without a group axis.
+bool is_full(const std::string& name) {
+  return name == "full" || name.starts_with("full__") || jobs::is_subset_rows(name);
+}
 std::string loss_name(const std::string& name) { return (is_full(name) ? "loss_" : "loss__") + name; }
 std::string status_name(const std::string& name) { return "status__" + name; }
 
@@ -254,6 +258,8 @@ ResultsShape ResultsShape::of(const jobs::Plan& plan) {
     if (leaves_losses(method)) shape.loss_methods.push_back(method.name);
     if (has_own_full(method)) shape.fulls.push_back(own_full_name(method.name));
   }
+  for (std::uint32_t m = 0; m < plan.experiment.evaluation.subsets.count; ++m)
+    shape.fulls.push_back(jobs::subset_rows(m));
   return shape;
 }
 

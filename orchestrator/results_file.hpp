@@ -36,7 +36,8 @@ struct ResultsShape {
   std::vector<jobs::Query> queries;
   std::vector<jobs::Slot> slots;
   std::vector<jobs::QueryBlock> blocks;
-  std::vector<std::string> fulls;  ///< loss_<name> [query, slot]: "full", then "full__<method>" where it has its own
+  std::vector<std::string>
+      fulls;  ///< loss_<name> [query, slot]: "full", "full__<method>" where it has its own, "subset__<m>"
   std::vector<std::string> loss_methods;  ///< loss__<name> [group, query, slot]
   std::vector<std::string> methods;       ///< score__<name>, score_stderr__<name> [query, group]: all methods
 

@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 bool artifact_kept(const jobs::JobSpec& job, const std::string& keep) {
   if (keep == "all" || std::holds_alternative<jobs::AttributeSpec>(job.work)) return true;  // kept instances are scores
   const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
-  const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;
+  const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;  // regenerated ones too
   if (keep == "weights") return query_set || std::holds_alternative<jobs::TrainSpec>(job.work);
   if (keep == "queries+scores") return query_set;
   return false;

@@ -14,6 +14,7 @@
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/kept_instances.hpp"
 #include "worker/artifacts.hpp"
 #include "worker/attribution/attribute.hpp"
 #include "worker/attribution/gradient_features.hpp"
@@ -53,7 +54,12 @@ class Executor {
   JobResult operator()(const jobs::TrainSpec& spec) {
     if (auto done = published()) return *std::move(done);
     std::span<const std::uint32_t> removed;
+    std::vector<std::uint32_t> top;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
+    if (!spec.top.empty()) {
+      top = jobs::union_of_first(jobs::read_kept_instances(artifact(spec.top.from)), spec.top.queries, spec.top.items);
+      removed = top;
+    }
     Progress last{0, spec.training.steps, std::numeric_limits<double>::quiet_NaN()};
     const auto progress = [&](const Progress& p) {
       last = p;
@@ -74,6 +80,7 @@ class Executor {
           train(spec, context_.dataset, removed, device_, progress, root ? &checkpoints : nullptr, gang.get());
       if (!root) return result;
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
+      if (!top.empty()) result.metrics["removed"] = top.size();
       publish(result, [&](const auto& folder) { save_unet2d(trained.model, spec.model, folder); });
     }
     close(checkpoints, result);
@@ -98,6 +105,10 @@ class Executor {
                 context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
+    if (unlearned.alignment) {
+      result.metrics["alignment_mean"] = unlearned.alignment->mean;
+      result.metrics["alignment_sd"] = unlearned.alignment->sd;
+    }
     publish(result,
             [&](const auto& folder) { save_unet2d(model, Json::parse(read_file(from / "config.json")), folder); });
     close(checkpoints, result);
@@ -184,6 +195,7 @@ class Executor {
     result.metrics = {
         {"unlearning_steps", mirrored.mean_steps},
         {"sampling_error", std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, mirrored.scores.size())))}};
+    if (spec.method == "mucs") result.metrics["query_loss"] = mirrored.mean_loss;
     return result;
   }
 
@@ -214,11 +226,11 @@ class Executor {
 
   [[nodiscard]] torch::Tensor clip_features(const jobs::FeaturesSpec& spec, const torch::Tensor& images) const {
     constexpr std::int64_t kImages = 32;
-    const ClipVision clip(spec.encoder, device_);
+    ClipVision clip = load_clip_vision(spec.encoder, device_);
     std::vector<torch::Tensor> rows;
     for (std::int64_t first = 0; first < images.size(0); first += kImages) {
       const std::int64_t count = std::min(kImages, images.size(0) - first);
-      rows.push_back(clip.features(clip_pixels(images.narrow(0, first, count), clip.side()), spec.projected));
+      rows.push_back(clip->features(clip_pixels(images.narrow(0, first, count), clip->side()), spec.projected));
       context_.progress({static_cast<std::uint64_t>(first + count), static_cast<std::uint64_t>(images.size(0)),
                          std::numeric_limits<double>::quiet_NaN()});
     }
@@ -301,9 +313,11 @@ class Executor {
 JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
-  const double begin = steady_seconds();
+  const double begin = steady_seconds(), processor = process_cpu_seconds();
   JobResult result = std::visit(Executor(job, context), job.work);
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
+  // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.
+  result.metrics["processor_seconds"] = result.earlier_seconds + process_cpu_seconds() - processor;
   return result;
 }
 

@@ -1,6 +1,7 @@
 // guda-worker: the only program with LibTorch.
 //   serve       one job at a time over a socketpair, started by guda-agent
 //   eval-model  one forward of a diffusers folder, for anybody who wants to check our models against diffusers
+//   eval-tokenizer  token ids of given texts, for the same
 //   eval-sampler  the steps of a sampler on given model outputs, for the same
 //   time-checkpoint  what saving the state of a training loop costs on a file system
 #include <torch/torch.h>
@@ -23,6 +24,10 @@ namespace {
 constexpr const char* kUsage =
     "usage: guda-worker eval-model FOLDER --input IN.safetensors --output OUT.safetensors [--save FOLDER]\n"
     "         IN holds tensors 'sample' [N,C,H,W] and 'timestep' [N]; OUT gets 'out'. --save writes the model back.\n"
+    "         of a CLIP text model IN holds 'input_ids' [N,L]; OUT gets last_hidden_state, pooler_output, "
+    "hidden_states\n"
+    "       guda-worker eval-tokenizer FOLDER|FILE.txt.gz --input TEXTS.json --output IDS.json\n"
+    "         TEXTS is a JSON list; FOLDER holds vocab.json and merges.txt of a CLIP tokenizer\n"
     "       guda-worker eval-sampler --input IN.safetensors --output OUT.safetensors\n"
     "         IN holds 'sample', 'outputs', 'noises' and the metadata key 'options' (worker/eval_sampler.hpp)\n"
     "       guda-worker serve --run-dir D --segment NAME --fd N --threads N [--name W] [--checkpoint-every S]\n"
@@ -64,6 +69,10 @@ int main(int argc, char** argv) {
     if (command == "eval-model" && argc > 2) {
       auto o = options_from(argc, argv, 3, {{"--input", true}, {"--output", true}, {"--save", false}});
       return guda::worker::eval_model(argv[2], o["--input"], o["--output"], o["--save"]);
+    }
+    if (command == "eval-tokenizer" && argc > 2) {
+      auto o = options_from(argc, argv, 3, {{"--input", true}, {"--output", true}});
+      return guda::worker::eval_tokenizer(argv[2], o["--input"], o["--output"]);
     }
     if (command == "eval-sampler") {
       auto o = options_from(argc, argv, 2, {{"--input", true}, {"--output", true}});

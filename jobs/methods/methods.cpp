@@ -3,6 +3,7 @@
 #include <array>
 
 #include "common/error.hpp"
+#include "jobs/operators.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -39,6 +40,15 @@ constexpr std::array kMethods{
 }  // namespace
 
 std::span<const Method> methods() { return kMethods; }
+
+std::string_view fidelity_of(const MethodConfig& config) {
+  if (config.method != "guda") return method_named(config.method).fidelity;
+  if (config.unlearn.guard_temperature > 0) return "our reconstruction";
+  for (const OperatorInfo& op : operators()) {
+    if (op.name == config.unlearn.op) return op.fidelity;
+  }
+  throw Error("no unlearning operator '" + config.unlearn.op + "'");
+}
 
 const Method& method_named(std::string_view name) {
   std::string known;

@@ -21,6 +21,8 @@ struct Method {
 
 /// All methods, in the order in which tables show them.
 [[nodiscard]] std::span<const Method> methods();
+/// That of the method; of guda that of its operator, and a reconstruction with GUARD's weights.
+[[nodiscard]] std::string_view fidelity_of(const MethodConfig& config);
 /// Throws Error listing the known names.
 [[nodiscard]] const Method& method_named(std::string_view name);
 

@@ -22,7 +22,12 @@ void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint
   attribute.similarity = s;
   FeaturesSpec features;
   if (s.features == "clip") {
-    if (s.encoder.empty()) throw Error("methods." + config.name + ".similarity.encoder: name the CLIP model's folder");
+    const std::string key = "methods." + config.name + ".similarity.encoder";
+    if (s.encoder.empty()) throw Error(key + ": name the CLIP model's folder");
+    if (!std::filesystem::exists(s.encoder / "config.json") ||
+        !std::filesystem::exists(s.encoder / "model.safetensors"))
+      throw Error(key + ": no config.json and model.safetensors in " + s.encoder.string() + "; --set " + key +
+                  "=FOLDER names a CLIP model as transformers saves it");
     features.kind = "clip";
     features.encoder = s.encoder;
     features.encoder_content = content_of(s.encoder);

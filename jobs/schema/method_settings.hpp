@@ -170,6 +170,12 @@ void describe(Visit& visit, ConfigOf<SimilarityConfig> auto& c) {
               .max = 1e7,
               .unit = "items"},
         c.reference);
+  visit(Field{.key = "keep_instances",
+              .meaning = "training items of largest cosine that are kept for every query; 0 = none",
+              .max = 1e6,
+              .unit = "items",
+              .younger = true},
+        c.keep_instances);
 }
 
 }  // namespace guda::jobs

@@ -42,27 +42,28 @@ void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
               .by_default = "the kind"},
         c.name);
   visit(Field{.key = "kind",
-              .meaning = "images drawn from the full model, held-out real images, or image files",
-              .choices = "generated|held_out|images"},
+              .meaning = "images drawn from the full model, held-out real images, training images (to see whether they "
+                         "find themselves), or image files",
+              .choices = "generated|held_out|training|images"},
         c.kind);
   visit(Field{.key = "role",
               .meaning = "reported, or tuning: settings are chosen on it, so it is shown apart and is never a result",
               .choices = "reported|tuning"},
         c.role);
   visit(Field{.key = "count",
-              .meaning = "images per run seed: exactly this many generated, at most this many held out",
+              .meaning = "images per run seed: exactly this many generated, at most this many held out or of training",
               .min = 1,
               .max = 10000000,
               .unit = "images",
               .only_key = "kind",
-              .only_values = "generated|held_out"},
+              .only_values = "generated|held_out|training"},
         c.count);
   visit(Field{.key = "first",
-              .meaning = "how many held-out items to pass over, so that two sets are disjoint",
+              .meaning = "how many held-out (or training) items to pass over, so that two sets are disjoint",
               .max = 10000000,
               .unit = "images",
               .only_key = "kind",
-              .only_values = "held_out"},
+              .only_values = "held_out|training"},
         c.first);
   visit(Field{.key = "sampler",
               .meaning = "how images are drawn from the full model",

@@ -17,6 +17,7 @@ int stop_command(const Arguments& arguments);
 int verify_command(const Arguments& arguments);
 int gc_command(const Arguments& arguments);
 int compare_command(const Arguments& arguments);
+int evaluate_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int export_command(const Arguments& arguments);
 int attribute_command(const Arguments& arguments);

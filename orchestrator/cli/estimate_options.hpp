@@ -18,12 +18,12 @@ void add_node_options(boost::program_options::options_description& options);
 [[nodiscard]] cluster::LaunchPlan launch_on_nodes(const boost::program_options::variables_map& values,
                                                   const jobs::Plan& plan);
 
+/// `launch` when one of its nodes has as many workers as the plan's gangs want; throws Error with the cure otherwise.
+[[nodiscard]] cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::Plan& plan);
+
 /// An imagined node with a GPU for each worker that is asked for, or with one.
 [[nodiscard]] cluster::LaunchPlan launch_on_imagined_gpus(const boost::program_options::variables_map& values,
                                                           const jobs::Plan& plan);
-
-/// `launch` when one of its nodes has as many workers as the plan's gangs want; throws Error with the cure otherwise.
-[[nodiscard]] cluster::LaunchPlan with_room_for_gangs(cluster::LaunchPlan launch, const jobs::Plan& plan);
 
 /// Seconds before the end of a life at which jobs are asked to hand themselves back: grace, plus a minute in which
 /// Slurm's signal may come early, plus time to leave.

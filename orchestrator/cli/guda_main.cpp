@@ -31,6 +31,8 @@ constexpr Command kCommands[] = {
     {"verify", "is everything there that the journal says is there? Repairs on request", &guda::cli::verify_command},
     {"gc", "remove what nobody needs: dropped artifacts, orphans, halves", &guda::cli::gc_command},
     {"compare", "how well each method agrees with the LOGO oracle", &guda::cli::compare_command},
+    {"evaluate", "are the scores right without the oracle? Datamodelling score, removal, self-influence",
+     &guda::cli::evaluate_command},
     {"report", "write report.html again from what is there", &guda::cli::report_command},
     {"export", "write scores and comparison as CSV", &guda::cli::export_command},
     {"attribute", "who contributed to these pictures? Scores new images with a run's models",

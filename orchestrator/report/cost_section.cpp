@@ -80,10 +80,11 @@ std::string cost_section(const ReportData& data) {
   if (data.costs.empty())
     return section("cost", "Cost", missing(data, "costs", "No cost: no job of a method has finished."));
   return section("cost", "Cost",
-                 "<p class=\"lede\">Seconds on one device (a GPU, or one worker\u2019s CPU threads), summed over jobs; "
+                 "<p class=\"lede\">Seconds on one device (a GPU, or processor time of one worker\u2019s threads), "
+                 "summed over jobs; "
                  "waiting is not counted. "
                  "<code>full</code> is what all methods share: the full model, the queries and the full model\u2019s "
-                 "losses.</p>\n<div class=\"side\"><figure>" +
+                 "losses. Features that two methods share count for both.</p>\n<div class=\"side\"><figure>" +
                      cost_chart(data) + "</figure>" + cost_table(data) + "</div>");
 }
 

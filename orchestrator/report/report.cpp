@@ -22,14 +22,17 @@ std::string render_report(const ReportData& data) {
   page += fmt::format("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n", title, page_style());
   page += fmt::format("<header class=\"page\"><h1>{}</h1><p>experiment <b>{}</b>{}{}</p>\n", title,
                       escape_html(data.experiment), data.created.empty() ? "" : " \u00b7 ", escape_html(data.created));
+  const std::string entanglement = entanglement_section(data);
   page +=
       "<nav aria-label=\"Sections\"><a href=\"#answer\">Answer</a> <a href=\"#queries\">Queries</a> <a "
       "href=\"#agreement\">Agreement</a> "
-      "<a href=\"#heatmaps\">Groups</a> <a href=\"#timesteps\">Timesteps</a> <a href=\"#gallery\">Pictures</a> <a "
-      "href=\"#cost\">Cost</a> "
-      "<a href=\"#provenance\">Provenance</a> <a href=\"#glossary\">Terms</a></nav></header>\n<main>\n";
+      "<a href=\"#heatmaps\">Groups</a> <a href=\"#timesteps\">Timesteps</a> <a href=\"#gallery\">Pictures</a> ";
+  if (!entanglement.empty()) page += "<a href=\"#entanglement\">Entanglement</a> ";
+  page +=
+      "<a href=\"#cost\">Cost</a> <a href=\"#provenance\">Provenance</a> <a "
+      "href=\"#glossary\">Terms</a></nav></header>\n<main>\n";
   page += answer_section(data, views) + queries_section(data) + agreement_section(data, views) +
-          heatmaps_section(data) + timesteps_section(data) + gallery_section(data) + cost_section(data) +
+          heatmaps_section(data) + timesteps_section(data) + gallery_section(data) + entanglement + cost_section(data) +
           provenance_section(data) + glossary_section();
   page += fmt::format("</main>\n<script type=\"application/json\" id=\"guda-data\">{}</script>\n</body>\n</html>\n",
                       script_json({{"comparison", data.comparison}, {"provenance", data.provenance}}));

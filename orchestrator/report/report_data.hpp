@@ -86,6 +86,18 @@ struct Gallery {
   std::vector<Block> blocks;  ///< the reference's first
 };
 
+/// GUARD's alignments of the groups under one unlearning method, and what its models lose elsewhere.
+struct Entanglement {
+  struct Row {
+    std::string group;
+    std::size_t images = 0;
+    double alignment = kUnknown, spread = kUnknown;  ///< mean and standard deviation over the group's images
+    double damage = kUnknown;  ///< mean score of the queries of other groups; NaN while not evaluated
+  };
+  std::string method;
+  std::vector<Row> rows;
+};
+
 struct MethodCost {
   struct Part {
     std::string kind;  ///< train | unlearn | score | sample | attribute
@@ -112,6 +124,7 @@ struct ReportData {
   std::string own_group;  ///< what "own group" means in `profiles`, as the end of "own group = ..."
   std::vector<TimestepProfile> profiles;
   Gallery gallery;
+  std::vector<Entanglement> entanglement;  ///< empty: no method weighs by GUARD, and the report has no such section
   std::vector<MethodCost> costs;
   Json provenance = Json::object();
   std::vector<std::string> warnings;  ///< whole sentences: "3 of 256 queries were not evaluated."

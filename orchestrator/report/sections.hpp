@@ -19,6 +19,8 @@ using Views = std::vector<AgreementView>;
 [[nodiscard]] std::string heatmaps_section(const ReportData& data);
 [[nodiscard]] std::string timesteps_section(const ReportData& data);
 [[nodiscard]] std::string gallery_section(const ReportData& data);
+/// Empty where no method weighs by GUARD.
+[[nodiscard]] std::string entanglement_section(const ReportData& data);
 [[nodiscard]] std::string cost_section(const ReportData& data);
 [[nodiscard]] std::string provenance_section(const ReportData& data);
 [[nodiscard]] std::string glossary_section();

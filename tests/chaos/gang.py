@@ -3,6 +3,7 @@ victim to blame, is tried again, and the run ends with the bits of an undisturbe
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,15 +24,15 @@ def labels_of(folder):
 
 
 def litter():
-    return {name for name in os.listdir("/dev/shm") if name.startswith("guda-")}
+    return {name for name in os.listdir("/dev/shm") if re.fullmatch("guda-[0-9a-f]{16}-[0-9]+-[0-9]+-[0-9]+", name)}
 
 
 class Pair:
     """A run whose training jobs want both of its workers."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, heartbeat="0.2/30/120"):  # limits of minutes where no loss is meant
         self.folder = Path(folder)
-        self.run = Run(folder, "--checkpoint-every", "0.05", recipe=GANG)
+        self.run = Run(folder, "--checkpoint-every", "0.2", recipe=GANG, heartbeat=heartbeat)
 
     def go(self, code=0):
         got = self.run.wait()
@@ -66,7 +67,7 @@ class Pair:
 
 def disturbed(folder, reference, which, number):
     """One member gets a signal in the middle of a training job."""
-    pair = Pair(folder)
+    pair = Pair(folder, *(["0.2/4/10"] if number == signal.SIGSTOP else []))
     pair.run.start()
     victim = next(w for w in pair.met_at_work() if w["member"] == which)
     os.kill(pair.worker(victim), number)

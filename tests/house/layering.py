@@ -24,6 +24,7 @@ LIBRARIES = [
     (re.compile(r"mpi\.h$"), "common/mpi/"),
     (re.compile(r"(hdf5|hdf5_hl|H5\w+)\.h$"), "common/hdf5/"),
     (re.compile(r"yaml-cpp/"), "common/config/"),
+    (re.compile(r"utf8proc\.h$"), "common/text/"),
     (re.compile(r"(torch|ATen|c10|caffe2)/"), "worker/"),
     (re.compile(r"(nccl|cuda_runtime|cuda)\.h$"), "worker/"),
     (re.compile(r"boost/program_options"), "orchestrator/cli/"),

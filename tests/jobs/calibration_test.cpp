@@ -53,6 +53,18 @@ TEST_CASE("calibration: a measured class costs its fixed seconds and its FLOPs a
   CHECK(c.p90 == doctest::Approx(c.p50 * 1.2));
 }
 
+TEST_CASE("calibration: a job that is not counted in FLOPs costs what its method says") {
+  const Plan plan = test::small_plan();
+  JobSpec job;
+  job.work = AttributeSpec{};
+  job.cost = 50;
+  const CostPredictor costs(nullptr, plan.experiment.model, "cpu x");
+  CHECK(costs.of(job).p50 == 50);
+  CHECK(costs.of(job).p90 == 100);
+  job.cost = 0;
+  CHECK(costs.of(job).p50 > 0);
+}
+
 TEST_CASE("calibration: an operator that was not measured borrows another one's rate and a wider range") {
   const Plan plan = test::small_plan();  // unlearns with retrack_exact
   const DeviceCalibration device = measured(plan.experiment.model);

@@ -120,7 +120,8 @@ bool accepted(const std::string& text, const std::vector<std::string>& overrides
 TEST_CASE("experiment files: 2,000 mutated files are accepted or refused with a ConfigError, never more") {
   const std::filesystem::path recipes = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes";
   std::vector<std::string> corpus;
-  for (const char* recipe : {"digits.yaml", "digits-full.yaml", "digits-smoke.yaml", "digits-all-methods.yaml"})
+  for (const char* recipe :
+       {"digits.yaml", "digits-full.yaml", "digits-smoke.yaml", "digits-all-methods.yaml", "lds.yaml", "removal.yaml"})
     corpus.push_back(read_file(recipes / recipe));
   corpus.push_back("a: &a [1, {b: c}]\nb: *a\n? x\n: - y\n  - 'z'\n");
   corpus.push_back(

@@ -121,7 +121,8 @@ TEST_CASE("experiment file: relative paths start at the file's folder and come b
 }
 
 TEST_CASE("experiment file: an experiment survives the way through JSON") {
-  for (const char* recipe : {"digits.yaml", "digits-full.yaml", "digits-smoke.yaml", "digits-all-methods.yaml"}) {
+  for (const char* recipe : {"digits.yaml", "digits-full.yaml", "digits-smoke.yaml", "digits-all-methods.yaml",
+                             "lds.yaml", "removal.yaml"}) {
     const Json json = load_experiment(kRecipes / recipe);
     CHECK(Json(Json::parse(json.dump()).get<Experiment>()) == json);
   }

@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
 
 #include "common/config/issues.hpp"
+#include "common/error.hpp"
 #include "jobs/cifar10.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/methods/methods.hpp"
 #include "jobs/operators.hpp"
 #include "jobs/planner.hpp"
 #include "tests/support/scratch_folder.hpp"
@@ -24,10 +27,15 @@ namespace {
 
 struct Recipes {
   test::ScratchFolder data;
-  Recipes() { test::write_small_cifar10(data.path(), 150, 20); }
+  Recipes() {
+    test::write_small_cifar10(data.path(), 150, 20);
+    // Planning asks an encoder for its files' digests only.
+    for (const char* file : {"config.json", "model.safetensors"}) std::ofstream(data.path() / file) << "{}";
+  }
   [[nodiscard]] Experiment load(const std::string& name) const {
-    return load_experiment(std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes" / name,
-                           {"dataset.path=" + data.path().string(), "dataset.train=300"});
+    std::vector<std::string> settings{"dataset.path=" + data.path().string(), "dataset.train=300"};
+    if (name == "cifar10-paper.yaml") settings.push_back("methods.clipa.similarity.encoder=" + data.path().string());
+    return load_experiment(std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes" / name, settings);
   }
   [[nodiscard]] Plan plan(const std::string& name) const {
     const Experiment e = load(name);
@@ -59,9 +67,32 @@ TEST_CASE("recipes: cifar10-paper is the published experiment - steps, grid, que
   CHECK(plan.groups.size() == 10);
   auto count = kinds(plan);
   CHECK(count["train"] == 12);  // full, ten without a class, the guide of esd_class
-  CHECK(count["unlearn"] == 5 * 10);
+  CHECK(count["unlearn"] == 13 * 10);
   CHECK(std::count_if(plan.queries.begin(), plan.queries.end(), [](const Query& q) { return q.role == "tuning"; }) ==
         256);
+}
+
+TEST_CASE("recipes: cifar10-paper and digits-all-methods use every method and every operator that guda has") {
+  const Recipes recipes;
+  const auto digits = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/digits-all-methods.yaml";
+  for (const Experiment& e : {recipes.load("cifar10-paper.yaml"), load_experiment(digits)}) {
+    CAPTURE(e.name);
+    std::set<std::string> used, unlearn;
+    for (const MethodConfig& m : e.methods) {
+      used.insert(m.method);
+      if (m.method == "guda") unlearn.insert(m.unlearn.op);
+    }
+    CHECK(used.size() == methods().size());
+    CHECK(unlearn.size() == operators().size());
+  }
+}
+
+TEST_CASE("recipes: a CLIP folder that is not there is an error that names the key and the cure") {
+  const Recipes recipes;
+  Experiment e = recipes.load("cifar10-paper.yaml");
+  for (MethodConfig& m : e.methods) m.similarity.encoder = m.name == "clipa" ? "/nowhere" : "";
+  CHECK_THROWS_WITH_AS((void)make_plan(e, load_dataset(e.dataset), {"cpu", "avx2", "float32", 1}),
+                       doctest::Contains("--set methods.clipa.similarity.encoder=FOLDER"), Error);
 }
 
 TEST_CASE("scoring grid: 10, 20, ..., 990 of Stable Diffusion are 99 slots a draw (methods.md 0.3.2)") {

@@ -345,6 +345,14 @@ TEST_CASE("comparison: JSON has the keys of schema 1") {
   }
 }
 
+TEST_CASE("comparison: the table says which methods are reconstructions of ours") {
+  const Run run;
+  const std::string table = comparison_table(compare(run.table, run.plan, {{"exact", {1, "our reconstruction"}}}), 50);
+  CHECK(table.find("Our reconstructions, not the papers' own: exact.\n") != std::string::npos);
+  CHECK(comparison_table(compare(run.table, run.plan, {{"exact", {1, "paper formula"}}}), 50).find("reconstruction") ==
+        std::string::npos);
+}
+
 TEST_CASE("comparison: the table fits its width and marks the best value") {
   const Run run;
   const auto comparison = compare(run.table, run.plan, {});

@@ -51,8 +51,8 @@ std::vector<std::string> drawings(const std::string& page) {
   return found;
 }
 
-const std::vector<std::string> kSections{"answer",  "queries", "agreement",  "heatmaps", "timesteps",
-                                         "gallery", "cost",    "provenance", "glossary"};
+const std::vector<std::string> kSections{"answer",  "queries",      "agreement", "heatmaps",   "timesteps",
+                                         "gallery", "entanglement", "cost",      "provenance", "glossary"};
 
 }  // namespace
 
@@ -197,9 +197,10 @@ TEST_CASE("report: hostile names stay names everywhere") {
   CHECK(Json::parse(page.substr(begin, page.find("</script>") - begin)).at("provenance") == data.provenance);
 }
 
-TEST_CASE("report: an empty run gives every section with a sentence that says why") {
+TEST_CASE(
+    "report: an empty run gives every section with a sentence that says why, but none of what it has no method for") {
   const std::string page = render_report(ReportData{});
-  for (const auto& id : kSections) CHECK(has(page, "<section id=\"" + id + "\""));
+  for (const auto& id : kSections) CHECK(has(page, "<section id=\"" + id + "\"") == (id != "entanglement"));
   CHECK(count(page, "class=\"missing\"") == 8);
   CHECK(drawings(page).empty());
 }
@@ -265,4 +266,17 @@ TEST_CASE("report: a comparison of another schema or shape is refused with the k
   CHECK(has(message(comparison), "views[0].methods.knn.metrics.top1: is neither"));
   comparison["views"][0]["draws"] = "both";
   CHECK(has(message(comparison), "views[0].draws"));
+}
+
+TEST_CASE(
+    "report: entanglement names the groups and whether alignment foretells damage, and is left out without GUARD") {
+  ReportData data = tests::sample_report();
+  const std::string page = render_report(data);
+  CHECK(has(page, "Entanglement of the groups under ifu"));
+  CHECK(has(page, "over 9 groups is 1.00"));
+  CHECK(has(page, "n/a"));
+  data.entanglement[0].rows.resize(2);
+  CHECK(has(render_report(data), "too few groups are evaluated"));
+  data.entanglement.clear();
+  CHECK_FALSE(has(render_report(data), "entanglement"));
 }

@@ -184,6 +184,12 @@ inline void fill_tables(ReportData& data) {
     }
     data.profiles.push_back(profile);
   }
+  Entanglement entanglement{"ifu", {}};
+  for (std::size_t k = 0; k < data.groups.size(); ++k) {
+    const double alignment = 1e-5 * (chosen(fmt::format("alignment/{}", k)) - .3);
+    entanglement.rows.push_back({data.groups[k], 150, alignment, 4e-6, k == 3 ? kUnknown : .01 + 400 * alignment});
+  }
+  data.entanglement.push_back(entanglement);
   data.costs.push_back({"full", {{"train", 23, 1}, {"sample", 5, 2}, {"score", 4.1, 4}}});
   for (const auto& m : kSampleMethods) {
     const std::string_view kind = m.kind;

@@ -62,7 +62,8 @@ torch::Tensor rows_of(const torch::Tensor& all, std::span<const std::uint32_t> i
 
 std::vector<double> similarities(const jobs::AttributeSpec& spec, const QuerySet& set, const jobs::Dataset& dataset,
                                  std::span<const std::vector<std::int64_t>> groups,
-                                 const std::function<fs::path(const Digest&)>& folder) {
+                                 const std::function<fs::path(const Digest&)>& folder,
+                                 std::optional<TopInstances>& instances) {
   const jobs::SimilarityConfig& config = spec.similarity;
   torch::Tensor queries, items;
   if (config.features == "clip") {
@@ -78,6 +79,7 @@ std::vector<double> similarities(const jobs::AttributeSpec& spec, const QuerySet
     queries = set.images.flatten(1);
     items = gather_images(dataset, dataset.train).flatten(1);
   }
+  if (config.keep_instances > 0) instances = most_similar(queries, items, config.keep_instances);
   return similarity_scores(queries, items, groups, config.aggregate);
 }
 
@@ -112,7 +114,7 @@ Attributed attribute(const jobs::AttributeSpec& spec, const QuerySet& set, const
   const auto positions = positions_of(groups, dataset, spec.similarity.reference);
   Attributed result;
   if (spec.method == "similarity") {
-    result.scores = similarities(spec, set, dataset, positions, folder);
+    result.scores = similarities(spec, set, dataset, positions, folder, result.instances);
   } else if (spec.method == "kde_elbo") {
     result.scores = density_scores(spec, set, dataset, positions, poll);
   } else if (spec.method == "trak" || spec.method == "dtrak" || spec.method == "das") {

@@ -61,7 +61,7 @@ Features gradient_features(UNet2D& model, const jobs::FeaturesSpec& spec, const 
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
   const Projection projection(spec.projection, spec.dimension, (SeedPath(spec.seed) / "projection").value());
-  SampleGradients gradients(model);
+  SampleGradients gradients(*model);
   std::vector<std::uint32_t> timesteps;
   for (std::uint64_t s = 0; s < spec.timesteps; ++s)
     timesteps.push_back(static_cast<std::uint32_t>(s * spec.diffusion.timesteps / spec.timesteps));
@@ -120,7 +120,7 @@ Features fisher_diagonal(UNet2D& model, const jobs::FeaturesSpec& spec, const to
   const SeedPath seed(spec.seed);
   const std::uint64_t timestep_seed = (seed / "timestep").value(), noise_seed = (seed / "noise").value(),
                       flip_seed = (seed / "flip").value();
-  SampleGradients gradients(model);
+  SampleGradients gradients(*model);
   const std::int64_t batch = std::clamp(kMostNumbers / gradients.weights(), std::int64_t{1}, kMostRows / 2);
   const auto size = static_cast<std::size_t>(images[0].numel());
   const std::uint64_t batches = spec.timesteps * static_cast<std::uint64_t>((images.size(0) + batch - 1) / batch);

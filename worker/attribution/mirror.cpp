@@ -103,7 +103,7 @@ class Mirror {
         const torch::Tensor& w = movable.weights[i];
         const torch::Tensor diagonal = fisher.narrow(0, movable.columns[i], w.numel()).view(w.sizes()).to(device_);
         const torch::Tensor gradient = w.grad().defined() ? w.grad() : torch::zeros_like(w);
-        direction.push_back(gradient / (diagonal + floor).clamp_min(kFewest));
+        direction.push_back(fisher_direction(gradient, diagonal, floor));
         slope += (gradient * direction.back()).sum(torch::kFloat64).item<double>();
       }
       movable.drop_gradients(model_);
@@ -122,8 +122,12 @@ class Mirror {
     }
   }
 
-  /// MUCS's unlearning; returns the steps taken.
-  std::uint32_t unlearn_clamped(const torch::Tensor& query, std::string_view name, Movable& movable) {
+  struct Clamped {
+    std::uint32_t steps = 0;
+    double loss = 0;  ///< of the query, clamped, in the batch that was looked at last
+  };
+  /// MUCS's unlearning.
+  Clamped unlearn_clamped(const torch::Tensor& query, std::string_view name, Movable& movable) {
     const jobs::MucsConfig& config = spec_.mucs;
     jobs::OptimizerConfig adam;
     adam.lr = config.lr;
@@ -131,6 +135,7 @@ class Mirror {
     AdamW optimizer(movable.weights, adam, 0);
     const SeedPath seed = seed_ / "query" / name;
     ItemStream stream(seed / "retain", dataset_.train);
+    Clamped result;
     for (std::uint32_t step = 0; step < config.max_steps; ++step) {
       StepImages rows = query_rows(seed / "forget", step, config.batch, query, schedule_, false);
       const StepImages retain =
@@ -143,15 +148,16 @@ class Mirror {
               .square()
               .mean(1);
       const torch::Tensor forget = losses.narrow(0, 0, config.batch).clamp_max(kUntrainedLoss).mean();
-      const double value = forget.item<double>();
-      if (!std::isfinite(value)) throw DivergenceError("unlearning a query by mucs diverged; lower mucs.lr");
-      if (value >= (1 - config.tolerance) * kUntrainedLoss) return step;
+      result = {step, forget.item<double>()};
+      if (!std::isfinite(result.loss)) throw DivergenceError("unlearning a query by mucs diverged; lower mucs.lr");
+      if (result.loss >= (1 - config.tolerance) * kUntrainedLoss) return result;
       (losses.narrow(0, config.batch, config.batch).mean() - config.forget_weight * forget).backward();
       optimizer.step(config.lr);
       movable.drop_gradients(model_);
       poll_();
     }
-    return config.max_steps;
+    result.steps = config.max_steps;
+    return result;
   }
 
  private:
@@ -194,6 +200,10 @@ std::vector<std::uint32_t> even_timesteps(std::uint32_t all, std::uint32_t count
 }
 
 }  // namespace
+
+torch::Tensor fisher_direction(const torch::Tensor& gradient, const torch::Tensor& diagonal, double floor) {
+  return gradient / (diagonal + floor).clamp_min(kFewest);
+}
 
 torch::Tensor mean_skew(const torch::Tensor& before, const torch::Tensor& after, double softening) {
   return ((after - before) / (after + before + softening)).mean(1);
@@ -267,7 +277,9 @@ MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const to
     const torch::Tensor image = queries[static_cast<std::int64_t>(query)];
     torch::Tensor change;
     if (mucs) {
-      result.mean_steps += mirror.unlearn_clamped(image, names[query], movable) / static_cast<double>(names.size());
+      const Mirror::Clamped end = mirror.unlearn_clamped(image, names[query], movable);
+      result.mean_steps += end.steps / static_cast<double>(names.size());
+      result.mean_loss += end.loss / static_cast<double>(names.size());
       change = mean_skew(before, losses.of(model, poll), spec.mucs.softening);
     } else {
       mirror.ascend(image, names[query], movable, fisher);

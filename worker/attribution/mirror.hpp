@@ -18,6 +18,7 @@ struct MirrorScores {
   std::vector<double> scores;          ///< [queries, groups]
   std::vector<double> standard_error;  ///< the same shape: over which items of a group were looked at
   double mean_steps = 0;               ///< of unlearning, per query
+  double mean_loss = 0;                ///< mucs: of a query in its last batch, each image's at most 1
 };
 
 /// Scores a block of queries [N, C, H, W] named `names`. `fisher` float32 [weights]: abu and choi only, else undefined.
@@ -26,6 +27,10 @@ struct MirrorScores {
                                          std::span<const std::string> names, const torch::Tensor& fisher,
                                          const jobs::Dataset& dataset, std::span<const jobs::RemovalSet> groups,
                                          torch::Device device, const std::function<void(const Progress&)>& progress);
+
+/// Where abu and choi move a weight: g / (F + floor); 0 for a weight without either.
+[[nodiscard]] torch::Tensor fisher_direction(const torch::Tensor& gradient, const torch::Tensor& diagonal,
+                                             double floor);
 
 /// mean over columns of (lu - l0) / (lu + l0 + softening): float64 [items], in (-1, 1).
 [[nodiscard]] torch::Tensor mean_skew(const torch::Tensor& before, const torch::Tensor& after, double softening);

@@ -17,6 +17,7 @@ class MatrixSink final : public SampleGradientSink {
   MatrixSink(std::int64_t rows_per_sample, const Columns& columns, torch::Tensor out)
       : SampleGradientSink(rows_per_sample), columns_(columns), out_(std::move(out)) {}
   void take(const at::Tensor& parameter, const at::Tensor& gradient) override {
+    if (gradient.size(0) != out_.size(0)) throw Bug("a layer saw one row for all samples: give every row its timestep");
     out_.narrow(1, columns_.at(parameter.unsafeGetTensorImpl()), parameter.numel()).copy_(gradient);
     ++taken;
   }
@@ -53,14 +54,14 @@ void require_all(std::size_t taken, const std::vector<std::string>& names) {
   if (taken == names.size()) return;
   throw Error("gradients of single images: " + std::to_string(names.size() - taken) + " of " +
               std::to_string(names.size()) +
-              " weights of the model are in layers that give none (a class embedding?); the methods trak, dtrak, das, "
-              "abu and choi are for models without such layers");
+              " weights of the model are in layers that give none; the methods trak, dtrak, das, abu and choi are for "
+              "models that use all their layers");
 }
 
 }  // namespace
 
-SampleGradients::SampleGradients(UNet2D& model) : model_(model) {
-  for (const auto& named : model->named_parameters()) {
+SampleGradients::SampleGradients(torch::nn::Module& model) {
+  for (const auto& named : model.named_parameters()) {
     if (!named.value().requires_grad()) continue;
     fixed_.push_back(named.value());
     names_.push_back(named.key());

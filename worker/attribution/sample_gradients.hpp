@@ -4,9 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
-
-#include "worker/models/unet2d.hpp"
 
 namespace guda::worker {
 
@@ -14,7 +13,8 @@ namespace guda::worker {
 /// were. The order of the columns is that of model->parameters(), those that are never trained left out.
 class SampleGradients {
  public:
-  explicit SampleGradients(UNet2D& model);
+  /// `model` is a UNet2D or a UNet2DCondition: every layer of theirs with weights is covered.
+  explicit SampleGradients(torch::nn::Module& model);
   ~SampleGradients();
   SampleGradients(const SampleGradients&) = delete;
   SampleGradients& operator=(const SampleGradients&) = delete;
@@ -22,15 +22,14 @@ class SampleGradients {
   [[nodiscard]] std::int64_t weights() const noexcept { return weights_; }
 
   /// `losses` runs the model on samples x rows_per_sample consecutive rows and returns their losses [rows]. float32
-  /// [samples, weights]: the gradient of the sum of each sample's losses. Throws Error when a weight of the model is in
-  /// a layer that can't tell (class embeddings).
+  /// [samples, weights]: the gradient of the sum of each sample's losses. Throws Error when a weight of the model has
+  /// no part in it, or is in a layer that can't tell samples apart.
   [[nodiscard]] torch::Tensor matrix(std::int64_t samples, std::int64_t rows_per_sample,
                                      const std::function<torch::Tensor()>& losses);
   /// Squared length of the gradient of every row's loss, float64 [rows].
   [[nodiscard]] torch::Tensor squared_lengths(std::int64_t rows, const std::function<torch::Tensor()>& losses);
 
  private:
-  UNet2D model_;
   std::vector<torch::Tensor> fixed_;
   std::vector<std::string> names_;
   std::int64_t weights_ = 0;

@@ -1,5 +1,7 @@
 #include "worker/attribution/similarity.hpp"
 
+#include <algorithm>
+
 #include "common/error.hpp"
 
 namespace guda::worker {
@@ -12,6 +14,12 @@ torch::Tensor directions(const torch::Tensor& rows) {
 }
 
 }  // namespace
+
+TopInstances most_similar(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t keep) {
+  const torch::Tensor cosines = directions(queries).matmul(directions(items).t());
+  auto [scores, rows] = cosines.topk(std::min<std::int64_t>(keep, cosines.size(1)), 1);
+  return {scores, rows};
+}
 
 std::vector<double> similarity_scores(const torch::Tensor& queries, const torch::Tensor& items,
                                       std::span<const std::vector<std::int64_t>> groups, const std::string& aggregate) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/attribution/kernel_scores.hpp"
+
 namespace guda::worker {
 
 /// queries [Q, D], items [n, D], any float type; groups: rows of `items`. mean: mean of cosines; centroid: cosine to
@@ -15,5 +17,8 @@ namespace guda::worker {
 [[nodiscard]] std::vector<double> similarity_scores(const torch::Tensor& queries, const torch::Tensor& items,
                                                     std::span<const std::vector<std::int64_t>> groups,
                                                     const std::string& aggregate);
+
+/// For each query the items of largest cosine, at most `keep`.
+[[nodiscard]] TopInstances most_similar(const torch::Tensor& queries, const torch::Tensor& items, std::uint32_t keep);
 
 }  // namespace guda::worker

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -129,7 +128,10 @@ class SharedMemoryGang final : public Gang {
   void wait_for(std::uint32_t rank, std::uint64_t phase) {
     const GangBoard::Member& member = board().members[rank];
     const auto here = [&] { return member.phase.load(std::memory_order_acquire) >= phase; };
-    for (int i = 0; i < kSpins && !here(); ++i) ::sched_yield();
+    // A few microseconds: members of equal shares come together. Then sleep, not yield: on a busy machine a yield lasts
+    // as long as everybody else's turn.
+    for (int i = 0; i < kSpins && !here(); ++i) {
+    }
     const double since = steady_seconds();
     double looked_at = since;
     while (!here()) {
@@ -166,7 +168,7 @@ class SharedMemoryGang final : public Gang {
     return memory_ + (bytes_ - kGangParities * seat_.size * kGangChunk) + (parity * seat_.size + rank) * kGangChunk;
   }
 
-  static constexpr int kSpins = 50;
+  static constexpr int kSpins = 10'000;
   static constexpr double kLook = 5e-3;  // s
 
   const GangSeat seat_;

@@ -50,15 +50,16 @@ QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset)
   return set;
 }
 
-QuerySet take_held_out(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
-  if (spec.names.size() + spec.set.first > dataset.held_out.size()) {
-    throw Error(fmt::format(
-        "query set {}: {} held-out queries from number {} on were asked for, the data set holds out {}; lower count, "
-        "first or dataset.train",
-        spec.set.name, spec.names.size(), spec.set.first, dataset.held_out.size()));
+/// Consecutive items of the held-out or of the training split.
+QuerySet take_items(const jobs::SampleSpec& spec, const jobs::Dataset& dataset, std::span<const std::uint32_t> split) {
+  if (spec.names.size() + spec.set.first > split.size()) {
+    throw Error(
+        fmt::format("query set {}: {} {} queries from number {} on were asked for, the data set has {} such images; "
+                    "lower count or first, or change dataset.train",
+                    spec.set.name, spec.names.size(), spec.set.kind, spec.set.first, split.size()));
   }
   QuerySet set;
-  const std::span<const std::uint32_t> items(dataset.held_out.data() + spec.set.first, spec.names.size());
+  const auto items = split.subspan(spec.set.first, spec.names.size());
   set.images = gather_images(dataset, items);
   for (const std::uint32_t item : items) {
     set.items.emplace_back(item);
@@ -118,7 +119,9 @@ QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs:
     set.items.resize(spec.names.size());
     set.classes.resize(spec.names.size());
   } else if (spec.set.kind == "held_out") {
-    set = take_held_out(spec, dataset);
+    set = take_items(spec, dataset, dataset.held_out);
+  } else if (spec.set.kind == "training") {
+    set = take_items(spec, dataset, dataset.train);
   } else if (spec.set.kind == "images") {
     if (spec.set.images.size() != spec.names.size()) {
       throw Bug(fmt::format("query set {}: {} images have {} names", spec.set.name, spec.set.images.size(),
@@ -127,7 +130,7 @@ QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs:
     set = read_images(spec, dataset);
   } else {
     throw Error("query set " + spec.set.name + ": kind '" + spec.set.kind +
-                "' is not known; known: generated, held_out, images");
+                "' is not known; known: generated, held_out, training, images");
   }
   set.names = spec.names;
   return set;

@@ -1,112 +1,62 @@
 #include "worker/models/clip_vision.hpp"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "common/error.hpp"
-#include "common/files.hpp"
-#include "common/json.hpp"
-#include "worker/models/tensor_bytes.hpp"
+#include "worker/models/clip_weights.hpp"
+#include "worker/models/seeded_build.hpp"
+#include "worker/models/weights.hpp"
 
 namespace guda::worker {
 namespace {
 
-Json read_config(const std::filesystem::path& file) {
-  const Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw Error(file.string() + ": is not a JSON object; take the folder that transformers saved");
-  const auto vision = json.find("vision_config");
-  return vision != json.end() && vision->is_object() ? *vision : json;
-}
-
-/// A whole number of a config; transformers leaves out what has its default.
-std::int64_t number(const Json& config, const char* key, std::int64_t usual, const std::filesystem::path& file) {
-  constexpr std::int64_t kMost = 65536;
-  const auto found = config.find(key);
-  if (found == config.end()) return usual;
-  if (!found->is_number_integer() || found->get<std::int64_t>() < 1 || found->get<std::int64_t>() > kMost)
-    throw Error(fmt::format("{}: {}: wants a number from 1 to {}, not {}", file.string(), key, kMost, found->dump()));
-  return found->get<std::int64_t>();
-}
+struct VisionPartImpl : torch::nn::Module {};
+TORCH_MODULE(VisionPart);
 
 }  // namespace
 
-ClipVision::ClipVision(const std::filesystem::path& folder, const at::Device& device)
-    : folder_(folder), device_(device) {
-  const std::filesystem::path file = folder / "config.json";
-  const Json config = read_config(file);
-  side_ = number(config, "image_size", side_, file);
-  patch_ = number(config, "patch_size", patch_, file);
-  hidden_ = number(config, "hidden_size", hidden_, file);
-  heads_ = number(config, "num_attention_heads", heads_, file);
-  layers_ = number(config, "num_hidden_layers", layers_, file);
-  eps_ = config.value("layer_norm_eps", eps_);
-  const std::string activation = config.value("hidden_act", "quick_gelu");
-  if (activation != "quick_gelu" && activation != "gelu")
-    throw Error(fmt::format("{}: hidden_act: '{}' is not quick_gelu or gelu", file.string(), activation));
-  quick_gelu_ = activation == "quick_gelu";
-  if (hidden_ % heads_ != 0 || side_ < patch_)
-    throw Error(file.string() +
-                ": hidden_size must be a multiple of num_attention_heads, image_size at least patch_size");
-  const SafetensorsFile stored(folder / "model.safetensors");
-  for (const auto& [name, entry] : stored.tensors()) {
-    if (!name.starts_with("vision_model.") && name != "visual_projection.weight") continue;
-    if (entry.dtype == Dtype::i64) continue;  // position ids of old versions
-    weights_[name] = tensor_from(stored, name).to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+ClipVisionImpl::ClipVisionImpl(const ClipVisionConfig& config, std::uint32_t projection) : side_(config.image_size) {
+  const std::int64_t width = config.hidden_size, patches = config.image_size / config.patch_size;
+  VisionPart embeddings, vision;
+  class_embedding_ = embeddings->register_parameter("class_embedding", at::zeros({width}));
+  patch_embedding_ = embeddings->register_module(
+      "patch_embedding",
+      torch::nn::Conv2d(torch::nn::Conv2dOptions(3, width, config.patch_size).stride(config.patch_size).bias(false)));
+  position_embedding_ =
+      embeddings->register_module("position_embedding", torch::nn::Embedding(patches * patches + 1, width));
+  vision->register_module("embeddings", embeddings);
+  pre_norm_ = vision->register_module("pre_layrnorm", clip_norm(config));  // transformers' own spelling
+  encoder_ = vision->register_module("encoder", ClipEncoder(config));
+  post_norm_ = vision->register_module("post_layernorm", clip_norm(config));
+  register_module("vision_model", vision);
+  if (projection > 0) {
+    projection_ = register_module("visual_projection",
+                                  torch::nn::Linear(torch::nn::LinearOptions(width, projection).bias(false)));
   }
-  const std::int64_t tokens = (side_ / patch_) * (side_ / patch_) + 1;
-  const auto require = [&](const char* name, std::vector<std::int64_t> shape) {
-    if (weight(name).sizes() != at::IntArrayRef(shape))
-      throw Error(fmt::format("{}: {} does not have the shape that config.json says", folder.string(), name));
-  };
-  require("vision_model.embeddings.patch_embedding.weight", {hidden_, 3, patch_, patch_});
-  require("vision_model.embeddings.position_embedding.weight", {tokens, hidden_});
-  require("vision_model.embeddings.class_embedding", {hidden_});
 }
 
-const at::Tensor& ClipVision::weight(const std::string& name) const {
-  const auto found = weights_.find(name);
-  if (found == weights_.end())
-    throw Error((folder_ / "model.safetensors").string() + ": has no tensor " + name +
-                "; take a folder of a CLIP model that transformers saved");
-  return found->second;
-}
-
-at::Tensor ClipVision::linear(const at::Tensor& x, const std::string& name) const {
-  return at::linear(x, weight(name + ".weight"), weight(name + ".bias"));
-}
-
-at::Tensor ClipVision::norm(const at::Tensor& x, const std::string& name) const {
-  return at::layer_norm(x, {hidden_}, weight(name + ".weight"), weight(name + ".bias"), eps_);
-}
-
-at::Tensor ClipVision::attention(const at::Tensor& x, const std::string& layer) const {
-  const auto split = [&](const char* part) {
-    return linear(x, layer + part).view({x.size(0), -1, heads_, hidden_ / heads_}).transpose(1, 2);
-  };
-  const at::Tensor mixed = at::scaled_dot_product_attention(split(".q_proj"), split(".k_proj"), split(".v_proj"));
-  return linear(mixed.transpose(1, 2).reshape({x.size(0), -1, hidden_}), layer + ".out_proj");
-}
-
-at::Tensor ClipVision::features(const at::Tensor& pixels, bool projected) const {
+at::Tensor ClipVisionImpl::features(const at::Tensor& pixels, bool projected) {
+  if (projected && !projection_)
+    throw Error("CLIP vision: this model has no visual_projection; take a CLIPModel, or `projected: false`");
   const at::NoGradGuard no_grad;
-  const at::Tensor patches =
-      at::conv2d(pixels.to(device_), weight("vision_model.embeddings.patch_embedding.weight"), {}, patch_)
-          .flatten(2)
-          .transpose(1, 2);
-  const at::Tensor first = weight("vision_model.embeddings.class_embedding").expand({pixels.size(0), 1, hidden_});
-  at::Tensor x = at::cat({first, patches}, 1) + weight("vision_model.embeddings.position_embedding.weight");
-  x = norm(x, "vision_model.pre_layrnorm");  // transformers' own spelling
-  for (std::int64_t i = 0; i < layers_; ++i) {
-    const std::string layer = fmt::format("vision_model.encoder.layers.{}", i);
-    x = x + attention(norm(x, layer + ".layer_norm1"), layer + ".self_attn");
-    at::Tensor h = linear(norm(x, layer + ".layer_norm2"), layer + ".mlp.fc1");
-    h = quick_gelu_ ? h * at::sigmoid(1.702 * h) : at::gelu(h);
-    x = x + linear(h, layer + ".mlp.fc2");
-  }
-  const at::Tensor pooled = norm(x.select(1, 0), "vision_model.post_layernorm");
-  return (projected ? at::linear(pooled, weight("visual_projection.weight")) : pooled).cpu();
+  const at::Tensor patches = patch_embedding_(pixels.to(patch_embedding_->weight.device())).flatten(2).transpose(1, 2);
+  const at::Tensor first = class_embedding_.expand({pixels.size(0), 1, patches.size(2)});
+  at::Tensor x = pre_norm_(at::cat({first, patches}, 1) + position_embedding_->weight);
+  x = encoder_->forward(x, /*causal=*/false, encoder_->layer_count());
+  const at::Tensor pooled = post_norm_(x.select(1, 0));
+  return (projected ? projection_(pooled) : pooled).cpu();
+}
+
+ClipVision load_clip_vision(const std::filesystem::path& folder, const at::Device& device) {
+  const auto config = ClipVisionConfig::from_json(read_model_config(folder), (folder / "config.json").string());
+  ClipVision model{nullptr};
+  build_seeded(0, [&] { model = ClipVision(config, clip_projection_width(folder, ClipTower::vision)); });
+  load_clip_weights(*model, folder, ClipTower::vision);
+  model->eval();
+  model->to(device);
+  return model;
 }
 
 at::Tensor clip_pixels(const at::Tensor& images, std::int64_t side) {

@@ -52,10 +52,10 @@ void watch_convolution(const torch::nn::Conv2d& conv, const at::Tensor& x, bool 
   });
 }
 
-void watch_linear(const torch::nn::Linear& linear, const at::Tensor& x, at::Tensor& y) {
+void watch_linear(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x, at::Tensor& y) {
   SampleGradientSink* const sink = SampleGradientSink::current();
   if (sink == nullptr) return;
-  on_gradient(y, [sink, weight = linear->weight, bias = linear->bias, x = x.detach()](const at::Tensor& dy) {
+  on_gradient(y, [sink, weight = weight, bias = bias, x = x.detach()](const at::Tensor& dy) {
     // All tokens of all rows of a sample are one sum.
     const std::int64_t samples = dy.size(0) / sink->rows_per_sample();
     const at::Tensor errors = dy.reshape({samples, -1, dy.size(-1)});
@@ -86,9 +86,41 @@ void watch_group_norm(const at::Tensor& gamma, const at::Tensor& beta, const at:
   });
 }
 
+at::Tensor apply_linear(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) {
+  at::Tensor y = at::linear(x, weight.flatten(1), bias);
+  watch_linear(weight, bias, x, y);
+  return y;
+}
+
 at::Tensor apply_linear(torch::nn::Linear& linear, const at::Tensor& x) {
-  at::Tensor y = linear(x);
-  watch_linear(linear, x, y);
+  return apply_linear(linear->weight, linear->bias, x);
+}
+
+at::Tensor apply_layer_norm(torch::nn::LayerNorm& norm, const at::Tensor& x) {
+  at::Tensor y = norm(x);
+  SampleGradientSink* const sink = SampleGradientSink::current();
+  if (sink == nullptr) return y;
+  on_gradient(y, [sink, eps = norm->options.eps(), gamma = norm->weight, beta = norm->bias,
+                  x = x.detach()](const at::Tensor& dy) {
+    const auto [variance, mean] = at::var_mean(x, std::vector<std::int64_t>{-1}, 0, true);
+    const std::int64_t samples = x.size(0) / sink->rows_per_sample();
+    const auto summed = [&](const at::Tensor& t) { return t.reshape({samples, -1, x.size(-1)}).sum(1); };
+    sink->take(gamma, summed(dy * (x - mean) * (variance + eps).rsqrt()));
+    sink->take(beta, summed(dy));
+  });
+  return y;
+}
+
+at::Tensor apply_embedding(torch::nn::Embedding& table, const at::Tensor& rows) {
+  at::Tensor y = table(rows);
+  SampleGradientSink* const sink = SampleGradientSink::current();
+  if (sink == nullptr) return y;
+  on_gradient(y, [sink, weight = table->weight, rows](const at::Tensor& dy) {
+    const std::int64_t samples = dy.size(0) / sink->rows_per_sample();
+    const at::Tensor chosen =
+        at::one_hot(rows, weight.size(0)).to(dy.scalar_type()).reshape({samples, -1, weight.size(0)});
+    sink->take(weight, at::bmm(chosen.transpose(1, 2), dy.reshape({samples, -1, dy.size(-1)})).flatten(1));
+  });
   return y;
 }
 

@@ -3,7 +3,9 @@
 // scope's sink the gradient of each sample, from its input and the gradient of its output; nothing couples the images
 // of a batch (GroupNorm and attention are per image), so these are the gradients that one image alone would give.
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
 
 #include <cstdint>
 
@@ -42,11 +44,15 @@ class SampleGradientScope {
 
 /// Each tells the current sink, if any, about a layer's y once its gradient is known. `x` is what the layer was given.
 void watch_convolution(const torch::nn::Conv2d& conv, const at::Tensor& x, bool enlarge, at::Tensor& y);
-void watch_linear(const torch::nn::Linear& linear, const at::Tensor& x, at::Tensor& y);
+void watch_linear(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x, at::Tensor& y);
 void watch_group_norm(const at::Tensor& gamma, const at::Tensor& beta, const at::Tensor& x, std::int64_t groups,
                       double eps, bool silu, at::Tensor& y);
 
-/// linear(x), watched.
+/// The layer of x, watched. `bias` may be undefined; a `weight` of a 1x1 convolution is that of a linear layer of the
+/// pixels. All but the embedding take [N, channels] or [N, tokens, channels].
+[[nodiscard]] at::Tensor apply_linear(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x);
 [[nodiscard]] at::Tensor apply_linear(torch::nn::Linear& linear, const at::Tensor& x);
+[[nodiscard]] at::Tensor apply_layer_norm(torch::nn::LayerNorm& norm, const at::Tensor& x);
+[[nodiscard]] at::Tensor apply_embedding(torch::nn::Embedding& table, const at::Tensor& rows);
 
 }  // namespace guda::worker

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "worker/models/group_norm.hpp"
+#include "worker/models/sample_gradients.hpp"
 
 namespace guda::worker {
 namespace {
@@ -36,9 +37,9 @@ CrossAttentionImpl::CrossAttentionImpl(std::int64_t channels, std::int64_t conte
 at::Tensor CrossAttentionImpl::forward(const at::Tensor& tokens, const at::Tensor& context) {
   const std::int64_t n = tokens.size(0), channels = tokens.size(2);
   const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, channels / heads_}).transpose(1, 2); };
-  const at::Tensor h =
-      at::scaled_dot_product_attention(split(to_q_(tokens)), split(to_k_(context)), split(to_v_(context)));
-  return to_out_(h.transpose(1, 2).reshape({n, -1, channels}));
+  const at::Tensor h = at::scaled_dot_product_attention(
+      split(apply_linear(to_q_, tokens)), split(apply_linear(to_k_, context)), split(apply_linear(to_v_, context)));
+  return apply_linear(to_out_, h.transpose(1, 2).reshape({n, -1, channels}));
 }
 
 TransformerBlockImpl::TransformerBlockImpl(std::int64_t channels, const TransformerShape& shape)
@@ -61,12 +62,12 @@ TransformerBlockImpl::TransformerBlockImpl(std::int64_t channels, const Transfor
 }
 
 at::Tensor TransformerBlockImpl::forward(at::Tensor tokens, const at::Tensor& context) {
-  at::Tensor h = norm1_(tokens);
+  at::Tensor h = apply_layer_norm(norm1_, tokens);
   tokens = tokens + attn1_(h, only_cross_attention_ && context.defined() ? context : h);
-  h = norm2_(tokens);
+  h = apply_layer_norm(norm2_, tokens);
   tokens = tokens + attn2_(h, context.defined() ? context : h);
-  const std::vector<at::Tensor> parts = gate_(norm3_(tokens)).chunk(2, -1);
-  return tokens + out_(parts[0] * at::gelu(parts[1]));
+  const std::vector<at::Tensor> parts = apply_linear(gate_, apply_layer_norm(norm3_, tokens)).chunk(2, -1);
+  return tokens + apply_linear(out_, parts[0] * at::gelu(parts[1]));
 }
 
 Transformer2DImpl::Transformer2DImpl(std::int64_t channels, const TransformerShape& shape, std::int64_t groups) {
@@ -97,9 +98,9 @@ at::Tensor Transformer2DImpl::forward(const at::Tensor& x, const at::Tensor& con
       group_norm(x, norm_->weight, norm_->bias, norm_->options.num_groups(), norm_->options.eps(), false);
   // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last. A 1x1 convolution is a linear layer of the pixels.
   at::Tensor tokens = normed.flatten(2).transpose(1, 2);
-  tokens = at::linear(tokens, in_weight_.flatten(1), in_bias_);
+  tokens = apply_linear(in_weight_, in_bias_, tokens);
   for (TransformerBlock& block : blocks_) tokens = block(tokens, context);
-  tokens = at::linear(tokens, out_weight_.flatten(1), out_bias_);
+  tokens = apply_linear(out_weight_, out_bias_, tokens);
   // x comes first so that the sum takes its memory layout.
   return x + tokens.transpose(1, 2).reshape({n, channels, height, width});
 }

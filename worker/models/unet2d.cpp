@@ -9,6 +9,7 @@
 #include "common/files.hpp"
 #include "worker/models/convolution.hpp"
 #include "worker/models/group_norm.hpp"
+#include "worker/models/sample_gradients.hpp"
 #include "worker/models/seeded_build.hpp"
 #include "worker/models/weights.hpp"
 
@@ -112,7 +113,7 @@ at::Tensor UNet2DImpl::embed_time(const at::Tensor& timestep) {
 }
 
 at::Tensor UNet2DImpl::embed_class(const at::Tensor& labels) {
-  if (class_table_) return class_table_(labels);
+  if (class_table_) return apply_embedding(class_table_, labels);
   if (class_timestep_) return class_timestep_(embed_time(labels));
   return labels;
 }

@@ -8,6 +8,7 @@
 #include "common/files.hpp"
 #include "worker/models/convolution.hpp"
 #include "worker/models/group_norm.hpp"
+#include "worker/models/sample_gradients.hpp"
 #include "worker/models/seeded_build.hpp"
 #include "worker/models/weights.hpp"
 
@@ -118,8 +119,8 @@ at::Tensor UNet2DConditionImpl::embed_time(const at::Tensor& timestep) const {
 }
 
 at::Tensor UNet2DConditionImpl::embed_class(const at::Tensor& labels) {
-  if (class_table_) return class_table_(labels);
-  if (class_projection_) return class_projection_(labels);
+  if (class_table_) return apply_embedding(class_table_, labels);
+  if (class_projection_) return apply_linear(class_projection_, labels);
   if (class_mlp_) return class_mlp_(config_.class_embed_type == "timestep" ? embed_time(labels) : labels);
   return labels;
 }

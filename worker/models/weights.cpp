@@ -95,7 +95,16 @@ Json read_model_config(const fs::path& folder) {
   }
 }
 
-void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem) {
+std::optional<std::vector<std::uint64_t>> stored_shape(const fs::path& folder, const std::string& stem,
+                                                       const std::string& name) {
+  for (const SafetensorsFile& file : open_weights(folder, stem)) {
+    if (const auto found = file.tensors().find(name); found != file.tensors().end()) return found->second.shape;
+  }
+  return std::nullopt;
+}
+
+void load_weights(torch::nn::Module& module, const fs::path& folder, const std::string& stem,
+                  const std::function<bool(const std::string&)>& passed_over) {
   const std::vector<SafetensorsFile> files = open_weights(folder, stem);
   std::map<std::string, at::Tensor> wanted = tensors_of(module);
   std::vector<std::string> unused, misshaped, missing, twice, not_finite;
@@ -103,6 +112,7 @@ void load_weights(torch::nn::Module& module, const fs::path& folder, const std::
   const at::NoGradGuard no_grad;
   for (const SafetensorsFile& file : files) {
     for (const auto& [stored_name, entry] : file.tensors()) {
+      if (passed_over && passed_over(stored_name)) continue;
       const std::string name = current_name(stored_name);
       const auto target = wanted.find(name);
       if (target == wanted.end()) {

@@ -1,6 +1,7 @@
 #include "worker/unlearn/unlearner.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <memory>
@@ -30,15 +31,25 @@ void append(StepImages& batch, const StepImages& more) {
   batch.x_t = torch::cat({batch.x_t, more.x_t});
 }
 
-/// GUARD weights of the forget images, by item; empty when all weigh 1.
-std::map<std::uint32_t, float> guard_table(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
-                                           std::span<const std::uint32_t> removed, torch::Device device,
-                                           const std::function<void()>& poll) {
-  std::map<std::uint32_t, float> table;
+/// GUARD weights of the forget images, by item, and what they come from; empty when all weigh 1.
+struct GuardTable {
+  std::map<std::uint32_t, float> weights;
+  std::optional<AlignmentSpread> alignment;
+};
+
+GuardTable guard_table(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+                       std::span<const std::uint32_t> removed, torch::Device device,
+                       const std::function<void()>& poll) {
+  GuardTable table;
   if (spec.unlearn.guard_temperature == 0) return table;
-  const std::vector<double> weights =
-      guard_weights(guard_alignments(model, spec, dataset, removed, device, poll), spec.unlearn.guard_temperature);
-  for (std::size_t i = 0; i < removed.size(); ++i) table[removed[i]] = static_cast<float>(weights[i]);
+  const std::vector<double> alignments = guard_alignments(model, spec, dataset, removed, device, poll);
+  const std::vector<double> weights = guard_weights(alignments, spec.unlearn.guard_temperature);
+  AlignmentSpread& spread = table.alignment.emplace();
+  const auto n = static_cast<double>(removed.size());
+  for (const double a : alignments) spread.mean += a / n;
+  for (const double a : alignments) spread.sd += (a - spread.mean) * (a - spread.mean) / n;
+  spread.sd = std::sqrt(spread.sd);
+  for (std::size_t i = 0; i < removed.size(); ++i) table.weights[removed[i]] = static_cast<float>(weights[i]);
   return table;
 }
 
@@ -129,7 +140,8 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   std::shared_ptr<const NeighbourTable> neighbours;
   if (op.needs_neighbours)
     neighbours = neighbour_table(dataset, removed, config.neighbours, config.horizontal_flip, poll);
-  const std::map<std::uint32_t, float> guard = guard_table(model, spec, dataset, removed, device, poll);
+  const GuardTable guarded = guard_table(model, spec, dataset, removed, device, poll);
+  const std::map<std::uint32_t, float>& guard = guarded.weights;
   const std::size_t retained = dataset.train.size() - removed.size();
   const double weight = forget_weight(config, removed.size(), retained, groups);
   const double retaining = retain_weight(config, removed.size(), retained);
@@ -230,7 +242,7 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
     checkpoints ? checkpoints->finished_step(done, progress) : progress(done);
   }
   model->eval();
-  return {sums[0], sums[1]};
+  return {sums[0], sums[1], guarded.alignment};
 }
 
 }  // namespace guda::worker

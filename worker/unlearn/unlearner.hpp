@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "jobs/dataset.hpp"
@@ -15,9 +16,15 @@
 
 namespace guda::worker {
 
+/// Mean and standard deviation (population) of the alignments of the removed images (guard.hpp).
+struct AlignmentSpread {
+  double mean = 0, sd = 0;
+};
+
 struct Unlearned {
-  double retain_loss = 0;  ///< mean over the last tenth of the steps (at least one)
-  double forget_loss = 0;  ///< the operator's, before its weight; 0 where there is none
+  double retain_loss = 0;                    ///< mean over the last tenth of the steps (at least one)
+  double forget_loss = 0;                    ///< the operator's, before its weight; 0 where there is none
+  std::optional<AlignmentSpread> alignment;  ///< where forget images are weighed by GUARD
 };
 
 /// Changes `model` in place; it starts from the full model's weights and ends with the raw weights of the last step.

@@ -67,7 +67,9 @@ torch::Tensor explicit_groups(const torch::Tensor& values, const Toy& toy, const
 
 }  // namespace
 
-TEST_CASE("group scores equal explicit sums over the table of instances, for every aggregate and block size") {
+TEST_CASE(
+    "group scores equal explicit sums over the table of instances, for every aggregate and block size "
+    "(methods.md 5.6.2)") {
   const Toy toy;
   for (const std::string aggregate : {"sum", "mean", "max", "topk"}) {
     for (const std::int64_t block : {20, 7, 1}) {
@@ -81,7 +83,9 @@ TEST_CASE("group scores equal explicit sums over the table of instances, for eve
   }
 }
 
-TEST_CASE("linear regression: signed scores are the exact change of a prediction when one item is left out") {
+TEST_CASE(
+    "linear regression: signed scores are the exact change of a prediction when one item is left out "
+    "(methods.md 5.6.1)") {
   const Toy toy;
   torch::manual_seed(6);
   const torch::Tensor y = torch::randn({20}, torch::kFloat64);
@@ -107,7 +111,9 @@ TEST_CASE("linear regression: signed scores are the exact change of a prediction
   CHECK(torch::allclose(energy, got.square(), 1e-9, 1e-12));
 }
 
-TEST_CASE("the kernel is symmetric, and a permutation of the items permutes their scores only") {
+TEST_CASE(
+    "the kernel is symmetric, and a permutation of the items permutes their scores only (methods.md "
+    "5.6.3, 5.6.5)") {
   Toy toy;
   toy.groups.clear();
   for (std::int64_t i = 0; i < 20; ++i) toy.groups.push_back({i});

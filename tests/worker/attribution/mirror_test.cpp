@@ -1,3 +1,4 @@
+// Self-checks of AbU, MUCS and Choi et al. (methods.md 6 to 8).
 #include "worker/attribution/mirror.hpp"
 
 #include <doctest/doctest.h>
@@ -5,12 +6,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/digest.hpp"
 #include "common/error.hpp"
+#include "jobs/noise_schedule.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/attribution/gradient_features.hpp"
-#include "worker/attribution/item_losses.hpp"
+#include "worker/diffusion/noise.hpp"
 #include "worker/training/images.hpp"
+#include "worker/training/streams.hpp"
 #include "worker/training/trainer.hpp"
+#include "worker/unlearn/step_images.hpp"
 
 using namespace guda;
 using namespace guda::worker;
@@ -24,6 +29,7 @@ struct Study {
   std::vector<jobs::RemovalSet> groups;
   torch::Tensor fisher;
   Study() {
+    at::set_num_threads(1);
     jobs::TrainSpec training = test::tiny_training(150);
     training.training.ema_max_decay = 0;
     model = train(training, data, {}, torch::kCPU, test::no_progress).model;
@@ -50,10 +56,21 @@ struct Study {
   }
   [[nodiscard]] MirrorScores scores(const jobs::MirrorSpec& spec, std::vector<std::uint32_t> items,
                                     std::span<const jobs::RemovalSet> sets) {
+    return scores(spec, std::move(items), sets, data);
+  }
+  /// The training images are those of `other`.
+  [[nodiscard]] MirrorScores scores(const jobs::MirrorSpec& spec, std::vector<std::uint32_t> items,
+                                    std::span<const jobs::RemovalSet> sets, const jobs::Dataset& other) {
     std::vector<std::string> names;
     for (const std::uint32_t item : items) names.push_back("item " + std::to_string(item));
-    return mirror_scores(model, spec, gather_images(data, items), names, fisher, data, sets, torch::kCPU,
+    return mirror_scores(model, spec, gather_images(data, items), names, fisher, other, sets, torch::kCPU,
                          test::no_progress);
+  }
+  /// A group for each of the first `count` training items.
+  [[nodiscard]] std::vector<jobs::RemovalSet> singles(std::size_t count) const {
+    std::vector<jobs::RemovalSet> each;
+    for (std::size_t i = 0; i < count; ++i) each.push_back({"item " + std::to_string(i), {data.train[i]}});
+    return each;
   }
 };
 
@@ -64,10 +81,9 @@ Study& study() {
 
 }  // namespace
 
-TEST_CASE("mirrored methods: a training image that is its own query ranks among the first of all") {
+TEST_CASE("mirrored methods: a training image that is its own query ranks among the first of all (methods.md 6.5.3)") {
   Study& s = study();
-  std::vector<jobs::RemovalSet> each;
-  for (const std::uint32_t item : s.data.train) each.push_back({"item " + std::to_string(item), {item}});
+  const std::vector<jobs::RemovalSet> each = s.singles(s.data.train.size());
   for (const std::string method : {"abu", "mucs"}) {
     CAPTURE(method);
     for (const std::size_t own : {3, 50}) {
@@ -92,7 +108,9 @@ TEST_CASE("mirrored methods: scores of a query do not depend on its block, and t
   }
 }
 
-TEST_CASE("mirrored methods: a sample of a group's items estimates the group within its standard error") {
+TEST_CASE(
+    "mirrored methods: a sample of a group's items estimates the group within its standard error (methods.md "
+    "6.4)") {
   Study& s = study();
   jobs::MirrorSpec spec = Study::spec("abu");
   const auto all = s.scores(spec, {s.data.held_out[0]}, s.groups);
@@ -106,24 +124,144 @@ TEST_CASE("mirrored methods: a sample of a group's items estimates the group wit
   CHECK(std::sqrt(squares / 10) < 2.5);
 }
 
-TEST_CASE("abu: the step is the published one with lr, nothing moves without attention layers") {
+TEST_CASE("mirrored methods: the order of groups orders the scores and nothing else (methods.md 7.5)") {
+  Study& s = study();
+  std::vector<jobs::RemovalSet> reversed(s.groups.rbegin(), s.groups.rend());
+  for (const std::string method : {"abu", "mucs"}) {
+    CAPTURE(method);
+    jobs::MirrorSpec spec = Study::spec(method);
+    spec.ascent.items = spec.mucs.items = 4;
+    auto scores = s.scores(spec, {s.data.held_out[2]}, s.groups).scores;
+    std::reverse(scores.begin(), scores.end());
+    CHECK(scores == s.scores(spec, {s.data.held_out[2]}, reversed).scores);
+  }
+}
+
+TEST_CASE("abu: without a step nothing changes, without attention layers nothing can move (methods.md 6.5.2)") {
   Study& s = study();
   jobs::MirrorSpec spec = Study::spec("abu");
-  spec.ascent.lr = 1e-12;
-  for (const double score : s.scores(spec, {s.data.held_out[0]}, s.groups).scores) CHECK(std::abs(score) < 1e-6);
-  // Twice the rate, twice the change, as long as it is small.
-  spec.ascent.lr = 1e-2;
-  const auto one = s.scores(spec, {s.data.held_out[0]}, s.groups).scores;
-  spec.ascent.lr = 2e-2;
-  const auto two = s.scores(spec, {s.data.held_out[0]}, s.groups).scores;
-  const auto most = static_cast<std::size_t>(std::max_element(one.begin(), one.end()) - one.begin());
-  CHECK(two[most] / one[most] > 1.5);
-  CHECK(two[most] / one[most] < 2.7);
+  spec.ascent.lr = 1e-30;
+  for (const double score : s.scores(spec, {s.data.held_out[0]}, s.groups).scores) CHECK(score == 0);
   spec.ascent.weights = "attention";
   CHECK_THROWS_WITH_AS((void)s.scores(spec, {s.data.held_out[0]}, s.groups), doctest::Contains("weights: all"), Error);
 }
 
-TEST_CASE("skew: 0 for equal losses, near 1 for lost ones, and odd in the two models") {
+TEST_CASE("choi, abu: a small step's scores are lr g_q F^-1 g_i / N, gradients by autograd (methods.md 8)") {
+  Study& s = study();
+  jobs::MirrorSpec spec = Study::spec("choi");
+  spec.ascent.damping = 0.5;
+  const SeedPath seed(spec.seed);
+  const jobs::NoiseSchedule schedule(spec.diffusion);
+  const auto gradient = [&](const StepImages& rows) {
+    const torch::Tensor loss =
+        (predict_noise(s.model, Prediction::epsilon, schedule, rows, torch::kCPU) - rows.noise.flatten(1))
+            .square()
+            .mean();
+    std::vector<torch::Tensor> flat;
+    for (const auto& g : torch::autograd::grad({loss}, s.model->parameters())) flat.push_back(g.flatten());
+    return std::pair{torch::cat(flat).to(torch::kFloat64), loss.item<double>()};
+  };
+  const auto noised = [&](StepImages rows, const torch::Tensor& images) {
+    rows.x_t = add_noise(images, rows.noise, noise_levels(schedule, rows.timesteps));
+    return rows;
+  };
+  // The documented draws of a query and of an item.
+  const std::uint32_t item = s.data.held_out[0];
+  const SeedPath own = seed / "query" / ("item " + std::to_string(item)) / "0";
+  StepImages rows;
+  rows.timesteps = draw_timesteps(own / "timesteps", 0, 64, 100, /*stratified=*/true);
+  rows.noise = draw_noise(own / "noise", 0, {64, 1, 8, 8});
+  const auto [query, loss] =
+      gradient(noised(rows, gather_images(s.data, std::vector{item}).expand({64, 1, 8, 8}).contiguous()));
+  const torch::Tensor fisher = s.fisher.to(torch::kFloat64);
+  const torch::Tensor direction = query / (fisher + 0.5 * fisher.mean());
+  // As long as raises the query's loss by a five-hundredth.
+  const double length = 2e-3 * loss / query.dot(direction).item<double>();
+  spec.ascent.lr = length * static_cast<double>(s.data.train.size());
+  const auto scores = s.scores(spec, {item}, s.singles(8)).scores;
+  std::vector<double> expected;
+  for (std::size_t i = 0; i < 8; ++i) {
+    StepImages five;
+    five.timesteps = {0, 20, 40, 60, 80};
+    five.noise = torch::empty({5, 1, 8, 8});
+    for (std::size_t t = 0; t < 5; ++t)
+      fill_normal((seed / "losses").value(), s.data.train[i], five.timesteps[t], 0,
+                  {five.noise.data_ptr<float>() + t * 64, 64});
+    const auto images = gather_images(s.data, std::vector{s.data.train[i]}).expand({5, 1, 8, 8}).contiguous();
+    expected.push_back(length * gradient(noised(five, images)).first.dot(direction).item<double>());
+  }
+  double largest = 0;
+  for (const double e : expected) largest = std::max(largest, std::abs(e));
+  for (std::size_t i = 0; i < 8; ++i) CHECK(std::abs(scores[i] - expected[i]) < 0.05 * largest);
+  CHECK(largest > 1e-5);  // so that the line above can fail
+}
+
+TEST_CASE("abu: on quadratic losses an undamped step of length 1 is Newton's, up the query's loss (methods.md 6.5.1)") {
+  const torch::Tensor a = torch::tensor({0.5, 2.0, 3.0}, torch::kFloat64),
+                      b = torch::tensor({1.0, -1.0, 0.2}, torch::kFloat64);
+  const auto loss = [&](const torch::Tensor& theta) { return a * (theta - b).square() / 2; };
+  for (std::int64_t q = 0; q < 3; ++q) {
+    const torch::Tensor theta = torch::tensor(0.3, torch::kFloat64);
+    const torch::Tensor moved = theta + fisher_direction(a[q] * (theta - b[q]), a[q], 0);
+    // As far from the query's minimum again.
+    CHECK(moved.item<double>() == doctest::Approx(2 * 0.3 - b[q].item<double>()).epsilon(1e-12));
+    const torch::Tensor influence = loss(moved) - loss(theta);
+    CHECK(influence[q].item<double>() == doctest::Approx(3 * loss(theta)[q].item<double>()).epsilon(1e-12));
+  }
+}
+
+TEST_CASE(
+    "abu: c times the loss is a step of 1/c, damping shortens it, a weight without gradients stays (methods.md "
+    "6.5.4)") {
+  torch::manual_seed(2);
+  const torch::Tensor g = torch::randn({50}, torch::kFloat64), f = torch::rand({50}, torch::kFloat64) + 0.1;
+  CHECK(torch::allclose(fisher_direction(7 * g, 49 * f, 49 * 0.2), fisher_direction(g, f, 0.2) / 7, 1e-12));
+  CHECK(torch::allclose(fisher_direction(g, f, 0), g / f, 1e-12));
+  CHECK((fisher_direction(g, f, 0.2).abs() < (g / f).abs()).all().item<bool>());
+  CHECK(fisher_direction(torch::zeros({2}), torch::zeros({2}), 0).abs().max().item<double>() == 0);
+}
+
+TEST_CASE("abu: with flip an item's score is the larger one of the item's and its mirror image's (methods.md 6.1)") {
+  Study& s = study();
+  jobs::MirrorSpec spec = Study::spec("abu");
+  jobs::Dataset mirrored = s.data;
+  for (std::size_t row = 0; row < mirrored.pixels.size(); row += 8)
+    std::reverse(mirrored.pixels.begin() + static_cast<std::ptrdiff_t>(row),
+                 mirrored.pixels.begin() + static_cast<std::ptrdiff_t>(row + 8));
+  const auto each = s.singles(12);
+  const auto plain = s.scores(spec, {s.data.held_out[0]}, each).scores,
+             turned = s.scores(spec, {s.data.held_out[0]}, each, mirrored).scores;
+  spec.ascent.flip = true;
+  const auto both = s.scores(spec, {s.data.held_out[0]}, each).scores;
+  int from_mirror = 0;
+  for (std::size_t i = 0; i < 12; ++i) {
+    CHECK(both[i] == std::max(plain[i], turned[i]));
+    from_mirror += turned[i] > plain[i];
+  }
+  CHECK((from_mirror > 0 && from_mirror < 12));
+}
+
+TEST_CASE(
+    "mucs: unlearning stops once the query's clamped loss is within the tolerance of an untrained one (methods.md "
+    "7.5)") {
+  Study& s = study();
+  jobs::MirrorSpec spec = Study::spec("mucs");
+  spec.mucs.items = 1;
+  spec.mucs.lr = 2e-2;
+  spec.mucs.forget_weight = 2;
+  spec.mucs.max_steps = 300;
+  const MirrorScores stopped = s.scores(spec, {s.data.held_out[0]}, s.groups);
+  CHECK(stopped.mean_steps > 0);
+  CHECK(stopped.mean_steps < 300);
+  CHECK(stopped.mean_loss >= 0.95);
+  CHECK(stopped.mean_loss <= 1);
+  spec.mucs.max_steps = 1;
+  const MirrorScores cut = s.scores(spec, {s.data.held_out[0]}, s.groups);
+  CHECK(cut.mean_steps == 1);
+  CHECK(cut.mean_loss < 0.95);
+}
+
+TEST_CASE("skew: 0 for equal losses, near 1 for lost ones, and odd in the two models (methods.md 7.5)") {
   const torch::Tensor a = torch::tensor({{0.1, 0.2}, {0.3, 0.5}}, torch::kFloat64), b = 3 * a;
   CHECK(mean_skew(a, a, 1e-3).abs().max().item<double>() == 0);
   CHECK(mean_skew(a, 1e9 * a, 1e-3).min().item<double>() > 0.99);
@@ -131,7 +269,7 @@ TEST_CASE("skew: 0 for equal losses, near 1 for lost ones, and odd in the two mo
   CHECK(torch::allclose(mean_skew(a, b, 0), torch::full({2}, 0.5, torch::kFloat64)));
 }
 
-TEST_CASE("skew timesteps lie where there is noise enough, evenly") {
+TEST_CASE("skew timesteps lie where there is noise enough, evenly (methods.md 7.4)") {
   const auto timesteps = skew_timesteps(test::tiny_diffusion(), 10);
   REQUIRE(timesteps.size() == 10);
   CHECK(timesteps.front() > 10);
@@ -148,17 +286,4 @@ TEST_CASE("the length of a step is found where the loss has risen by the asked s
   CHECK(calls < 20);
   CHECK_THROWS_WITH_AS((void)length_for_rise([](double a) { return 1 - a; }, 0.3, 1), doctest::Contains("rise"), Error);
   CHECK_THROWS_AS((void)length_for_rise(loss, 0.3, 0), Error);
-}
-
-TEST_CASE("group means: value, standard error of the drawing, overlap of groups") {
-  const std::vector<jobs::RemovalSet> groups{{"a", {1, 2, 3, 4}}, {"b", {3, 4}}};
-  const GroupSample all = sample_groups(groups, 0, 1);
-  CHECK(all.items == std::vector<std::uint32_t>{1, 2, 3, 4});
-  const GroupMeans means = group_means(torch::tensor({1.0, 2.0, 3.0, 6.0}), all);
-  CHECK(means.mean == std::vector<double>{3.0, 4.5});
-  CHECK(means.standard_error == std::vector<double>{0.0, 0.0});
-  const GroupSample some = sample_groups(groups, 2, 1);
-  CHECK(some.members[0].size() == 2);
-  CHECK(some.members[1].size() == 2);
-  CHECK(sample_groups(groups, 2, 1).items == some.items);
 }

@@ -9,7 +9,9 @@
 using namespace guda;
 using namespace guda::worker;
 
-TEST_CASE("projections keep inner products: their mean over 200 seeds is k a.b within 3 standard errors") {
+TEST_CASE(
+    "projections keep inner products: their mean over 200 seeds is k a.b within 3 standard errors "
+    "(methods.md 5.6.4)") {
   torch::manual_seed(1);
   const torch::Tensor a = torch::randn({300}), b = 0.5 * a + torch::randn({300});
   const double exact = a.dot(b).item<double>();

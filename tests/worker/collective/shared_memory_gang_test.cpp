@@ -64,8 +64,8 @@ TEST_CASE("gang: everybody gets the root's bytes, bit by bit") {
     gang.broadcast(bytes[gang.rank()]);
     gang.broadcast(bytes[gang.rank()]);
   }));
-  CHECK(bytes[0] == bytes[1]);
-  CHECK(bytes[1][kBytes - 1] == static_cast<std::byte>((kBytes - 1) * 31 % 251));
+  CHECK((bytes[0] == bytes[1]));
+  CHECK((bytes[1][kBytes - 1] == static_cast<std::byte>((kBytes - 1) * 31 % 251)));
 }
 
 TEST_CASE("gang: its memory has no name any more once all have come") {
@@ -141,6 +141,7 @@ TEST_CASE("gang: whoever waits can be called away, and the others hear of it") {
       const auto gang = join_gang({memory, 1, 2}, {60});
       gang->barrier();
       while (!left) std::this_thread::yield();
+      gang->barrier();  // the one that left had come
       gang->barrier();
     } catch (...) {
       waiting = std::current_exception();

@@ -121,6 +121,20 @@ TEST_CASE("queries: held-out ones may pass over the first items, so that two set
                        doctest::Contains("from number 18 on"), Error);
 }
 
+TEST_CASE("queries: training images know which item they are") {
+  const jobs::Dataset data = test::tiny_dataset();
+  jobs::SampleSpec spec;
+  spec.set.kind = "training";
+  spec.set.first = 118;
+  spec.names = {"training/0", "training/1"};
+  UNet2D none{nullptr};
+  const QuerySet set = make_query_set(none, spec, data, torch::kCPU, no_progress);
+  CHECK(set.items[1] == data.train[119]);
+  spec.names.push_back("training/2");
+  CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress),
+                       doctest::Contains("training queries from number 118"), Error);
+}
+
 TEST_CASE("queries: held-out ones are the first of the split with item and true class") {
   const jobs::Dataset data = test::tiny_dataset();
   jobs::SampleSpec spec;

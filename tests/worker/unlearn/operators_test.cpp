@@ -51,7 +51,8 @@ jobs::UnlearnConfig config_of(const char* op) {
 
 TEST_CASE(
     "retrack_exact: with all retain points as neighbours the target is the posterior mean of the noise (methods.md "
-    "1.6.1)") {
+    "1.6.1, "
+    "A.2)") {
   const torch::Tensor retain = torch::tensor({{1.0F, 0.0F}, {-0.5F, 0.8F}});  // two points of the plane
   const torch::Tensor a_f = torch::tensor({0.2F, -1.0F});
   const torch::Tensor snr = torch::tensor({1e-3F, 0.1F, 1.0F, 10.0F, 1e3F});

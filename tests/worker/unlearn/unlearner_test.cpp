@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 
 #include "common/error.hpp"
@@ -13,6 +14,7 @@
 #include "worker/diffusion/scoring.hpp"
 #include "worker/training/images.hpp"
 #include "worker/training/trainer.hpp"
+#include "worker/unlearn/guard.hpp"
 #include "worker/unlearn/operators.hpp"
 
 using namespace guda;
@@ -207,6 +209,24 @@ TEST_CASE("unlearning: with an infinitely high GUARD temperature the bits are th
   const UNet2D plain = study().run(spec);
   spec.unlearn.guard_temperature = 1e300;
   CHECK(test::same_weights(plain, study().run(spec)));
+}
+
+TEST_CASE("unlearning: GUARD says how the removed images are aligned with the retained ones") {
+  auto spec = Study::spec("retrack_released");
+  UNet2D model = copy_unet2d(study().full);
+  CHECK_FALSE(
+      unlearn(model, study().full, spec, study().data, study().removed, 10, torch::kCPU, no_progress).alignment);
+  spec.unlearn.guard_temperature = 1;
+  model = copy_unet2d(study().full);
+  const auto alignments = guard_alignments(model, spec, study().data, study().removed, torch::kCPU, {});
+  const auto found = unlearn(model, study().full, spec, study().data, study().removed, 10, torch::kCPU, no_progress);
+  REQUIRE(found.alignment);
+  const double n = static_cast<double>(alignments.size());
+  const double mean = std::accumulate(alignments.begin(), alignments.end(), 0.0) / n;
+  CHECK(found.alignment->mean == doctest::Approx(mean));
+  double squares = 0;
+  for (const double a : alignments) squares += (a - mean) * (a - mean) / n;
+  CHECK(found.alignment->sd == doctest::Approx(std::sqrt(squares)));
 }
 
 TEST_CASE("unlearning: a stop is heard while it looks for neighbours") {
