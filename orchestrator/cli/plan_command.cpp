@@ -29,6 +29,14 @@ std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint
         fmt::format("The data were not checked: there is no {}. Counted with are the 50,000 training images of "
                     "CIFAR-10 as published, 5,000 of each class; nothing counts as done",
                     path.string()));
+    for (const jobs::MethodConfig& method : planned.plan.experiment.methods) {
+      const auto& similarity = method.similarity;
+      if (method.method == "similarity" && similarity.features == "clip" &&
+          !std::filesystem::exists(similarity.encoder / "model.safetensors")) {
+        notes.push_back(fmt::format("Nor are there weights for '{}' in {}; its jobs are counted all the same",
+                                    method.name, similarity.encoder.string()));
+      }
+    }
   }
   if (imagined_gpus > 0) {
     notes.push_back(
