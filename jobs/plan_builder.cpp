@@ -92,8 +92,9 @@ Digest removal_digest(const std::vector<std::uint32_t>& items) {
   return digest_of(std::string_view(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(items[0])));
 }
 
-PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics)
-    : dataset_(dataset) {
+PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
+                         bool weights_may_be_missing)
+    : dataset_(dataset), weights_may_be_missing_(weights_may_be_missing) {
   plan_.experiment = experiment;
   plan_.dataset = dataset.content;
   plan_.numerics = numerics;

@@ -17,9 +17,12 @@ namespace guda::jobs {
 class PlanBuilder {
  public:
   /// Sets up groups, queries, blocks and slots; throws Error for groups or grids that can't be.
-  PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics);
+  PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
+              bool weights_may_be_missing = false);
 
   [[nodiscard]] const Experiment& experiment() const { return plan_.experiment; }
+  /// An estimate does without the weights of encoders.
+  [[nodiscard]] bool weights_may_be_missing() const { return weights_may_be_missing_; }
   [[nodiscard]] std::uint32_t group_count() const { return static_cast<std::uint32_t>(plan_.groups.size()); }
 
   /// Model trained with random streams `stream` of a run seed; `group` < 0 is the full model, else without that group.
@@ -76,6 +79,7 @@ class PlanBuilder {
 
   Plan plan_;
   const Dataset& dataset_;
+  const bool weights_may_be_missing_;
   std::unordered_map<Digest, std::size_t> index_;
   std::map<std::tuple<std::uint64_t, std::size_t, std::string>, Digest> attributions_;
 };

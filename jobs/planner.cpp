@@ -7,8 +7,9 @@
 
 namespace guda::jobs {
 
-Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics) {
-  PlanBuilder builder(experiment, dataset, numerics);
+Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
+               bool weights_may_be_missing) {
+  PlanBuilder builder(experiment, dataset, numerics, weights_may_be_missing);
   for (const std::uint64_t seed : experiment.seeds) {
     const Digest full = builder.train(seed, 0, -1);
     for (std::size_t set = 0; set < experiment.queries.size(); ++set) builder.query_set(seed, set);

@@ -46,6 +46,12 @@ class ScoresByName {
     }
   }
 
+  /// "3: cat", as the sorted layout has it.
+  void name(const std::string& group, const std::string& text) {
+    const std::string start = group + ": ";
+    if (text.starts_with(start)) names_[group] = text.substr(start.size());
+  }
+
   [[nodiscard]] RecordedScores finish(bool numbered) && {
     RecordedScores result;
     result.images = std::move(images_);
@@ -59,6 +65,12 @@ class ScoresByName {
     if (result.images.empty() || result.groups.size() < 2)
       throw Error(fmt::format("{}: holds scores of {} images and {} groups; a comparison needs at least 1 and 2", file_,
                               result.images.size(), result.groups.size()));
+    for (std::size_t k = 0; k < result.groups.size(); ++k) {
+      const auto name = names_.find(std::to_string(k));
+      if (!numbered || result.groups[k] != std::to_string(k) || name == names_.end()) break;
+      result.names.push_back(name->second);
+    }
+    if (result.names.size() < result.groups.size()) result.names.clear();
     result.score.assign(result.images.size() * result.groups.size(), kNoScore);
     std::map<std::string, std::size_t> place;
     for (std::size_t k = 0; k < result.groups.size(); ++k) place[result.groups[k]] = k;
@@ -72,6 +84,7 @@ class ScoresByName {
   std::vector<std::string> images_, true_groups_;
   std::map<std::string, std::size_t> rows_, columns_;
   std::map<std::pair<std::size_t, std::string>, double> scores_;
+  std::map<std::string, std::string> names_;
 };
 
 enum class CsvLayout { ours, sorted, long_form, wide, canvas };
@@ -199,7 +212,11 @@ RecordedScores read_scores_csv(const std::filesystem::path& file) {
         break;
       case CsvLayout::sorted:
         for (std::size_t c = 1; c + 2 < row.size(); c += 3)  // empty: a class without a score
-          if (!row[c].empty()) scores.add(line, row[0], class_number(row[c], name, line), row[c + 2]);
+          if (!row[c].empty()) {
+            const std::string number = class_number(row[c], name, line);
+            scores.add(line, row[0], number, row[c + 2]);
+            scores.name(number, row[c + 1]);
+          }
         break;
       case CsvLayout::long_form:
         scores.add(line, row[0], class_number(row[1], name, line), row[2]);
@@ -252,7 +269,7 @@ Comparison compare_recorded(const std::string& oracle_name, const RecordedScores
                             const std::map<std::string, RecordedScores>& methods) {
   jobs::Plan plan;
   ResultsTable table;
-  table.shape.groups = oracle.groups;
+  table.shape.groups = oracle.names.empty() ? oracle.groups : oracle.names;
   for (std::size_t i = 0; i < oracle.images.size(); ++i) {
     jobs::Query query{oracle.images[i], "recorded", 0, oracle.true_groups[i]};
     table.shape.queries.push_back(query);

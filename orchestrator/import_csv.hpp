@@ -19,6 +19,7 @@ struct RecordedScores {
   std::vector<std::string> images;       ///< in the order of the file; names, or paths as written
   std::vector<std::string> groups;       ///< names; class numbers where `numbered`
   bool numbered = false;                 ///< the file knows groups by their number
+  std::vector<std::string> names;        ///< of numbered groups 0, 1, ... where the file has them; else empty
   std::vector<double> score;             ///< NaN where the file has none
   std::vector<std::string> true_groups;  ///< of every image; empty where not known
 };

@@ -51,7 +51,8 @@ PlannedExperiment plan_experiment(const fs::path& file, const std::vector<std::s
   std::string text = read_file(file);
   for (const std::string& o : overrides) text += "\n# --set " + o;
   if (!overrides.empty()) text += "\n";
-  return {jobs::make_plan(experiment, dataset, jobs::numerics_of(experiment)), std::move(text), read};
+  return {jobs::make_plan(experiment, dataset, jobs::numerics_of(experiment), data_may_be_missing), std::move(text),
+          read};
 }
 
 PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after) {

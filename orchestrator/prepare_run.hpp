@@ -19,7 +19,8 @@ struct PlannedExperiment {
 };
 
 /// Loads `file` (an experiment, or a run directory to resume as it is planned), the data set, and plans.
-/// `data_may_be_missing`: where CIFAR-10 is not there its published counts are planned with; such a plan can't be run.
+/// `data_may_be_missing`: where CIFAR-10 is not there its published counts are planned with, and encoders need no
+/// weights; such a plan can't be run.
 [[nodiscard]] PlannedExperiment plan_experiment(const std::filesystem::path& file,
                                                 const std::vector<std::string>& overrides,
                                                 bool data_may_be_missing = false);

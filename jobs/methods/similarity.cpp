@@ -24,13 +24,14 @@ void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint
   if (s.features == "clip") {
     const std::string key = "methods." + config.name + ".similarity.encoder";
     if (s.encoder.empty()) throw Error(key + ": name the CLIP model's folder");
-    if (!std::filesystem::exists(s.encoder / "config.json") ||
-        !std::filesystem::exists(s.encoder / "model.safetensors"))
+    const bool there =
+        std::filesystem::exists(s.encoder / "config.json") && std::filesystem::exists(s.encoder / "model.safetensors");
+    if (!there && !builder.weights_may_be_missing())
       throw Error(key + ": no config.json and model.safetensors in " + s.encoder.string() + "; --set " + key +
                   "=FOLDER names a CLIP model as transformers saves it");
     features.kind = "clip";
     features.encoder = s.encoder;
-    features.encoder_content = content_of(s.encoder);
+    if (there) features.encoder_content = content_of(s.encoder);
     features.projected = s.projected;
     attribute.item_features = builder.item_features(run_seed, features, s.block);
   } else if (s.features == "npy") {

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <set>
+#include <variant>
 
 #include "cluster/walltime.hpp"
 #include "orchestrator/cli/command_line.hpp"
@@ -30,6 +32,15 @@ std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint
                     "CIFAR-10 as published, 5,000 of each class; nothing counts as done",
                     path.string()));
   }
+  std::set<std::string> encoders;
+  for (const jobs::JobSpec& job : planned.plan.jobs) {
+    const auto* features = std::get_if<jobs::FeaturesSpec>(&job.work);
+    if (features != nullptr && !features->encoder.empty() && features->encoder_content.empty())
+      encoders.insert(features->encoder.string());
+  }
+  for (const std::string& encoder : encoders)
+    notes.push_back("The encoder's weights were not checked: there is no config.json and model.safetensors in " +
+                    encoder);
   if (imagined_gpus > 0) {
     notes.push_back(
         fmt::format("There is no GPU here: planned for {} imagined one{}. --nodes N --gpus-per-node G plans for a "

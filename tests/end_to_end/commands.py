@@ -89,7 +89,7 @@ def check_paper_plan():
     assert plan["groups"] == ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     assert plan["kinds"]["train"]["jobs"] >= 11 and plan["methods"]["logo"]["p50"] > 10 * plan["methods"]["retrack_exact"]["p50"] > 0
     said = " ".join(plan["assumptions"])
-    assert "not checked" in said and "/nowhere" in said, said
+    assert "not checked" in said and "/nowhere" in said and "clip-vit-base-patch32" in said, said
     assert plan["workers"] == 1 or "imagined" not in said, said
     assert "not checked" in guda("plan", RECIPES / "cifar10-paper.yaml", "--set", "dataset.path=/nowhere", "--workers", "8").stdout
     for command in (["run"], ["plan", "--run-dir", "/nowhere"]):  # only an estimate can do without

@@ -95,6 +95,18 @@ TEST_CASE("import: recorded tables give the metrics of the published test vector
   CHECK(comparison_table(comparison, 120).find("recorded") != std::string::npos);
 }
 
+TEST_CASE("import: a table of class numbers that says their names goes with named tables and with numbered ones") {
+  const Files files;
+  const auto oracle = files.read("image,R1_Cls,R1_Name,R1_Sc,R2_Cls,R2_Name,R2_Sc\nx,1,1: big cat,5,0,0: car,1\n");
+  CHECK(oracle.names == std::vector<std::string>{"car", "big cat"});
+  const Comparison comparison = compare_recorded("logo", oracle,
+                                                 {{"named", files.read("image_id,big_cat,car\nx,1,2\n")},
+                                                  {"numbered", files.read("image,class_id,s\nx,0,1\nx,1,2\n")}});
+  CHECK(value(comparison, "named", "top1") == 0);
+  CHECK(value(comparison, "numbered", "top1") == 1);
+  CHECK(comparison.views[0].methods.at("named").by_class.contains("big cat"));
+}
+
 TEST_CASE("import: what was exported comes back as it was, in our layout and in both published ones") {
   jobs::Plan plan = test::synthetic_plan({.groups = 4, .queries = 12, .timesteps = 4, .sets = {"generated", "real"}},
                                          {{"logo", "logo"}, {"weak", "guda"}});

@@ -1,7 +1,7 @@
 #include "worker/models/clip_text.hpp"
 
-#include <ATen/ATen.h>
 #include <doctest/doctest.h>
+#include <torch/torch.h>
 
 #include <filesystem>
 #include <fstream>
@@ -50,7 +50,7 @@ TEST_CASE("CLIP text: hidden states, pooled output and features are those of tra
 TEST_CASE("CLIP text: a token is not changed by what follows it") {
   ClipText model = load_clip_text(golden("sd2"));
   const at::NoGradGuard no_grad;
-  const at::Tensor ids = at::tensor({{38, 5, 6, 39, 0}, {38, 5, 6, 39, 7}}, at::kLong);
+  const at::Tensor ids = torch::tensor({{38, 5, 6, 39, 0}, {38, 5, 6, 39, 7}}, at::kLong);
   const ClipTextOutput out = model(ids);
   CHECK(at::equal(out.last_hidden_state[0].narrow(0, 0, 4), out.last_hidden_state[1].narrow(0, 0, 4)));
   CHECK(at::equal(out.pooler_output[0], out.pooler_output[1]));
@@ -63,7 +63,7 @@ TEST_CASE("CLIP text: a written model is the same when it is read again") {
     ClipText model = load_clip_text(golden(name));
     save_clip_text(model, scratch.path() / name);
     ClipText again = load_clip_text(scratch.path() / name);
-    const at::Tensor ids = at::tensor({{38, 3, 39}}, at::kLong);
+    const at::Tensor ids = torch::tensor({{38, 3, 39}}, at::kLong);
     CHECK(at::equal(model(ids).pooler_output, again(ids).pooler_output));
     CHECK(again->projection() == model->projection());
     CHECK(again->config().to_json(0) == model->config().to_json(0));
@@ -79,7 +79,7 @@ TEST_CASE("CLIP text: initial weights are a function of the seed, and train") {
   config.num_attention_heads = 2;
   ClipText one = make_clip_text(config, 0, 5), same = make_clip_text(config, 0, 5),
            other = make_clip_text(config, 0, 6);
-  const at::Tensor ids = at::tensor({{1, 2, 3}}, at::kLong);
+  const at::Tensor ids = torch::tensor({{1, 2, 3}}, at::kLong);
   CHECK(at::equal(one->embed(ids), same->embed(ids)));
   CHECK_FALSE(at::equal(one->embed(ids), other->embed(ids)));
   one->embed(ids).square().sum().backward();
@@ -91,7 +91,7 @@ TEST_CASE("CLIP text: initial weights are a function of the seed, and train") {
 
 TEST_CASE("CLIP text: wrong tokens and folders are refused by name") {
   ClipText model = load_clip_text(golden("sd1"));
-  CHECK_THROWS_WITH_AS((void)model(at::tensor({{40}}, at::kLong)), doctest::Contains("vocabulary"), Error);
+  CHECK_THROWS_WITH_AS((void)model(torch::tensor({{40}}, at::kLong)), doctest::Contains("vocabulary"), Error);
   CHECK_THROWS_WITH_AS((void)model(at::zeros({1, 13}, at::kLong)), doctest::Contains("1 to 12"), Error);
   CHECK_THROWS_WITH_AS((void)model(at::zeros({1, 3})), doctest::Contains("Float"), Error);
   CHECK_THROWS_WITH_AS((void)model->project(at::zeros({1, 16})), doctest::Contains("text_projection"), Error);

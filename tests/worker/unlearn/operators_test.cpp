@@ -82,7 +82,7 @@ TEST_CASE("retrack_exact: the difference form has the exponents of the definitio
     const torch::Tensor by_definition =
         std::sqrt(snr) * expected.unsqueeze(0).matmul((a_f - retain).to(torch::kFloat64)).squeeze(0);
     CAPTURE(snr);
-    CHECK((moved - by_definition).norm().item<double>() < 1e-4 * by_definition.norm().item<double>());
+    CHECK((moved - by_definition).norm().item<double>() < 1e-3 * by_definition.norm().item<double>());
   }
 }
 
