@@ -185,7 +185,8 @@ TEST_CASE(
 TEST_CASE("recipes: cifar10-paper can be planned without the images, with the published counts") {
   const auto path = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/cifar10-paper.yaml";
   const Experiment e = load_experiment(path, {"dataset.path=/nowhere"}, /*data_may_be_missing=*/true);
-  const Plan plan = make_plan(e, published_cifar10(e.dataset), {"cuda", "avx2", "float32", 1});
+  const Plan plan =
+      make_plan(e, published_cifar10(e.dataset), {"cuda", "avx2", "float32", 1}, /*weights_may_be_missing=*/true);
   CHECK(plan.groups.size() == 10);
   CHECK(plan.groups.front() == "airplane");
   for (const Digest& removal : plan.group_removals) CHECK(plan.removal_sets.at(removal).items.size() == 5000);

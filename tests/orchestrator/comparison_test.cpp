@@ -346,7 +346,7 @@ TEST_CASE("comparison: JSON has the keys of schema 1") {
 }
 
 TEST_CASE("comparison: the table says which methods are reconstructions of ours") {
-  const Run run;
+  const TwoSeeds run;
   const std::string table = comparison_table(compare(run.table, run.plan, {{"exact", {1, "our reconstruction"}}}), 50);
   CHECK(table.find("Our reconstructions, not the papers' own: exact.\n") != std::string::npos);
   CHECK(comparison_table(compare(run.table, run.plan, {{"exact", {1, "paper formula"}}}), 50).find("reconstruction") ==

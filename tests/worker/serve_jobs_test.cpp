@@ -201,12 +201,13 @@ TEST_CASE("worker: two train one model; one is killed, the other hands back, and
   }
   {
     Worker root(run, "stopped1", 1000), other(run, "stopped2", 1000);  // no checkpoint of their own accord
-    together(root, other);
+    const std::string memory = together(root, other);
     static_cast<void>(root.wait_for<message::Beat>());
     other.cancel({job, attempt});
     root.cancel({job, attempt});
     root.wait_for<message::Returned>();
     other.wait_for<message::Returned>();
+    remove_gang_memory(memory);  // as agents do: they may have been called away before both had come
   }
   Worker root(run, "heir1"), other(run, "heir2");
   together(root, other);
