@@ -17,7 +17,7 @@ namespace {
 
 /// Bumped by hand when a kind of job starts to compute something else, be it another rounding; part of every digest.
 constexpr std::uint32_t kSemantics[] = {/*train*/ 2,     /*unlearn*/ 2,  /*sample*/ 2, /*score*/ 2,
-                                        /*attribute*/ 1, /*features*/ 1, /*mirror*/ 1};
+                                        /*attribute*/ 1, /*features*/ 2, /*mirror*/ 1};
 
 std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];

@@ -18,7 +18,9 @@ class MatrixSink final : public SampleGradientSink {
       : SampleGradientSink(rows_per_sample), columns_(columns), out_(std::move(out)) {}
   void take(const at::Tensor& parameter, const at::Tensor& gradient) override {
     if (gradient.size(0) != out_.size(0)) throw Bug("a layer saw one row for all samples: give every row its timestep");
-    out_.narrow(1, columns_.at(parameter.unsafeGetTensorImpl()), parameter.numel()).copy_(gradient);
+    out_.narrow(1, columns_.at(parameter.unsafeGetTensorImpl()), parameter.numel())
+        .view(gradient.sizes())
+        .copy_(gradient);
     ++taken;
   }
   std::size_t taken = 0;
@@ -32,7 +34,7 @@ class LengthSink final : public SampleGradientSink {
  public:
   explicit LengthSink(torch::Tensor out) : SampleGradientSink(1), out_(std::move(out)) {}
   void take(const at::Tensor&, const at::Tensor& gradient) override {
-    out_.add_(gradient.square().sum(1).to(out_.device(), torch::kFloat64));
+    out_.add_(gradient.flatten(1).square().sum(1).to(out_.device(), torch::kFloat64));
     ++taken;
   }
   std::size_t taken = 0;

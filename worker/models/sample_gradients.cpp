@@ -21,10 +21,27 @@ void on_gradient(at::Tensor& y, Use use) {
   });
 }
 
-/// [rows, C, L] -> [samples, C, rows_per_sample * L].
-at::Tensor by_sample(const at::Tensor& t, std::int64_t rows) {
-  if (rows == 1) return t;
-  return t.view({t.size(0) / rows, rows, t.size(1), t.size(2)}).transpose(1, 2).flatten(2);
+constexpr at::MemoryFormat kChannelsLast = at::MemoryFormat::ChannelsLast;
+
+/// What every output pixel sees: [N, out height, out width, kernel height, kernel width, C]. Channels lie side by side,
+/// so that this is a copy of short runs and the product with the errors needs nothing turned round.
+at::Tensor windows(const at::Tensor& x, at::IntArrayRef out, const std::array<std::int64_t, 2>& kernel,
+                   const std::array<std::int64_t, 2>& stride, const std::array<std::int64_t, 2>& dilation,
+                   const std::array<std::int64_t, 2>& pad) {
+  const std::int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3);
+  at::Tensor around = x.contiguous(kChannelsLast);
+  if (pad[0] > 0 || pad[1] > 0) {
+    at::Tensor wide = at::zeros({n, h + 2 * pad[0], w + 2 * pad[1], c}, x.options());
+    wide.narrow(1, pad[0], h).narrow(2, pad[1], w).copy_(around.permute({0, 2, 3, 1}));
+    around = wide;
+  } else {
+    around = around.permute({0, 2, 3, 1});
+  }
+  const std::int64_t row = around.stride(1), column = around.stride(2);
+  return around
+      .as_strided({n, out[0], out[1], kernel[0], kernel[1], c},
+                  {around.stride(0), stride[0] * row, stride[1] * column, dilation[0] * row, dilation[1] * column, 1})
+      .contiguous();
 }
 
 }  // namespace
@@ -44,11 +61,14 @@ void watch_convolution(const torch::nn::Conv2d& conv, const at::Tensor& x, bool 
                                     pad = **padding;
   on_gradient(y, [=, weight = conv->weight, bias = conv->bias, x = x.detach()](const at::Tensor& dy) {
     const at::Tensor seen = (enlarge ? at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}, 2.0, 2.0) : x);
-    const std::int64_t rows = sink->rows_per_sample();
-    const at::Tensor columns = by_sample(at::im2col(seen.contiguous(), kernel, dilation, pad, stride), rows);
-    const at::Tensor errors = by_sample(dy.flatten(2).contiguous(), rows);
-    sink->take(weight, at::bmm(errors, columns.transpose(1, 2)).flatten(1));
-    if (bias.defined()) sink->take(bias, errors.sum(2));
+    const std::int64_t samples = dy.size(0) / sink->rows_per_sample(), in = x.size(1), out = dy.size(1);
+    const at::Tensor columns = windows(seen, dy.sizes().slice(2), kernel, stride, dilation, pad)
+                                   .view({samples, -1, kernel[0] * kernel[1] * in});
+    const at::Tensor errors = dy.contiguous(kChannelsLast).permute({0, 2, 3, 1}).reshape({samples, -1, out});
+    sink->take(weight, at::bmm(errors.transpose(1, 2), columns)
+                           .view({samples, out, kernel[0], kernel[1], in})
+                           .permute({0, 1, 4, 2, 3}));
+    if (bias.defined()) sink->take(bias, errors.sum(1));
   });
 }
 

@@ -19,7 +19,7 @@ class SampleGradientSink {
   virtual ~SampleGradientSink() = default;
   SampleGradientSink(const SampleGradientSink&) = delete;
   SampleGradientSink& operator=(const SampleGradientSink&) = delete;
-  /// `gradient` [samples, numel of parameter].
+  /// `gradient` [samples, shape of the parameter], flat or not, in any memory layout.
   virtual void take(const at::Tensor& parameter, const at::Tensor& gradient) = 0;
   [[nodiscard]] std::int64_t rows_per_sample() const noexcept { return rows_per_sample_; }
 
