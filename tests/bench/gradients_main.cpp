@@ -3,6 +3,7 @@
 // 4,096 numbers (sjlt, rademacher, gaussian), which counts batched gradients and projection together. ./run bench
 // gradients
 #include <ATen/Parallel.h>
+#include <malloc.h>
 #include <time.h>
 #include <torch/torch.h>
 
@@ -60,6 +61,10 @@ struct Work {
 }  // namespace
 
 int main() {
+  // As a worker does (worker/serve_jobs.cpp): otherwise every activation is mapped, faulted in and unmapped again.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  ::mallopt(M_TOP_PAD, 64 << 20);
   at::set_num_threads(1);
   Work work;
   work.model->eval();
