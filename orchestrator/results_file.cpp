@@ -199,7 +199,7 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
     }
   }
   for (const std::string& name : file.names()) {
-    if (name.starts_with("loss_full")) shape.fulls.push_back(name.substr(5));
+    if (name.starts_with("loss_") && is_full(name.substr(5))) shape.fulls.push_back(name.substr(5));
     if (name.starts_with("loss__")) shape.loss_methods.push_back(name.substr(6));
     if (name.starts_with("score__")) shape.methods.push_back(name.substr(7));
   }

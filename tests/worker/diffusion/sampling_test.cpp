@@ -147,7 +147,7 @@ TEST_CASE("queries: held-out ones are the first of the split with item and true 
   CHECK(set.images[1][0][3][4].item<float>() == doctest::Approx(data.pixels[data.held_out[1] * 64 + 28] / 8.0 - 1));
   spec.names.resize(21, "x");
   CHECK_THROWS_WITH_AS((void)make_query_set(none, spec, data, torch::kCPU, no_progress),
-                       doctest::Contains("holds out 20"), Error);
+                       doctest::Contains("the data set has 20 such images"), Error);
 }
 
 TEST_CASE("queries: PNG and NPY files of the right size are read onto the data set's levels") {
