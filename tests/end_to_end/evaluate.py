@@ -14,10 +14,11 @@ GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
 EXPERIMENT = Path(__file__).with_suffix(".yaml")
 
 
-def guda(*arguments):
+def guda(*arguments, notes=False):
+    """What the command prints, or what it says while it works."""
     done = subprocess.run([GUDA, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stderr if notes else done.stdout
 
 
 def main():
@@ -49,7 +50,7 @@ def main():
         assert 'id="entanglement"' in (folder / "report.html").read_text()
         assert "Linear datamodelling score" in guda("evaluate", folder)
 
-        more = guda("run", EXPERIMENT, "--run-dir", folder, "--workers", 2, "--extend", "--set", "evaluation.subsets.count=4")
+        more = guda("run", EXPERIMENT, "--run-dir", folder, "--workers", 2, "--extend", "--set", "evaluation.subsets.count=4", notes=True)
         assert "subset__003" in more or "train without" in more, more
         again = json.loads(guda("evaluate", folder, "--json"))
         assert again["datamodel"][0]["subsets"] == 4 and again["removal"] == removal
