@@ -12,4 +12,7 @@ namespace guda::worker {
 /// process; nothing else may draw from that generator meanwhile.
 void build_seeded(std::uint64_t seed, const std::function<void()>& construct);
 
+/// Seeds torch's generators, which dropout draws from; waits while another thread of the process constructs a model.
+void seed_generators(std::uint64_t seed);
+
 }  // namespace guda::worker

@@ -9,6 +9,7 @@
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/prediction.hpp"
+#include "worker/models/seeded_build.hpp"
 #include "worker/training/class_labels.hpp"
 #include "worker/training/gang_step.hpp"
 #include "worker/training/images.hpp"
@@ -44,7 +45,7 @@ Losses fit(torch::nn::Module& model, const Predict& predict, const jobs::TrainSp
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
 
   // Dropout masks come from the generator: the only stream that is not a function of the step (but for gangs).
-  torch::manual_seed((seed / "dropout").value());
+  seed_generators((seed / "dropout").value());
   model.train();
   ItemStream stream(seed / "items", dataset.train, removed);
   AdamW optimizer(model.parameters(), config.optimizer, config.clip);
@@ -79,7 +80,7 @@ Losses fit(torch::nn::Module& model, const Predict& predict, const jobs::TrainSp
   if (gang) sum.emplace(*gang, model.parameters());
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
     // Masks of a member are its own; as a function of the step they need no state in checkpoints, which are the root's.
-    if (gang) torch::manual_seed((seed / "dropout" / std::to_string(gang->rank()) / std::to_string(step)).value());
+    if (gang) seed_generators((seed / "dropout" / std::to_string(gang->rank()) / std::to_string(step)).value());
     const auto items = stream.batch(step, config.batch);
     const auto flips = config.horizontal_flip ? draw_flips(seed / "flip", step, config.batch) : std::vector<bool>{};
     const torch::Tensor x0 = gather_images(dataset, items, flips);

@@ -12,6 +12,7 @@
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/prediction.hpp"
+#include "worker/models/seeded_build.hpp"
 #include "worker/training/loss_guard.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/training/streams.hpp"
@@ -132,7 +133,7 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   const SeedPath seed = SeedPath(spec.seed) / "unlearn";
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
-  torch::manual_seed((seed / "dropout").value());
+  seed_generators((seed / "dropout").value());
 
   ItemStream retain_stream(seed / "retain", dataset.train, removed);
   ItemStream forget_stream(seed / "forget", {removed.begin(), removed.end()});
