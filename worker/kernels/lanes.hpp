@@ -12,8 +12,8 @@
 #error "compiled once per instruction set with -DGUDA_ISA=<name>: worker/CMakeLists.txt"
 #endif
 #define GUDA_INLINE __attribute__((always_inline)) inline
-// A register block, kept out of its caller: inlined, its addresses are shared with the loops around it and no longer fit
-// the registers.
+// A register block, kept out of its caller: inlined, its addresses are shared with the loops around it and no longer
+// fit the registers.
 #define GUDA_BLOCK __attribute__((noinline))
 
 namespace guda::worker::kernels::GUDA_ISA {
