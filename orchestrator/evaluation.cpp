@@ -2,10 +2,12 @@
 #include "orchestrator/evaluation.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -65,13 +67,11 @@ struct Effects {
 std::pair<std::string, std::size_t> removal_of(const std::vector<fs::path>& folders, const jobs::Plan& plan,
                                                const jobs::TrainSpec& train) {
   if (train.top.empty()) return {"random items", plan.removal_sets.at(train.removal).items.size()};
-  std::string names;
-  for (const jobs::Placement& placement : planned_job(plan, train.top.from).placements) {
-    if (names.find(placement.method) == std::string::npos) names += (names.empty() ? "" : ", ") + placement.method;
-  }
+  std::set<std::string> names;  // of all methods that share the attribution
+  for (const jobs::Placement& placement : planned_job(plan, train.top.from).placements) names.insert(placement.method);
   const auto folder = artifact_in(folders, train.top.from, "instances.json");
   return {
-      names,
+      fmt::format("{}", fmt::join(names, ", ")),
       folder ? jobs::union_of_first(jobs::read_kept_instances(*folder), train.top.queries, train.top.items).size() : 0};
 }
 

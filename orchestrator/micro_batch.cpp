@@ -19,8 +19,10 @@ bool makes_model(const jobs::Work& work) {
 
 /// Rows that a job which makes a model computes at once; 0: there are none to divide.
 std::uint32_t rows_at_once(const jobs::Work& work) {
-  const auto divided = [](const auto& config, std::uint32_t micro_batch) {
-    return micro_batch > 0 ? micro_batch : jobs::step_rows(config);
+  const std::uint32_t gang = jobs::gang_of(work);  // each member has its share of the rows
+  const auto divided = [&](const auto& config, std::uint32_t micro_batch) {
+    const std::uint32_t share = (jobs::step_rows(config) + gang - 1) / gang;
+    return micro_batch > 0 ? std::min(micro_batch, share) : share;
   };
   if (const auto* train = std::get_if<jobs::TrainSpec>(&work)) return divided(train->training, train->micro_batch);
   if (const auto* unlearn = std::get_if<jobs::UnlearnSpec>(&work))

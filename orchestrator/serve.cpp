@@ -22,6 +22,7 @@
 #include "orchestrator/run_history.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_store.hpp"
+#include "orchestrator/schedule_status.hpp"
 #include "orchestrator/scheduler.hpp"
 
 namespace guda::orchestrator {
@@ -78,14 +79,7 @@ class Coordinator {
  private:
   /// Says who we are before the journal is replayed, which may take long: a supervisor sees our death at once.
   bool announce() {
-    RunStatus s;
-    s.sequence = ++sequence_;
-    s.epoch = life_.epoch;
-    s.token = life_.token;
-    s.pid = ::getpid();
-    s.pid_start = process_start_time(s.pid);
-    s.host = host_name();
-    s.time = unix_seconds();
+    RunStatus s = status_of_life(life_, ++sequence_);
     s.state = "starting";
     replace_file(run_.status(), Json(s).dump(1), false);
     return true;
@@ -338,23 +332,11 @@ class Coordinator {
   }
 
   void write_status(const std::string& state) {
-    RunStatus s;
-    s.sequence = ++sequence_;
-    s.epoch = life_.epoch;
-    s.token = life_.token;
-    s.pid = ::getpid();
-    s.pid_start = process_start_time(s.pid);
-    s.host = host_name();
-    s.time = unix_seconds();
+    RunStatus s = status_of_life(life_, ++sequence_);
     s.state = state;
     s.exit_code = exit_code_.value_or(-1);
     s.reason = end_reason_;
     s.planned = planned_end_;
-    s.total = plan_.jobs.size();
-    s.done = scheduler_.count(JobState::done);
-    s.running = scheduler_.count(JobState::running);
-    s.quarantined = scheduler_.count(JobState::quarantined);
-    s.blocked = scheduler_.count(JobState::blocked);
     s.committed_this_life = committed_;
     s.failures = failures_;
     s.device_seconds = device_seconds_;
@@ -367,55 +349,9 @@ class Coordinator {
     }
     if (state == "ended") s.journal_bytes = store_.journal_bytes();
     s.errors.assign(errors_.begin(), errors_.end());
-    double in_flight = 0;
-    for (const auto& [worker, w] : scheduler_.workers()) {
-      s.workers.push_back(view_of(worker, w));
-      if (!w.lease || s.workers.back().steps == 0) continue;
-      const double share = std::min(1.0, double(s.workers.back().step) / double(s.workers.back().steps));
-      in_flight += scheduler_.estimate(JobIndex(w.lease->job)).p50 * share;
-    }
-    s.fenced = scheduler_.blame().fenced_nodes();
-    for (const std::string& device : scheduler_.blame().fenced_devices()) s.fenced.push_back(device);
-    const CostRange left = scheduler_.remaining();
-    const double undone = std::max(0.0, left.p50 - in_flight);
-    s.progress = undone + device_seconds_ + in_flight > 0
-                     ? (device_seconds_ + in_flight) / (undone + device_seconds_ + in_flight)
-                     : 1;
-    const std::size_t hands = std::min(scheduler_.live_workers(), s.total - s.done);
-    if (hands > 0 && left.p50 > 0 && scheduler_.costs().observations() > 0) {
-      s.eta_p50 = undone / double(hands);
-      s.eta_p10 = s.eta_p50 * left.p10 / left.p50;
-      s.eta_p90 = s.eta_p50 * left.p90 / left.p50;
-    }
+    const auto beat_of = [&](WorkerId worker) -> const message::Beat& { return peers_.at(worker).beat; };
+    add_schedule(s, scheduler_, plan_, beat_of, life_.scheduler.suspect_after);
     replace_file(run_.status(), Json(s).dump(1), false);
-  }
-
-  [[nodiscard]] WorkerView view_of(WorkerId worker, const WorkerStatus& w) const {
-    WorkerView v;
-    v.rank = worker.value;
-    v.device = w.device;
-    v.silent_for = steady_seconds() - w.last_heard;
-    v.state = w.lost                                        ? "lost"
-              : w.suspect                                   ? "suspect"
-              : w.lease                                     ? "running"
-              : scheduler_.blame().fenced(w.device_index)   ? "fenced"
-              : scheduler_.blame().may_work(w.device_index) ? "idle"
-                                                            : "held back";
-    if (!w.lease) return v;
-    const message::Beat& beat = peers_.at(worker).beat;
-    v.job = plan_.jobs[w.lease->job].label;
-    if (const auto gang = scheduler_.gang_of(JobIndex(w.lease->job)); !gang.empty())
-      v.member = fmt::format("{} of {}", 1 + (std::find(gang.begin(), gang.end(), worker) - gang.begin()), gang.size());
-    v.running_for = steady_seconds() - scheduler_.jobs()[w.lease->job].since;
-    if (!beat.busy || beat.lease != *w.lease) return v;
-    v.step = beat.step;
-    v.steps = beat.steps;
-    v.loss = beat.loss;
-    if (v.state == "running" && beat.quiet > life_.scheduler.suspect_after) {
-      v.state = "frozen";
-      v.silent_for = beat.quiet;
-    }
-    return v;
   }
 
   static constexpr std::size_t kAhead = 16;                                  // short jobs

@@ -11,6 +11,7 @@
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/cli/run_options.hpp"
+#include "orchestrator/micro_batch.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
 #include "orchestrator/reuse.hpp"
@@ -72,7 +73,10 @@ int plan_command(const Arguments& arguments) {
   const auto overrides =
       values->contains("set") ? (*values)["set"].as<std::vector<std::string>>() : std::vector<std::string>{};
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
-  const PlannedExperiment planned = plan_experiment(file, overrides, !values->contains("run-dir"));
+  PlannedExperiment planned = plan_experiment(file, overrides, !values->contains("run-dir"));
+  if (values->contains("run-dir"))
+    planned.plan =
+        plan_with_the_rows_so_far(RunLayout{(*values)["run-dir"].as<std::string>()}, std::move(planned.plan));
   const jobs::Plan& plan = planned.plan;
   const bool imagined_gpu = plan.numerics.device == "cuda" && !asks_for_nodes(*values) &&
                             !values->contains("hostfile") && !cluster::in_slurm(cluster::process_environment()) &&

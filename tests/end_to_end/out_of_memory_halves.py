@@ -41,6 +41,8 @@ def main():
         code, said = run(halved, None)
         assert code == 0, f"{code}:\n{said}"
         assert plan_of(halved) == plan
+        left = json.loads(subprocess.run([GUDA, "plan", RECIPE, "--run-dir", halved, "--json"], capture_output=True, text=True, check=True).stdout)
+        assert all(kind["done"] == kind["jobs"] for kind in left["kinds"].values()), left["kinds"]
 
         # Once a model is finished the sweep's arithmetic is fixed: the job is given up, with the cure.
         late = Path(name) / "late"

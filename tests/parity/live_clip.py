@@ -8,7 +8,6 @@ vocabulary and, where it is, with CLIP's own: GUDA_CLIP_VOCABULARY, or ../shared
 configurations, written back by guda-worker and loaded by transformers again.
 Exit code 0: equal ids, all numbers within 1e-4 relative; 1: a difference; 77: skipped, because the packages are not there.
 """
-import argparse
 import gzip
 import json
 import os
@@ -21,7 +20,7 @@ import unicodedata
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/support"))
-import parity_python  # noqa: E402, F401
+import parity_python  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from clip_texts import texts  # noqa: E402
@@ -127,17 +126,7 @@ def towers(worker, count, seed, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("guda_worker", type=pathlib.Path, nargs="?", default=pathlib.Path(os.environ.get("GUDA_BIN_DIR", "build/bin")) / "guda-worker")
-    parser.add_argument("--configs", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--texts", type=int, default=2000)
-    args = parser.parse_args()
-    if not args.guda_worker.exists():
-        if os.environ.get("GUDA_WITH_TORCH") == "0":
-            print("SKIPPED: this build has no guda-worker (GUDA_WITH_TORCH=OFF)")
-            return 77
-        parser.error(f"{args.guda_worker} does not exist; build it or name another")
+    args = parity_python.arguments_with_worker(configs=8, seed=0, texts=2000)
     print(f"guda-worker against transformers {transformers.__version__}, Unicode {unicodedata.unidata_version}")
     with tempfile.TemporaryDirectory() as folder:
         failures = tokenizers(args.guda_worker, args.texts, pathlib.Path(folder)) + towers(args.guda_worker, args.configs, args.seed, pathlib.Path(folder))

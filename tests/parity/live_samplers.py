@@ -8,9 +8,7 @@ step. diffusers' tables are recomputed in float64 first (tests/golden/generate.p
 torch, diffusers and safetensors, or name one in GUDA_PARITY_PYTHON.
 Exit code 0: all within 1e-4 relative; 1: a difference; 77: skipped, because the packages are not there.
 """
-import argparse
 import json
-import os
 import pathlib
 import random
 import subprocess
@@ -18,7 +16,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import parity_python  # noqa: E402, F401
+import parity_python  # noqa: E402
 import diffusers  # noqa: E402
 import torch  # noqa: E402
 from diffusers import DDIMScheduler  # noqa: E402
@@ -59,17 +57,7 @@ def theirs(o, sample, outputs, noises):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("guda_worker", type=pathlib.Path, nargs="?",
-                        default=pathlib.Path(os.environ.get("GUDA_BIN_DIR", "build/bin")) / "guda-worker")
-    parser.add_argument("--chains", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    if not args.guda_worker.exists():
-        if os.environ.get("GUDA_WITH_TORCH") == "0":
-            print("SKIPPED: this build has no guda-worker (GUDA_WITH_TORCH=OFF)")
-            return 77
-        parser.error(f"{args.guda_worker} does not exist; build it or name another")
+    args = parity_python.arguments_with_worker(chains=30, seed=0)
     print(f"guda-worker against diffusers {diffusers.__version__}, torch {torch.__version__}")
     torch.set_num_threads(1)
     rng = random.Random(args.seed)

@@ -10,6 +10,7 @@
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/models/seeded_build.hpp"
+#include "worker/training/batch_share.hpp"
 #include "worker/training/class_labels.hpp"
 #include "worker/training/gang_step.hpp"
 #include "worker/training/images.hpp"

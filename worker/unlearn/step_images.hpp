@@ -9,7 +9,7 @@
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/models/unet2d.hpp"
-#include "worker/training/gang_step.hpp"
+#include "worker/training/batch_share.hpp"
 #include "worker/training/streams.hpp"
 
 namespace guda::worker {

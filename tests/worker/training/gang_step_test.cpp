@@ -39,38 +39,6 @@ double largest_difference(const std::vector<torch::Tensor>& a, const std::vector
 
 }  // namespace
 
-TEST_CASE("gang training: shares cover the batch in order and differ by one row at most") {
-  for (const std::uint32_t batch : {2U, 7U, 64U, 100U}) {
-    for (std::uint32_t size = 1; size <= std::min(batch, 9U); ++size) {
-      std::uint32_t next = 0;
-      for (std::uint32_t rank = 0; rank < size; ++rank) {
-        const BatchShare share = share_of(batch, rank, size);
-        CHECK(share.first == next);
-        CHECK(share.count >= batch / size);
-        CHECK(share.count <= batch / size + 1);
-        next += share.count;
-      }
-      CHECK(next == batch);
-    }
-  }
-}
-
-TEST_CASE("micro-batches: parts cover the rows in order, none larger than asked for") {
-  for (const std::uint32_t micro_batch : {1U, 3U, 7U, 8U, 100U}) {
-    const auto parts = parts_of({5, 8}, micro_batch);
-    CHECK(parts.size() == (8 + micro_batch - 1) / micro_batch);
-    std::uint32_t next = 5;
-    for (const BatchShare& part : parts) {
-      CHECK(part.first == next);
-      CHECK(part.count <= micro_batch);
-      CHECK(part.count > 0);
-      next += part.count;
-    }
-    CHECK(next == 13);
-  }
-  CHECK(parts_of({5, 8}, 0).size() == 1);
-}
-
 TEST_CASE("micro-batches: ten steps give the model of whole batches within 1e-5, by other sums, alone and in a gang") {
   at::set_num_threads(1);
   const jobs::Dataset data = test::tiny_dataset();
