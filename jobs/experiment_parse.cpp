@@ -24,13 +24,13 @@ struct Context {
 };
 
 /// Keys of a struct, with those of nested structs as "optimizer.lr".
-struct Keys {
+struct KnownKeys {
   std::vector<std::string> own, nested;
   template <class T>
   void operator()(const Field& field, const T& member) {
     own.emplace_back(field.key);
     if constexpr (Section<T>) {
-      Keys below;
+      KnownKeys below;
       describe(below, member);
       for (const std::string& key : below.own) nested.push_back(fmt::format("{}.{}", field.key, key));
     }
@@ -56,7 +56,7 @@ class Members {
     if constexpr (std::is_same_v<T, std::string>) texts_[std::string(field.key)] = member;
   }
 
-  void refuse_unknown(const Keys& keys) {
+  void refuse_unknown(const KnownKeys& keys) {
     for (const Node::Entry& entry : map_.entries) {
       if (std::find(keys.own.begin(), keys.own.end(), entry.key) != keys.own.end()) continue;
       context_.issues.add(entry.key_at, path(entry.key), "is not a known key" + hint(entry.key, keys));
@@ -81,7 +81,7 @@ class Members {
     return prefix_.empty() ? std::string(key) : fmt::format("{}.{}", prefix_, key);
   }
 
-  static std::string hint(const std::string& key, const Keys& keys) {
+  static std::string hint(const std::string& key, const KnownKeys& keys) {
     for (const char* const asked : {"precision", "mixed_precision", "dtype", "amp", "autocast", "fp16", "bf16"}) {
       if (key == asked)
         return ": guda trains and scores in float32, and has no mixed precision (docs/decisions/precision.md)";
@@ -102,7 +102,7 @@ class Members {
 
 template <class T>
 void parse_struct(const Node& node, const std::string& at, T& value, const Context& context) {
-  Keys keys;
+  KnownKeys keys;
   describe(keys, std::as_const(value));
   if (node.is_null()) return;  // "training:" with every line below it commented out
   if (!node.is_map()) {

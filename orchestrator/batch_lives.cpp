@@ -53,7 +53,7 @@ void write_batch(const fs::path& file, const BatchLives& lives) {
                true);
 }
 
-Verdict after_life(BatchLives& lives, const Achieved& now, const LifeLimits& limits) {
+LifeVerdict after_life(BatchLives& lives, const Achieved& now, const LifeLimits& limits) {
   ++lives.lives;
   const bool progress = now.commits > lives.before.commits || now.newest_checkpoint > lives.before.newest_checkpoint;
   const std::uint64_t jobs = now.commits - std::min(now.commits, lives.before.commits);

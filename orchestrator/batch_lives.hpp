@@ -31,11 +31,11 @@ void write_batch(const std::filesystem::path& file, const BatchLives& lives);
 struct LifeLimits {
   std::uint32_t lives = 50, barren = 3;
 };
-struct Verdict {
+struct LifeVerdict {
   bool requeue = false;
   std::string why;  ///< for the log
 };
 /// Counts a life that ended early and says whether another one is worth its queue time. Pure.
-[[nodiscard]] Verdict after_life(BatchLives& lives, const Achieved& now, const LifeLimits& limits);
+[[nodiscard]] LifeVerdict after_life(BatchLives& lives, const Achieved& now, const LifeLimits& limits);
 
 }  // namespace guda::orchestrator

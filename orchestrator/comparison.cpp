@@ -12,8 +12,6 @@
 namespace guda::orchestrator {
 namespace {
 
-constexpr std::size_t kPerQuery = metrics::kPerQuery.size();
-
 /// The mean over the pairs is the agreement.
 struct Contestant {
   std::string name;
@@ -168,7 +166,7 @@ std::vector<std::map<std::string, MetricAgreement>> agreement_of(const std::vect
     for (std::size_t i = 0; i < measured.size(); ++i) {
       MetricAgreement& entry = all[i][metric_name(m)];
       entry.estimate = percentile_interval(measured[i].value[m], measured[i].resampled[m], confidence);
-      if (m < kPerQuery) entry.median = measured[i].median[m], entry.sd = measured[i].sd[m];
+      if (m < kPerQueryCount) entry.median = measured[i].median[m], entry.sd = measured[i].sd[m];
       const auto &winner = measured[best].resampled[m], &other = measured[i].resampled[m];
       entry.p_vs_best = i == best ? 1.0 : lower ? p_not_better(other, winner) : p_not_better(winner, other);
     }

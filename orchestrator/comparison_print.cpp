@@ -77,7 +77,7 @@ constexpr ShownMetric kShown[] = {
     {"mrr", "mrr"}, {"ndcg3_exp", "ndcg3"}, {"spearman", "spearman"}, {"pooled_r", "pooled r"}};
 
 /// Without the leading zero: .824, -.013, 1.000.
-std::string number(double v) {
+std::string short_number(double v) {
   if (!std::isfinite(v)) return "-";
   std::string text = fmt::format("{:.3f}", v);
   if (text.starts_with("0.")) return text.substr(1);
@@ -86,7 +86,7 @@ std::string number(double v) {
 }
 
 std::string with_interval(const Interval& i) {
-  return number(i.value) + " [" + number(i.low) + ", " + number(i.high) + "]";
+  return short_number(i.value) + " [" + short_number(i.low) + ", " + short_number(i.high) + "]";
 }
 
 bool is_best(const View& view, const std::string& metric, double value) {
@@ -101,19 +101,19 @@ Row row_of(const View& view, const std::string& name, const MethodAgreement& met
   Row row{name, {marked(is_best(view, "top1", top1.value), with_interval(top1))}};
   for (const auto& shown : kShown) {
     const double value = method.metrics.at(shown.name).estimate.value;
-    row.cells.push_back(marked(is_best(view, shown.name, value), number(value)));
+    row.cells.push_back(marked(is_best(view, shown.name, value), short_number(value)));
   }
   const double seconds = method.facts.device_seconds;
   row.cells.push_back(std::isfinite(seconds) ? fmt::format("{:.1f}", seconds) : "-");
   if (view.reference_true_group_top1) {
-    row.cells.push_back(method.true_group_top1 ? number(method.true_group_top1->value) : "-");
+    row.cells.push_back(method.true_group_top1 ? short_number(method.true_group_top1->value) : "-");
   }
   return row;
 }
 
 Row row_of(const std::string& name, const Yardstick& yardstick) {
   Row row{name, {with_interval(yardstick.at("top1")) + " "}};
-  for (const auto& shown : kShown) row.cells.push_back(number(yardstick.at(shown.name).value) + " ");
+  for (const auto& shown : kShown) row.cells.push_back(short_number(yardstick.at(shown.name).value) + " ");
   return row;
 }
 
@@ -137,14 +137,14 @@ std::vector<Row> rows_of(const View& view) {
   });
   std::vector<Row> rows;
   for (const auto& [name, method] : methods) rows.push_back(row_of(view, name, *method));
-  Row chance{"(chance)", {number(view.chance.at("top1")) + " "}};
-  for (const auto& shown : kShown) chance.cells.push_back(number(view.chance.at(shown.name)) + " ");
+  Row chance{"(chance)", {short_number(view.chance.at("top1")) + " "}};
+  for (const auto& shown : kShown) chance.cells.push_back(short_number(view.chance.at(shown.name)) + " ");
   rows.push_back(std::move(chance));
   if (view.repeatability) rows.push_back(row_of("(repeatability)", *view.repeatability));
   if (view.ceiling) rows.push_back(row_of("(ceiling)", *view.ceiling));
   if (view.reference_true_group_top1) {
     Row reference{"(reference)", std::vector<std::string>(std::size(kShown) + 2, "")};
-    reference.cells.push_back(number(view.reference_true_group_top1->value));
+    reference.cells.push_back(short_number(view.reference_true_group_top1->value));
     rows.push_back(std::move(reference));
   }
   return rows;
@@ -214,7 +214,7 @@ std::string class_table_of(const View& view, double confidence) {
       text += fmt::format("  {:>20}", with_interval(entry.metrics.at("top1").estimate));
       for (const auto& shown : kShown)
         text += fmt::format("  {:>20}", with_interval(entry.metrics.at(shown.name).estimate));
-      text += fmt::format("  {:>9}\n", number(entry.metrics.at("cal_negative").estimate.value));
+      text += fmt::format("  {:>9}\n", short_number(entry.metrics.at("cal_negative").estimate.value));
     }
   }
   return text;

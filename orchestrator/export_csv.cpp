@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kEnd = "\r\n";
 
-std::string number(double v) { return std::isfinite(v) ? fmt::format("{}", v) : ""; }
+std::string csv_number(double v) { return std::isfinite(v) ? fmt::format("{}", v) : ""; }
 
 std::string line_of(const std::vector<std::string>& fields) {
   std::string line;
@@ -29,8 +29,8 @@ std::string scores_text(const ResultsTable& table, const GroupScores& scores) {
     for (std::size_t k = 0; k < scores.groups; ++k) {
       const double score = scores.score[q * scores.groups + k];
       if (!std::isfinite(score)) continue;
-      text += line_of(
-          {query.name, query.set, table.shape.groups[k], number(score), number(scores.error[q * scores.groups + k])});
+      text += line_of({query.name, query.set, table.shape.groups[k], csv_number(score),
+                       csv_number(scores.error[q * scores.groups + k])});
     }
   }
   return text;
@@ -67,7 +67,7 @@ std::string canvas_text(const ResultsTable& table, const GroupScores& scores) {
     for (std::size_t q = 0; q < scores.queries; ++q) {
       const jobs::Query& query = table.shape.queries[q];
       if (!scores.evaluated(q)) continue;
-      text += line_of({query.true_group, query.set, table.shape.groups[k], number(scores.row(q)[k]), query.name});
+      text += line_of({query.true_group, query.set, table.shape.groups[k], csv_number(scores.row(q)[k]), query.name});
     }
   }
   return text;
@@ -80,13 +80,13 @@ std::string comparison_text(const Comparison& comparison) {
     const auto add = [&](const std::string& row, const std::string& method, const std::string& metric,
                          const Interval& i, const std::string& p, const std::string& seconds) {
       text += line_of({view.query_set, view.weighting, view.draws, view.reference, std::to_string(view.queries),
-                       std::to_string(view.groups), row, method, metric, number(i.value), number(i.low), number(i.high),
-                       p, seconds});
+                       std::to_string(view.groups), row, method, metric, csv_number(i.value), csv_number(i.low),
+                       csv_number(i.high), p, seconds});
     };
     for (const auto& [name, method] : view.methods) {
-      const std::string seconds = number(method.facts.device_seconds);
+      const std::string seconds = csv_number(method.facts.device_seconds);
       for (const auto& [metric, entry] : method.metrics) {
-        add("method", name, metric, entry.estimate, number(entry.p_vs_best), seconds);
+        add("method", name, metric, entry.estimate, csv_number(entry.p_vs_best), seconds);
       }
       if (method.true_group_top1) add("method", name, "true_group_top1", *method.true_group_top1, "", seconds);
     }

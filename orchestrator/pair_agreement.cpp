@@ -11,9 +11,8 @@
 namespace guda::orchestrator {
 namespace {
 
-constexpr std::size_t kPerQuery = metrics::kPerQuery.size();
 constexpr std::size_t kSums = 7;  // six of the pooled metrics, the mean absolute residual of the fit to all queries
-constexpr std::size_t kColumns = kPerQuery + kSums;
+constexpr std::size_t kColumns = kPerQueryCount + kSums;
 
 double mean_score(const GroupScores& scores, const std::vector<std::size_t>& queries) {
   double sum = 0;
@@ -39,7 +38,7 @@ void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, dou
     const metrics::PerQuery values = metrics::per_query(g, s, floor);
     std::copy(values.begin(), values.end(), row);
     const metrics::PooledSums sums = metrics::pooled_sums(g, s, gold_centre, predicted_centre);
-    double* const cell = row + kPerQuery;
+    double* const cell = row + kPerQueryCount;
     cell[0] = sums.n, cell[1] = sums.g, cell[2] = sums.p, cell[3] = sums.gg, cell[4] = sums.pp, cell[5] = sums.gp;
     cell[6] = 0;
     for (std::size_t k = 0; k < g.size(); ++k) {
@@ -51,11 +50,11 @@ void fill_columns(const Pair& pair, const std::vector<std::size_t>& queries, dou
 /// Metric m from the mean of the columns; what is made of sums does not change when all are divided by the number of
 /// queries.
 double metric_of(const double* means, std::size_t m) {
-  if (m < kPerQuery) return means[m];
-  const double* const s = means + kPerQuery;
-  if (m == kPerQuery + 3) return s[6];
+  if (m < kPerQueryCount) return means[m];
+  const double* const s = means + kPerQueryCount;
+  if (m == kPerQueryCount + 3) return s[6];
   const metrics::PooledSums sums{.n = s[0], .g = s[1], .p = s[2], .gg = s[3], .pp = s[4], .gp = s[5]};
-  return m == kPerQuery ? sums.r() : m == kPerQuery + 1 ? sums.mse() : sums.slope();
+  return m == kPerQueryCount ? sums.r() : m == kPerQueryCount + 1 ? sums.mse() : sums.slope();
 }
 
 /// Median and population standard deviation of a column; NaN never occurs in it.
@@ -84,7 +83,7 @@ double floor_of(const GroupScores& scores, const std::vector<std::size_t>& queri
 }
 
 std::string metric_name(std::size_t m) {
-  return std::string(m < kPerQuery ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQuery]);
+  return std::string(m < kPerQueryCount ? metrics::kPerQuery[m] : metrics::kPooledNames[m - kPerQueryCount]);
 }
 
 PairAgreements::PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of,
@@ -110,7 +109,7 @@ void PairAgreements::measure(const std::vector<Pair>& pairs) {
   const std::vector<double> resampled = resampled_means(resampler_, resamples_, table, columns);
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     Measured& result = measured_[fresh[i]];
-    for (std::size_t m = 0; m < kPerQuery; ++m) {
+    for (std::size_t m = 0; m < kPerQueryCount; ++m) {
       const std::size_t column = i * kColumns + m;
       const auto [median, sd] = spread_of(table, column, columns, means[column]);
       result.median.push_back(median);
@@ -130,7 +129,7 @@ Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
   Measured mean = measured_.at(pairs.front());
   for (std::size_t p = 1; p < pairs.size(); ++p) {
     const Measured& other = measured_.at(pairs[p]);
-    for (std::size_t m = 0; m < kPerQuery; ++m) mean.median[m] += other.median[m], mean.sd[m] += other.sd[m];
+    for (std::size_t m = 0; m < kPerQueryCount; ++m) mean.median[m] += other.median[m], mean.sd[m] += other.sd[m];
     for (std::size_t m = 0; m < kMetricCount; ++m) {
       mean.value[m] += other.value[m];
       for (std::uint32_t b = 0; b < resamples_; ++b) mean.resampled[m][b] += other.resampled[m][b];
@@ -138,7 +137,7 @@ Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
   }
   if (pairs.size() == 1) return mean;
   const double n = static_cast<double>(pairs.size());
-  for (std::size_t m = 0; m < kPerQuery; ++m) mean.median[m] /= n, mean.sd[m] /= n;
+  for (std::size_t m = 0; m < kPerQueryCount; ++m) mean.median[m] /= n, mean.sd[m] /= n;
   for (std::size_t m = 0; m < kMetricCount; ++m) {
     mean.value[m] /= n;
     for (double& value : mean.resampled[m]) value /= n;

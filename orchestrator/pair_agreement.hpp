@@ -20,7 +20,8 @@ struct Pair {
 };
 
 /// metrics::kPerQuery, then metrics::kPooledNames.
-inline constexpr std::size_t kMetricCount = metrics::kPerQuery.size() + metrics::kPooledNames.size();
+inline constexpr std::size_t kPerQueryCount = metrics::kPerQuery.size();
+inline constexpr std::size_t kMetricCount = kPerQueryCount + metrics::kPooledNames.size();
 
 /// Values of the metrics on the sample and on every resample.
 struct Measured {

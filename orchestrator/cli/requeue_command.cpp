@@ -37,7 +37,7 @@ int requeue_command(const Arguments& arguments) {
                      " goes on here.");
   BatchLives lives = read_batch(batch_file(run));
   lives.job = *job;
-  const Verdict verdict =
+  const LifeVerdict verdict =
       after_life(lives, achieved(run),
                  {(*values)["max-lives"].as<std::uint32_t>(), (*values)["barren-lives"].as<std::uint32_t>()});
   write_batch(batch_file(run), lives);

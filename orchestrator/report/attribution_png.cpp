@@ -14,8 +14,8 @@
 namespace guda::orchestrator::report {
 namespace {
 
-constexpr Colour kPage{252, 252, 251}, kText{27, 31, 36}, kMuted{86, 96, 107}, kRule{223, 227, 230}, kBar{53, 104, 168},
-    kPaleBar{160, 184, 214}, kWhisker{17, 21, 26};
+constexpr Colour kSheet{252, 252, 251}, kText{27, 31, 36}, kMuted{86, 96, 107}, kRule{223, 227, 230},
+    kBar{53, 104, 168}, kPaleBar{160, 184, 214}, kWhisker{17, 21, 26};
 constexpr int kWidth = 1080, kMargin = 32, kPicture = 256, kRight = kMargin + kPicture + 36, kLabels = 130,
               kValues = 240, kRow = 34, kBarHeight = 20;
 constexpr int kNameHeight = 40, kMethodHeight = 34, kVerdictHeight = 44;
@@ -138,7 +138,7 @@ std::vector<std::uint8_t> render_attribution_png(const std::vector<QueryCard>& c
                     cards.size(), kMostCards));
   int height = 0;
   for (const auto& card : cards) height += card_height(card, groups);
-  Canvas canvas(kWidth, height, kPage);
+  Canvas canvas(kWidth, height, kSheet);
   int top = 0;
   for (const auto& card : cards) {
     if (top > 0) canvas.fill(kMargin, top, kWidth - 2 * kMargin, 1, kRule);

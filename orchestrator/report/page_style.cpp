@@ -21,7 +21,7 @@ constexpr std::string_view kDark =
 --own:#f0954f;--others:#86b2dd;--agree:#8fbcf0;--differ:#f0a873;--warn:#2b2412;--warn-rule:#a97f22;}
 )";
 
-constexpr std::string_view kPage = R"(
+constexpr std::string_view kStyleSheet = R"(
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--text);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",Arial,sans-serif;
@@ -155,7 +155,7 @@ std::string page_style() {
   const std::string dark =
       heat_palette({{{38, 43, 48}, {48, 102, 156}, {160, 206, 255}}}, {{{38, 43, 48}, {168, 92, 36}, {255, 190, 128}}});
   return fmt::format("\n{}{}@media screen and (prefers-color-scheme:dark){{{}{}}}{}", kLight, light, kDark, dark,
-                     kPage);
+                     kStyleSheet);
 }
 
 }  // namespace guda::orchestrator::report

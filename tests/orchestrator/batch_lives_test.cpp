@@ -12,7 +12,7 @@ TEST_CASE("batch lives: progress is a finished job or a newer checkpoint, and re
   BatchLives lives;
   CHECK(after_life(lives, {0, 0}, {50, 3}).requeue);
   CHECK(lives.barren == 1);
-  const Verdict jobs = after_life(lives, {4, 0}, {50, 3});
+  const LifeVerdict jobs = after_life(lives, {4, 0}, {50, 3});
   CHECK(jobs.requeue);
   CHECK(jobs.why == "4 jobs done in this life");
   CHECK(lives.barren == 0);
@@ -24,7 +24,7 @@ TEST_CASE("batch lives: progress is a finished job or a newer checkpoint, and re
 TEST_CASE("batch lives: lives in a row without progress end it, and so does their greatest number") {
   BatchLives lives;
   CHECK(after_life(lives, {0, 0}, {50, 2}).requeue);
-  const Verdict barren = after_life(lives, {0, 0}, {50, 2});
+  const LifeVerdict barren = after_life(lives, {0, 0}, {50, 2});
   CHECK_FALSE(barren.requeue);
   CHECK(barren.why.find("2 lives in a row without progress") == 0);
   BatchLives many;
