@@ -1,6 +1,7 @@
 // guda-coordinator RUN_DIR LIFE_FILE: MPI rank 0. Started by `guda run` through mpirun, never by hand.
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -15,7 +16,7 @@
 
 namespace {
 
-volatile std::sig_atomic_t stop_requested = 0;
+std::atomic<int> stop_requested = 0;
 
 /// mpirun may be killed with -9: then nobody would end us. Runs beside the event loop, which may be waiting on a disk.
 void watch_parent(pid_t parent) {

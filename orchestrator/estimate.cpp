@@ -78,7 +78,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
   e.parameters = jobs::unet2d_parameters(model);
   const double pixels = pixels_of(model);
   const auto charged = charged_methods(plan);
-  std::vector<JobNode> nodes = nodes_of(plan);
+  HugeVector<JobNode> nodes = nodes_of(plan);
   std::vector<bool> checkpoints(plan.jobs.size(), false);
   std::vector<jobs::Cost> predicted(plan.jobs.size());
   double rows = 0, checkpoint_bytes = 0, saves_longest = 0;

@@ -7,7 +7,7 @@ bool may_blame_device(ErrorClass error) {
          error == ErrorClass::lost;
 }
 
-Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices, const SchedulerConfig& config) {
+Verdict judge(const JobTrouble& job, ErrorClass error, std::size_t usable_devices, const SchedulerConfig& config) {
   // A job is only blamed after it failed on two devices, where there are two: otherwise the device may be the culprit.
   const auto exhausted = [&](std::uint32_t limit) {
     const bool seen_enough_devices = job.failed_devices.size() >= 2 || usable_devices < 2;

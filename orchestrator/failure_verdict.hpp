@@ -12,7 +12,7 @@ enum class Verdict { again, back_off, quarantine };
 [[nodiscard]] bool may_blame_device(ErrorClass error);
 
 /// `job`: with this failure counted. `usable_devices`: live ones that are not fenced.
-[[nodiscard]] Verdict judge(const JobStatus& job, ErrorClass error, std::size_t usable_devices,
+[[nodiscard]] Verdict judge(const JobTrouble& job, ErrorClass error, std::size_t usable_devices,
                             const SchedulerConfig& config);
 
 /// What a person can do about a job that is quarantined for this.

@@ -1,26 +1,9 @@
 #include "orchestrator/scheduler.hpp"
 
 #include <algorithm>
-#include <cmath>
-
-#include "orchestrator/failure_verdict.hpp"
+#include <numeric>
 
 namespace guda::orchestrator {
-namespace {
-
-void count_failure(JobStatus& job, ErrorClass error, const std::string& device) {
-  (error == ErrorClass::lost ? job.lost_devices : job.failed_devices).insert(device);
-  ++(error == ErrorClass::io ? job.io_failures : error == ErrorClass::lost ? job.losses : job.failures);
-}
-
-/// Devices that its success elsewhere speaks against.
-std::set<std::string> accused(const JobStatus& job) {
-  std::set<std::string> devices = job.failed_devices;
-  devices.insert(job.lost_devices.begin(), job.lost_devices.end());
-  return devices;
-}
-
-}  // namespace
 
 bool is_final(JobState s) noexcept {
   return s == JobState::done || s == JobState::quarantined || s == JobState::blocked;
@@ -48,19 +31,15 @@ const char* to_string(JobState state) noexcept {
   return "unknown";
 }
 
-Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config,
+Scheduler::Scheduler(HugeVector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config,
                      const History& history)
-    : nodes_(std::move(jobs)), users_(nodes_.size()), missing_(nodes_.size()), status_(nodes_.size()), config_(config) {
+    : nodes_(std::move(jobs)), status_(nodes_.size()), config_(config) {
   if (committed.size() != nodes_.size()) throw Bug("committed flags do not match the jobs");
+  link_users(committed);
   counts_[static_cast<std::size_t>(JobState::waiting)] = nodes_.size();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (nodes_[i].kind >= left_.size()) left_.resize(nodes_[i].kind + 1);
     has_gangs_ = has_gangs_ || is_gang(i);
-    for (const JobIndex input : nodes_[i].inputs) {
-      if (input.value >= i) throw Bug("a job's inputs must precede it");
-      users_[input.value].push_back(i);
-      if (!committed[input.value]) ++missing_[i];
-    }
     if (committed[i]) continue;
     left_[nodes_[i].kind].predicted += device_seconds(i);
     ++left_[nodes_[i].kind].jobs;
@@ -72,21 +51,25 @@ Scheduler::Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committ
   }
   restore(history);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (status_[i].state == JobState::waiting && missing_[i] == 0) set_state(i, JobState::ready, 0);
+    if (status_[i].state == JobState::waiting && status_[i].missing == 0) set_state(i, JobState::ready, 0);
   }
 }
 
-void Scheduler::restore(const History& history) {
-  for (const PastFailure& past : history.failures) {
-    JobStatus& s = status_.at(past.job.value);
-    s.attempt = std::max(s.attempt, past.attempt);
-    if (is_final(s.state)) continue;
-    count_failure(s, past.error, past.device);
-    s.last_error = past.text;
-    if (past.quarantined) quarantine(past.job.value, 0);
+void Scheduler::link_users(const std::vector<bool>& committed) {
+  users_begin_.resize(nodes_.size() + 1);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    for (const JobIndex input : nodes_[i].inputs) {
+      if (input.value >= i) throw Bug("a job's inputs must precede it");
+      ++users_begin_[input.value + 1];
+      if (!committed[input.value]) ++status_[i].missing;
+    }
   }
-  for (const std::string& device : history.fenced_devices) blame_.restore_fence(device, "");
-  for (const std::string& node : history.fenced_nodes) blame_.restore_fence("", node);
+  std::partial_sum(users_begin_.begin(), users_begin_.end(), users_begin_.begin());
+  users_.resize(users_begin_.back());
+  std::vector<std::uint32_t> next(users_begin_.begin(), users_begin_.end() - 1);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    for (const JobIndex input : nodes_[i].inputs) users_[next[input.value]++] = static_cast<std::uint32_t>(i);
+  }
 }
 
 std::vector<Action> Scheduler::on(const Event& event, Time now) {
@@ -113,7 +96,7 @@ void Scheduler::set_state(std::size_t job, JobState state, Time now) {
 }
 
 void Scheduler::enter_queue(std::size_t job) {
-  const bool again = !status_[job].failed_devices.empty();
+  const bool again = status_[job].suspected;
   if (is_gang(job)) ready_gangs_.insert(job, ready_.place(job), again);
   else ready_.insert(job, again);
 }
@@ -289,8 +272,8 @@ void Scheduler::handle(const event::Committed& e, Time now) {
   set_state(job, JobState::done, now);
   --left_[nodes_[job].kind].jobs;
   left_[nodes_[job].kind].predicted -= device_seconds(job);
-  for (const std::size_t user : users_[job]) {
-    if (--missing_[user] == 0 && status_[user].state == JobState::waiting) set_state(user, JobState::ready, now);
+  for (const std::size_t user : users_of(job)) {
+    if (--status_[user].missing == 0 && status_[user].state == JobState::waiting) set_state(user, JobState::ready, now);
   }
   const auto credit = [&](WorkerId id, const std::set<std::string>& others) {
     for (const DeviceBlame::Fence& fence : blame_.succeeded(workers_.at(id).device_index, job, others, now))
@@ -300,104 +283,13 @@ void Scheduler::handle(const event::Committed& e, Time now) {
     for (const WorkerId id : gangs_.at(job).members) credit(id, {});
     gangs_.erase(job);
   }
-  credit(status_[job].worker, accused(status_[job]));
+  credit(status_[job].worker, trouble(e.job).accused());
   learn(job);
 }
 
 void Scheduler::handle(const event::CommitRefused& e, Time now) {
   if (e.job.value >= status_.size() || status_[e.job.value].state != JobState::committing) return;
   fail(e.job.value, status_[e.job.value].worker, ErrorClass::io, e.text, now);
-}
-
-void Scheduler::fail(std::size_t job, WorkerId id, ErrorClass error, const std::string& text, Time now) {
-  JobStatus& s = status_[job];
-  const WorkerStatus& worker = workers_.at(id);
-  const bool certain = error == ErrorClass::divergence || error == ErrorClass::bad_input;
-  if (stopping_ && !certain) {  // what dies while everything is being stopped says nothing about the job
-    blame_.undecided(worker.device_index);
-    if (is_gang(job)) return leave_gang(job, id, now);
-    set_state(job, JobState::ready, now);
-    return;
-  }
-  if (is_gang(job)) {
-    std::erase(gangs_.at(job).here, id);
-    dissolve(job, now);
-    gangs_.erase(job);
-  }
-  s.last_error = text;
-  count_failure(s, error, worker.device);
-  if (may_blame_device(error)) blame_.failed(worker.device_index, job, accused(s), now);
-  else blame_.undecided(worker.device_index);
-  const Verdict verdict = judge(s, error, blame_.usable(), config_);
-  const bool give_up = verdict == Verdict::quarantine;
-  actions_.emplace_back(action::RecordFailure{
-      id, {static_cast<std::uint32_t>(job), s.attempt}, error, text, give_up, give_up ? cure_of(error) : ""});
-  if (give_up) {
-    quarantine(job, now);
-  } else if (verdict == Verdict::back_off) {
-    s.retry_at = now + std::pow(2.0, std::min(s.io_failures, 10U) - 1);
-    set_state(job, JobState::backing_off, now);
-  } else {
-    set_state(job, JobState::ready, now);
-  }
-}
-
-void Scheduler::quarantine(std::size_t job, Time now) {
-  const auto close = [&](std::size_t j, JobState state) {
-    set_state(j, state, now);
-    left_[nodes_[j].kind].predicted -= device_seconds(j);
-    --left_[nodes_[j].kind].jobs;
-  };
-  close(job, JobState::quarantined);
-  std::vector<std::size_t> open(users_[job]);
-  while (!open.empty()) {
-    const std::size_t user = open.back();
-    open.pop_back();
-    if (is_final(status_[user].state)) continue;
-    close(user, JobState::blocked);
-    open.insert(open.end(), users_[user].begin(), users_[user].end());
-  }
-}
-
-void Scheduler::handle(const event::Retry& e, Time now) {
-  if (e.job.value >= status_.size() || status_[e.job.value].state == JobState::done) return;
-  JobStatus& s = status_[e.job.value];
-  if (s.state == JobState::ready) leave_queue(e.job.value);  // its place depends on what is forgotten now
-  s.failures = s.io_failures = s.losses = 0;
-  s.failed_devices.clear();
-  s.lost_devices.clear();
-  actions_.emplace_back(action::RecordRetry{e.job});
-  if (s.state == JobState::ready) enter_queue(e.job.value);
-  if (s.state == JobState::backing_off) set_state(e.job.value, JobState::ready, now);
-  if (s.state != JobState::quarantined) return;
-  const auto reopen = [&](std::size_t j) {
-    set_state(j, missing_[j] == 0 ? JobState::ready : JobState::waiting, now);
-    left_[nodes_[j].kind].predicted += device_seconds(j);
-    ++left_[nodes_[j].kind].jobs;
-  };
-  reopen(e.job.value);
-  std::vector<std::size_t> open(users_[e.job.value]);
-  while (!open.empty()) {
-    const std::size_t user = open.back();
-    open.pop_back();
-    const bool still_blocked = std::any_of(nodes_[user].inputs.begin(), nodes_[user].inputs.end(), [&](JobIndex input) {
-      const JobState state = status_[input.value].state;
-      return state == JobState::quarantined || state == JobState::blocked;
-    });
-    if (status_[user].state != JobState::blocked || still_blocked) continue;
-    reopen(user);
-    open.insert(open.end(), users_[user].begin(), users_[user].end());
-  }
-}
-
-void Scheduler::handle(const event::Unfence& e, Time) {
-  const auto devices = blame_.fenced_devices();
-  const auto nodes = blame_.fenced_nodes();
-  if (!blame_.unfence(e.name)) return;
-  if (std::find(devices.begin(), devices.end(), e.name) != devices.end())
-    actions_.emplace_back(action::RecordFence{e.name, "", false, "by hand"});
-  if (std::find(nodes.begin(), nodes.end(), e.name) != nodes.end())
-    actions_.emplace_back(action::RecordFence{"", e.name, false, "by hand"});
 }
 
 void Scheduler::handle(const event::StopRequested&, Time) {

@@ -7,7 +7,9 @@
 #include <optional>
 #include <queue>
 #include <set>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "orchestrator/cost_model.hpp"
@@ -21,7 +23,7 @@ namespace guda::orchestrator {
 class Scheduler {
  public:
   /// `committed[i]` is true for jobs that the journal already holds.
-  Scheduler(std::vector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config,
+  Scheduler(HugeVector<JobNode> jobs, const std::vector<bool>& committed, SchedulerConfig config,
             const History& history = {});
 
   /// The only way in. Costs O(log jobs + log workers), amortised: nothing loops over all jobs or workers but the rare
@@ -29,7 +31,8 @@ class Scheduler {
   /// choice of a node where a gang gathers.
   [[nodiscard]] std::vector<Action> on(const Event& event, Time now);
 
-  [[nodiscard]] const std::vector<JobStatus>& jobs() const { return status_; }
+  [[nodiscard]] const HugeVector<JobStatus>& jobs() const { return status_; }
+  [[nodiscard]] const JobTrouble& trouble(JobIndex job) const;
   [[nodiscard]] const std::map<WorkerId, WorkerStatus>& workers() const { return workers_; }
   [[nodiscard]] std::size_t count(JobState state) const { return counts_[static_cast<std::size_t>(state)]; }
   [[nodiscard]] bool finished() const { return finished_; }
@@ -69,7 +72,12 @@ class Scheduler {
   void handle(const event::Unfence& e, Time now);
   void handle(const event::Tick& e, Time now);
 
+  void link_users(const std::vector<bool>& committed);
+  [[nodiscard]] std::span<const std::uint32_t> users_of(std::size_t job) const {
+    return std::span(users_).subspan(users_begin_[job], users_begin_[job + 1] - users_begin_[job]);
+  }
   void set_state(std::size_t job, JobState state, Time now);
+  const JobTrouble& count_failure(std::size_t job, ErrorClass error, const std::string& device);
   void restore(const History& history);
   void fail(std::size_t job, WorkerId worker, ErrorClass error, const std::string& text, Time now);
   void quarantine(std::size_t job, Time now);
@@ -124,10 +132,11 @@ class Scheduler {
     bool operator>(const Check& other) const { return at > other.at; }
   };
 
-  std::vector<JobNode> nodes_;
-  std::vector<std::vector<std::size_t>> users_;  // jobs that read this one
-  std::vector<std::size_t> missing_;             // inputs not committed yet
-  std::vector<JobStatus> status_;
+  HugeVector<JobNode> nodes_;
+  std::vector<std::uint32_t> users_,
+      users_begin_;  // jobs that read job i: users_[users_begin_[i] .. users_begin_[i + 1]]
+  HugeVector<JobStatus> status_;
+  std::unordered_map<std::size_t, JobTrouble> troubles_;  // by job
   std::array<std::size_t, kJobStates> counts_{};
   std::vector<WorkLeft> left_;  // by kind
   ReadyQueue ready_;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at per event
 constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
+constexpr std::size_t kPrefetch = 4;     // places: enough events for memory to answer
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
 constexpr double kAheadSeconds = 0.02;    // of work behind a job: long against the way to the coordinator and back
@@ -31,14 +32,11 @@ bool Scheduler::fits_deadline(JobIndex job, Time now) const {
 /// Asks for the memory of jobs that are likely to be next. In a plan of a million jobs it is in no cache, and waiting
 /// for it would be a third of the time that an event takes.
 void Scheduler::prefetch_behind(std::size_t job) const {
-  if (const auto next = ready_.behind(job, 1)) {
-    const auto* status = reinterpret_cast<const char*>(&status_[*next]);
-    for (std::size_t at = 0; at < sizeof(JobStatus); at += 64) __builtin_prefetch(status + at);
-    __builtin_prefetch(&users_[*next]);
-  }
-  if (const auto later = ready_.behind(job, kLookNear + 1)) {  // what `nearest` will look at
-    __builtin_prefetch(&nodes_[*later]);
-    ready_.prefetch(*later);
+  if (const auto next = ready_.behind(job, kPrefetch)) {
+    __builtin_prefetch(&status_[*next]);
+    __builtin_prefetch(&users_begin_[*next]);
+    __builtin_prefetch(&nodes_[*next]);
+    ready_.prefetch(*next);
   }
 }
 
@@ -104,7 +102,7 @@ void Scheduler::assign_again(Time now) {
   for (const std::size_t job : jobs) {
     if (idle_.empty()) return;
     if (!fits_deadline(index(job), now)) continue;
-    const auto& failed_on = status_[job].failed_devices;
+    const auto& failed_on = trouble(index(job)).failed_devices;
     const bool anywhere = blame_.untried(failed_on) == 0;
     const auto worker = std::find_if(idle_.begin(), idle_.end(), [&](WorkerId w) {
       const WorkerStatus& idle = workers_.at(w);
@@ -133,12 +131,11 @@ std::size_t Scheduler::nearest(WorkerId id, std::size_t top) const {
   std::optional<std::size_t> same_node;
   for (std::size_t looked = 0; looked < kLookNear && place != BitTree::kNone && ready_.rank_at(place) >= enough;
        place = ready_.next_place(place), ++looked) {
-    const std::size_t job = ready_.job_at(place);
-    for (const JobIndex input : nodes_[job].inputs) {
+    for (const JobIndex input : ready_.inputs_at(place)) {
       const WorkerId producer = status_[input.value].worker;
       if (producer.value == 0) continue;
-      if (producer == id) return job;
-      if (!same_node && workers_.at(producer).node == node) same_node = job;
+      if (producer == id) return ready_.job_at(place);
+      if (!same_node && workers_.at(producer).node == node) same_node = ready_.job_at(place);
     }
   }
   return same_node.value_or(top);
@@ -180,7 +177,7 @@ void Scheduler::order_ready() {
   std::vector<double> rank(nodes_.size());
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     double tail = 0;
-    for (const std::size_t user : users_[i]) tail = std::max(tail, rank[user]);
+    for (const std::size_t user : users_of(i)) tail = std::max(tail, rank[user]);
     rank[i] = nodes_[i].cost * ordered_ratios_[nodes_[i].kind] + tail;
   }
   ready_.order(nodes_, rank);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/huge_pages.hpp"
 #include "common/ids.hpp"
 #include "common/protocol.hpp"
 
@@ -175,28 +176,38 @@ using Action = std::variant<action::Assign, action::Cancel, action::Commit, acti
                             action::LoseWorker, action::RecordFailure, action::RecordFence, action::RecordRetry,
                             action::DismissWorker, action::Finish>;
 
-enum class JobState { waiting, ready, running, committing, backing_off, done, quarantined, blocked };
+enum class JobState : std::uint8_t { waiting, ready, running, committing, backing_off, done, quarantined, blocked };
 inline constexpr std::size_t kJobStates = 8;
 
 /// Whether nothing can happen to the job any more in this life but a retry by hand.
 [[nodiscard]] bool is_final(JobState state) noexcept;
 [[nodiscard]] const char* to_string(JobState state) noexcept;
 
-struct JobStatus {
+/// What went wrong with a job, over all lives.
+struct JobTrouble {
+  std::uint32_t failures = 0, io_failures = 0, losses = 0;  ///< losses: of its worker, from outside
+  std::set<std::string> failed_devices;                     ///< it failed there
+  std::set<std::string> lost_devices;                       ///< their worker was lost with it
+
+  /// Devices that its success elsewhere speaks against.
+  [[nodiscard]] std::set<std::string> accused() const;
+};
+
+/// One cache line: of a million jobs none is in a cache.
+struct alignas(64) JobStatus {
   JobState state = JobState::waiting;
+  bool suspected = false;     ///< it has failed on a device, and nobody knows whose fault that was
   std::uint32_t attempt = 0;  ///< of the current or last lease; counts over all lives
+  std::uint32_t missing = 0;  ///< inputs that are not committed yet
   WorkerId worker;            ///< running, committing, done in this life (of a gang: its root); rank 0: none
   Time since = 0;             ///< start of the current state
   Time last_progress = 0;
   std::uint64_t last_step = 0;
-  Time retry_at = 0;                                        ///< backing_off
-  double seconds = 0;                                       ///< committing, done in this life: what it took
-  double checkpoint_in = 0;                                 ///< s, as its worker said at last_progress; 0: unknown
-  std::uint32_t failures = 0, io_failures = 0, losses = 0;  ///< losses: of its worker, from outside
-  std::set<std::string> failed_devices;                     ///< it failed there
-  std::set<std::string> lost_devices;                       ///< their worker was lost with it
-  std::string last_error;
+  Time retry_at = 0;         ///< backing_off
+  double seconds = 0;        ///< committing, done in this life: what it took
+  double checkpoint_in = 0;  ///< s, as its worker said at last_progress; 0: unknown
 };
+static_assert(sizeof(JobStatus) == 64);
 
 struct WorkerStatus {
   std::string device, node;

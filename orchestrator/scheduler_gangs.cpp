@@ -71,11 +71,12 @@ bool Scheduler::assign_gang(Time now, bool before_longer) {
 /// The lease goes to as many of `from` as it wants, those first whose device the job has not failed on.
 void Scheduler::assign_together(std::size_t job, const std::set<WorkerId>& from, Time now) {
   JobStatus& s = status_[job];
+  const std::set<std::string>& failed_on = trouble(JobIndex(static_cast<std::uint32_t>(job))).failed_devices;
   std::vector<WorkerId> members(from.begin(), from.end());
   std::stable_sort(members.begin(), members.end(), [&](WorkerId a, WorkerId b) {
     const auto doubts = [&](WorkerId id) {
       const WorkerStatus& w = workers_.at(id);
-      return std::pair(blame_.held_back(w.device_index), s.failed_devices.contains(w.device));
+      return std::pair(blame_.held_back(w.device_index), failed_on.contains(w.device));
     };
     return doubts(a) < doubts(b);
   });

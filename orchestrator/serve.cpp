@@ -47,7 +47,7 @@ class Coordinator {
     }
   }
 
-  int run(const volatile std::sig_atomic_t& stop) {
+  int run(const std::atomic<int>& stop) {
     feed(event::Tick{});  // a plan that is already complete ends here
     while (!exit_code_) {
       bool moved = receive();
@@ -389,9 +389,9 @@ bool leaves_checkpoints(const jobs::JobSpec& job) {
 
 }  // namespace
 
-std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
+HugeVector<JobNode> nodes_of(const jobs::Plan& plan) {
   std::unordered_map<Digest, std::uint32_t> index;
-  std::vector<JobNode> nodes;
+  HugeVector<JobNode> nodes;
   for (const jobs::JobSpec& job : plan.jobs) {
     JobNode node{
         job.cost, {}, kind_index(job), leaves_checkpoints(job), static_cast<std::uint16_t>(jobs::gang_of(job.work))};
@@ -403,7 +403,7 @@ std::vector<JobNode> nodes_of(const jobs::Plan& plan) {
 }
 
 int serve(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life,
-          const volatile std::sig_atomic_t& stop) {
+          const std::atomic<int>& stop) {
   return Coordinator(channel, run, plan, life).run(stop);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // The coordinator's shell: polls the channel, feeds events to the scheduler, performs its actions. One thread.
-#include <csignal>
+#include <atomic>
 #include <vector>
 
 #include "common/channel.hpp"
@@ -12,11 +12,11 @@
 namespace guda::orchestrator {
 
 /// The plan's jobs as the scheduler sees them.
-[[nodiscard]] std::vector<JobNode> nodes_of(const jobs::Plan& plan);
+[[nodiscard]] HugeVector<JobNode> nodes_of(const jobs::Plan& plan);
 
 /// Runs the plan to its end or until `stop` is set. Returns the exit code of the run (architecture 6) and writes it
 /// into status.json. Throws IoError when the journal can't be made durable: nothing after the last sync counts.
 [[nodiscard]] int serve(Channel& channel, const RunLayout& run, const jobs::Plan& plan, const Life& life,
-                        const volatile std::sig_atomic_t& stop);
+                        const std::atomic<int>& stop);
 
 }  // namespace guda::orchestrator

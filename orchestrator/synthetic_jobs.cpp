@@ -5,10 +5,10 @@
 
 namespace guda::orchestrator {
 
-std::vector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double spread, bool styles, std::uint64_t seed,
+HugeVector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double spread, bool styles, std::uint64_t seed,
                                     std::uint32_t gang) {
   std::mt19937_64 random(seed);
-  std::vector<JobNode> jobs(count);
+  HugeVector<JobNode> jobs(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t place = styles ? i % (1 + kBlocksOfStyle) : 0;
     const double mean = place == 0 ? seconds : seconds / 5;
@@ -20,7 +20,7 @@ std::vector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double 
   return jobs;
 }
 
-double makespan_bound(const std::vector<JobNode>& jobs, std::uint32_t workers) {
+double makespan_bound(const HugeVector<JobNode>& jobs, std::uint32_t workers) {
   double work = 0, longest = 0;
   std::vector<double> chain(jobs.size());
   for (std::size_t i = 0; i < jobs.size(); ++i) {

@@ -28,7 +28,7 @@ struct Ending {
 /// One life: a scheduler, its workers, and the jobs that end one after another.
 class VirtualLife {
  public:
-  VirtualLife(const std::vector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved,
+  VirtualLife(const HugeVector<JobNode>& jobs, std::vector<bool>& committed, std::vector<double>& saved,
               const std::vector<bool>& checkpoints, const VirtualOptions& options, std::mt19937_64& random,
               VirtualRun& run)
       : committed_(committed),
@@ -89,7 +89,7 @@ class VirtualLife {
   [[nodiscard]] std::pair<double, Time> before_tail() const { return {tail_busy_, tail_at_}; }
 
  private:
-  static std::vector<JobNode> left(std::vector<JobNode> jobs, const std::vector<double>& saved) {
+  static HugeVector<JobNode> left(HugeVector<JobNode> jobs, const std::vector<double>& saved) {
     for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].cost = std::max(0.0, jobs[i].cost - saved[i]);
     return jobs;
   }
@@ -102,7 +102,7 @@ class VirtualLife {
   }
 
   /// Predictions are right here, and the scheduler may know it: of each kind some jobs have been seen.
-  static History known_costs(const std::vector<JobNode>& jobs) {
+  static History known_costs(const HugeVector<JobNode>& jobs) {
     History history;
     std::set<std::uint32_t> kinds;
     for (const JobNode& job : jobs) kinds.insert(job.kind);
@@ -185,7 +185,7 @@ class VirtualLife {
 
 }  // namespace
 
-VirtualRun run_virtually(const std::vector<JobNode>& jobs, std::vector<bool> committed, const VirtualOptions& options,
+VirtualRun run_virtually(const HugeVector<JobNode>& jobs, std::vector<bool> committed, const VirtualOptions& options,
                          const std::vector<bool>& checkpoints) {
   VirtualRun run;
   std::mt19937_64 random(options.seed);

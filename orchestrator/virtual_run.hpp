@@ -36,7 +36,7 @@ struct VirtualRun {
 /// Runs `jobs` on identical workers until all are done. Without `spread` and `failures` every job takes exactly its
 /// cost. `committed` are the jobs that are done already; `checkpoints[i]` says whether a job that is cut off goes on
 /// from its last checkpoint (empty: none does).
-[[nodiscard]] VirtualRun run_virtually(const std::vector<JobNode>& jobs, std::vector<bool> committed,
+[[nodiscard]] VirtualRun run_virtually(const HugeVector<JobNode>& jobs, std::vector<bool> committed,
                                        const VirtualOptions& options, const std::vector<bool>& checkpoints = {});
 
 }  // namespace guda::orchestrator

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -27,7 +28,7 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  bool run(const volatile std::sig_atomic_t& terminate) {
+  bool run(const std::atomic<int>& terminate) {
     last_pulse_ = steady_seconds();
     channel_.send(kCoordinator, encode(message::Hello{config_.token, host_name(), config_.device,
                                                       static_cast<std::uint32_t>(::getpid())}));
@@ -312,7 +313,7 @@ std::string isa_objection(const std::string& planned, const std::string& isa) {
          ", and their results differ in the last bits. Cure: nodes of that kind only (guda submit --constraint)";
 }
 
-bool run_agent(Channel& channel, const AgentConfig& config, const volatile std::sig_atomic_t& terminate) {
+bool run_agent(Channel& channel, const AgentConfig& config, const std::atomic<int>& terminate) {
   return Agent(channel, config).run(terminate);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // One per GPU or CPU slot: keeps a guda-worker alive, passes leases down and results up, answers heartbeats.
-#include <csignal>
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -30,6 +30,6 @@ struct AgentConfig {
 
 /// Runs until the coordinator dismisses us, is lost, our parent is gone, the worker does not start, or `terminate` is
 /// set by a signal. Returns true when all peers may be expected to answer MPI_Finalize.
-[[nodiscard]] bool run_agent(Channel& channel, const AgentConfig& config, const volatile std::sig_atomic_t& terminate);
+[[nodiscard]] bool run_agent(Channel& channel, const AgentConfig& config, const std::atomic<int>& terminate);
 
 }  // namespace guda::cluster

@@ -1,6 +1,7 @@
 // guda-agent RUN_DIR LIFE_FILE: an MPI rank >= 1. Started by `guda run` through mpirun, never by hand.
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -15,7 +16,7 @@
 #include "common/process.hpp"
 
 namespace {
-volatile std::sig_atomic_t terminate_requested = 0;
+std::atomic<int> terminate_requested = 0;
 }
 
 int main(int argc, char** argv) {

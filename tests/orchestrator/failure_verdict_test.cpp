@@ -7,8 +7,8 @@
 namespace guda::orchestrator {
 namespace {
 
-JobStatus job(std::uint32_t failures, std::size_t failed_on, std::uint32_t losses, std::size_t lost_with) {
-  JobStatus s;
+JobTrouble job(std::uint32_t failures, std::size_t failed_on, std::uint32_t losses, std::size_t lost_with) {
+  JobTrouble s;
   s.failures = failures;
   s.losses = losses;
   for (std::size_t i = 0; i < failed_on; ++i) s.failed_devices.insert("a/gpu" + std::to_string(i));
@@ -23,7 +23,7 @@ TEST_CASE("verdict: a job is given up after losses of three devices, or six loss
     for (std::size_t devices = 1; devices <= losses; ++devices) {
       for (std::uint32_t failures = 0; failures <= 7; ++failures) {
         for (std::size_t usable = 0; usable <= 4; ++usable) {
-          const JobStatus s = job(failures, failures > 0 ? 1 : 0, losses, devices);
+          const JobTrouble s = job(failures, failures > 0 ? 1 : 0, losses, devices);
           CHECK((judge(s, ErrorClass::lost, usable, {}) == Verdict::quarantine) == (devices >= 3 || losses >= 6));
         }
       }
@@ -37,7 +37,7 @@ TEST_CASE("verdict: losses bring no crash nearer to its limit") {
       for (std::size_t usable = 0; usable <= 4; ++usable) {
         for (std::uint32_t losses = 0; losses <= 5; ++losses) {
           const bool enough = (failures >= 3 && (devices >= 2 || usable < 2)) || failures >= 6;
-          const JobStatus s = job(failures, devices, losses, losses > 0 ? 1 : 0);
+          const JobTrouble s = job(failures, devices, losses, losses > 0 ? 1 : 0);
           CHECK((judge(s, ErrorClass::crash, usable, {}) == Verdict::quarantine) == enough);
         }
       }

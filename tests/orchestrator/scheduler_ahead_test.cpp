@@ -22,7 +22,7 @@ std::vector<std::uint32_t> ahead_of(const SchedulerBench& bench, WorkerId w) {
 
 TEST_CASE(
     "scheduler, ahead: a worker at a short job gets more of them, no more than it may, and works them off in order") {
-  SchedulerBench bench(std::vector<JobNode>(5, job(1e-3)), kTwoAhead);
+  SchedulerBench bench(HugeVector<JobNode>(5, job(1e-3)), kTwoAhead);
   CHECK(test::count_of<action::Assign>(bench.join(a)) == 3);
   const auto ahead = ahead_of(bench, a);
   REQUIRE(ahead.size() == 2);
@@ -33,7 +33,7 @@ TEST_CASE(
 }
 
 TEST_CASE("scheduler, ahead: jobs that are not short wait for whoever is idle first") {
-  SchedulerBench bench(std::vector<JobNode>(4, job(5)), kTwoAhead);
+  SchedulerBench bench(HugeVector<JobNode>(4, job(5)), kTwoAhead);
   CHECK(test::count_of<action::Assign>(bench.join(a)) == 1);
   CHECK(ahead_of(bench, a).empty());
 }
@@ -46,9 +46,9 @@ TEST_CASE("scheduler, ahead: a short job is not put behind a long one") {
 }
 
 TEST_CASE("scheduler, ahead: idle workers come first") {
-  SchedulerBench bench(std::vector<JobNode>(2, job(1e-3)), SchedulerConfig{});
+  SchedulerBench bench(HugeVector<JobNode>(2, job(1e-3)), SchedulerConfig{});
   bench.join(b);
-  SchedulerBench both(std::vector<JobNode>(4, job(1e-3)), kTwoAhead);
+  SchedulerBench both(HugeVector<JobNode>(4, job(1e-3)), kTwoAhead);
   both.join(a);  // takes three
   both.join(b);
   CHECK(both.busy(b));
@@ -56,7 +56,7 @@ TEST_CASE("scheduler, ahead: idle workers come first") {
 }
 
 TEST_CASE("scheduler, ahead: what a lost worker had not begun is ready again and blames nobody") {
-  SchedulerBench bench(std::vector<JobNode>(3, job(1e-3)), kTwoAhead);
+  SchedulerBench bench(HugeVector<JobNode>(3, job(1e-3)), kTwoAhead);
   bench.join(a);
   bench.join(b);  // nothing is left for it
   const std::uint32_t running = bench.job_of(a);
@@ -64,11 +64,11 @@ TEST_CASE("scheduler, ahead: what a lost worker had not begun is ready again and
   REQUIRE(bench.failures.size() == 1);
   CHECK(bench.failures[0].lease.job == running);
   CHECK(bench.scheduler.workers().at(b).ahead.size() == 2);
-  for (const std::uint32_t j : {0U, 1U, 2U}) CHECK(bench.status(j).losses == (j == running ? 1U : 0U));
+  for (const std::uint32_t j : {0U, 1U, 2U}) CHECK(bench.trouble(j).losses == (j == running ? 1U : 0U));
 }
 
 TEST_CASE("scheduler, ahead: a device error takes the rest back with the restart; a result from before it is dropped") {
-  SchedulerBench bench(std::vector<JobNode>(3, job(1e-3)), kTwoAhead);
+  SchedulerBench bench(HugeVector<JobNode>(3, job(1e-3)), kTwoAhead);
   bench.join(a);
   const Lease first{bench.job_of(a), 1}, second{ahead_of(bench, a)[0], 1};
   const auto actions = bench.feed(event::Failed{a, first, ErrorClass::device, "sticky"});
@@ -78,7 +78,7 @@ TEST_CASE("scheduler, ahead: a device error takes the rest back with the restart
 }
 
 TEST_CASE("scheduler, ahead: a stop cancels everything that a worker has, and all of it may come back") {
-  SchedulerBench bench(std::vector<JobNode>(3, job(1e-3)), kTwoAhead);
+  SchedulerBench bench(HugeVector<JobNode>(3, job(1e-3)), kTwoAhead);
   bench.join(a);
   const std::uint32_t running = bench.job_of(a);
   const auto ahead = ahead_of(bench, a);
@@ -95,7 +95,7 @@ TEST_CASE("scheduler, ahead: a job that waits behind another is not taken for on
   config.suspect_after = 1e5;
   config.lost_after = 1e6;
   config.no_progress_after = 10;
-  SchedulerBench bench(std::vector<JobNode>(3, job(1e-3)), config);
+  SchedulerBench bench(HugeVector<JobNode>(3, job(1e-3)), config);
   bench.join(a);
   const std::uint32_t running = bench.job_of(a);
   for (int i = 1; i <= 5; ++i) {

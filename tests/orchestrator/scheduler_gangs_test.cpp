@@ -93,8 +93,8 @@ TEST_CASE("gangs: one member that fails ends the attempt for all; its device alo
   CHECK(cancelled(actions) == std::vector{w1});
   REQUIRE(b.failures.size() == 1);
   CHECK(b.failures[0].worker == w2);
-  CHECK(b.status(0).failed_devices == std::set<std::string>{"node/cpu2"});
-  CHECK(b.status(0).failures == 1);
+  CHECK(b.trouble(0).failed_devices == std::set<std::string>{"node/cpu2"});
+  CHECK(b.trouble(0).failures == 1);
   CHECK(b.held[w1].attempt == first.attempt + 1);
   CHECK(b.scheduler.gang_of(JobIndex(0)).front() == w1);  // the root is one whose device is not suspected
   // What the other member of the old attempt still says changes nothing.
@@ -109,8 +109,8 @@ TEST_CASE("gangs: the loss of a member is a loss, and the rest waits for another
   b.join(w1);
   b.join(w2);
   CHECK(cancelled(b.feed(event::WorkerGone{w1})) == std::vector{w2});
-  CHECK(b.status(0).losses == 1);
-  CHECK(b.status(0).failures == 0);
+  CHECK(b.trouble(0).losses == 1);
+  CHECK(b.trouble(0).failures == 0);
   CHECK_FALSE(b.busy(w2));
   b.join(w3);
   CHECK(b.busy(w2));
@@ -128,7 +128,7 @@ TEST_CASE("gangs: a member that hands the job back is no failure: the culprit's 
   b.feed(event::Failed{w2, lease, ErrorClass::crash, "killed"});
   REQUIRE(b.failures.size() == 1);
   CHECK(b.failures[0].worker == w2);
-  CHECK(b.status(0).failures == 1);
+  CHECK(b.trouble(0).failures == 1);
 }
 
 TEST_CASE("gangs: one that breaks up without a culprit is tried again after a while, as after an i/o error") {
@@ -139,7 +139,7 @@ TEST_CASE("gangs: one that breaks up without a culprit is tried again after a wh
   b.feed(event::Returned{w2, lease});
   b.feed(event::Returned{w1, lease});
   CHECK(b.status(0).state == JobState::backing_off);
-  CHECK(b.status(0).failures == 0);
+  CHECK(b.trouble(0).failures == 0);
   b.tick(1.5);
   CHECK(b.busy(w1));
   CHECK(b.busy(w2));
@@ -170,7 +170,7 @@ TEST_CASE("gangs: without progress of the root it is restarted, and the others a
   const auto actions = b.tick(20);  // the root has said nothing
   CHECK(count_of<action::RestartWorker>(actions) == 1);
   CHECK(cancelled(actions) == std::vector{w2});
-  CHECK(b.status(0).failures == 1);
+  CHECK(b.trouble(0).failures == 1);
 }
 
 TEST_CASE("gangs: workers that come free are kept for a gang that outranks what else is ready, and for it alone") {
@@ -348,7 +348,7 @@ TEST_CASE("gangs: every order of a member's loss, late results, failures, hand-b
 }
 
 TEST_CASE("gangs: in virtual time gangs and single jobs share the nodes near the bound, failures included") {
-  std::vector<JobNode> jobs;
+  HugeVector<JobNode> jobs;
   for (int i = 0; i < 400; ++i) jobs.push_back(i % 10 == 0 ? job(40, {}, 0, true, 4) : job(10 + i % 7, {}, 1));
   double work = 0;
   for (const JobNode& j : jobs) work += j.cost * j.gang;

@@ -19,8 +19,8 @@ struct Choice {
   std::uint32_t whom = 0;
 };
 
-std::vector<JobNode> graph(std::size_t size) {
-  std::vector<JobNode> jobs;
+HugeVector<JobNode> graph(std::size_t size) {
+  HugeVector<JobNode> jobs;
   for (std::uint32_t i = 0; i < size; ++i) {
     std::set<std::uint32_t> inputs;
     const int count = i == 0 ? 0 : *rc::gen::inRange(0, 3);

@@ -106,7 +106,7 @@ TEST_CASE("scheduler: a worker that beats without progress is restarted and its 
     b.feed(event::Tick{});
   }
   CHECK(b.held[w1].attempt == 2);
-  CHECK(b.scheduler.jobs()[0].failures == 1);
+  CHECK(b.scheduler.trouble(JobIndex(0)).failures == 1);
 }
 
 TEST_CASE("scheduler: steps count as progress") {
@@ -133,7 +133,7 @@ TEST_CASE(
     }
   }
   CHECK(b.scheduler.jobs()[0].state == JobState::quarantined);
-  CHECK(b.scheduler.jobs()[0].failed_devices.size() == 2);
+  CHECK(b.scheduler.trouble(JobIndex(0)).failed_devices.size() == 2);
   CHECK(b.scheduler.jobs()[1].state == JobState::blocked);
   b.commit_all();
   CHECK(b.exit_code == 10);
@@ -172,7 +172,7 @@ TEST_CASE("scheduler: a stop hands running jobs back without counting a failure 
   CHECK_FALSE(b.exit_code);
   b.feed(event::Returned{w1, b.held[w1]});
   CHECK(b.exit_code == 75);
-  CHECK(b.scheduler.jobs()[0].failures == 0);
+  CHECK(b.scheduler.trouble(JobIndex(0)).failures == 0);
 }
 
 TEST_CASE("scheduler: losing the last worker ends this life with 75") {
@@ -188,7 +188,7 @@ TEST_CASE("scheduler: a commit that is refused becomes an i/o failure of the job
   b.finish(w1);
   b.feed(event::CommitRefused{JobIndex(0), "short read"});
   CHECK(b.scheduler.jobs()[0].state == JobState::backing_off);
-  CHECK(b.scheduler.jobs()[0].io_failures == 1);
+  CHECK(b.scheduler.trouble(JobIndex(0)).io_failures == 1);
 }
 
 TEST_CASE(
@@ -224,7 +224,7 @@ TEST_CASE("scheduler: what dies while everything is being stopped is no failure"
   b.feed(event::StopRequested{});
   const auto actions = b.fail(w1);
   CHECK(count_of<action::RecordFailure>(actions) == 0);
-  CHECK(b.status(0).failures == 0);
+  CHECK(b.trouble(0).failures == 0);
   CHECK(b.exit_code == 75);
 }
 
@@ -257,7 +257,7 @@ TEST_CASE("scheduler: the no-progress limit grows to five times the way to the n
     b.tick(limit - 1);
     CHECK(b.status(0).attempt == 1);
     b.tick(2);
-    CHECK(b.status(0).failures == 1);
+    CHECK(b.trouble(0).failures == 1);
   }
 }
 
@@ -409,7 +409,7 @@ TEST_CASE(
   CHECK(count_of<action::RecordRetry>(again.feed(event::Retry{JobIndex(1)})) == 1);
   CHECK(again.status(1).state == JobState::ready);
   CHECK(again.status(2).state == JobState::waiting);
-  CHECK(again.status(1).failures == 0);
+  CHECK(again.trouble(1).failures == 0);
 }
 
 TEST_CASE("scheduler: losing workers is no failure of their job, until three were lost with it") {
@@ -420,8 +420,8 @@ TEST_CASE("scheduler: losing workers is no failure of their job, until three wer
     if (w > 1) b.join(WorkerId(w));
     REQUIRE(b.job_of(WorkerId(w)) == 0);
     b.feed(event::WorkerGone{WorkerId(w)});
-    CHECK(b.status(0).failures == 0);
-    CHECK(b.status(0).losses == w);
+    CHECK(b.trouble(0).failures == 0);
+    CHECK(b.trouble(0).losses == w);
     CHECK((b.status(0).state == JobState::quarantined) == (w == 3));
   }
   CHECK(b.failures.back().error == ErrorClass::lost);
@@ -437,7 +437,7 @@ TEST_CASE("scheduler: losses of earlier lives count as losses") {
     history.failures.push_back({JobIndex(0), i, "node/cpu" + std::to_string(i), ErrorClass::lost, "x", false});
   }
   Bench b({job(9), job(1)}, {}, history);
-  CHECK(b.status(0).failures == 0);
+  CHECK(b.trouble(0).failures == 0);
   b.join(w3);
   b.join(w1);
   b.feed(event::WorkerGone{w3});
@@ -471,9 +471,9 @@ TEST_CASE("scheduler: what a worker says of its next checkpoint decides the no-p
     b.feed(event::Heartbeat{w1, true, b.held[w1], 1, checkpoint_in});
     const double limit = checkpoint_in > 0 ? std::max(50.0, 5 * checkpoint_in) : 500;
     b.tick(limit - 1);
-    CHECK(b.status(0).failures == 0);
+    CHECK(b.trouble(0).failures == 0);
     b.tick(2);
-    CHECK(b.status(0).failures == 1);
+    CHECK(b.trouble(0).failures == 1);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -131,7 +132,7 @@ struct Bench {
   RunLayout run;
   Life life;
   LoopbackNetwork network{3};
-  volatile std::sig_atomic_t stop = 0;
+  std::atomic<int> stop = 0;
 };
 
 }  // namespace

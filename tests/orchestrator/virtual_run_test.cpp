@@ -14,7 +14,7 @@ JobNode job(double cost, std::vector<std::uint32_t> inputs = {}) {
 }  // namespace
 
 TEST_CASE("virtual run: longest first keeps the makespan at the bound where the shortest first would not") {
-  const std::vector<JobNode> jobs{job(1), job(1), job(1), job(1), job(4)};
+  const HugeVector<JobNode> jobs{job(1), job(1), job(1), job(1), job(4)};
   const VirtualRun run = run_virtually(jobs, std::vector<bool>(5, false), {.workers = 2});
   CHECK(run.makespan == doctest::Approx(4));
   CHECK(run.utilisation == doctest::Approx(1));
@@ -44,7 +44,7 @@ TEST_CASE("virtual run: 60 styles on 64 GPUs end within 5 % of the bound, sooner
 }
 
 TEST_CASE("virtual run: the bound is the work shared out, or the longest chain") {
-  const std::vector<JobNode> jobs{job(2), job(3, {0}), job(1, {1}), job(4)};
+  const HugeVector<JobNode> jobs{job(2), job(3, {0}), job(1, {1}), job(4)};
   CHECK(makespan_bound(jobs, 1) == doctest::Approx(10));
   CHECK(makespan_bound(jobs, 8) == doctest::Approx(6));
 }
@@ -60,7 +60,7 @@ TEST_CASE("virtual run: what is committed costs nothing") {
 }
 
 TEST_CASE("virtual run: equal seeds give equal worlds, and failures cost what they lose") {
-  const std::vector<JobNode> jobs(200, job(10));
+  const HugeVector<JobNode> jobs(200, job(10));
   const std::vector<bool> none(200, false);
   const VirtualOptions rough{.workers = 8, .workers_per_node = 4, .spread = 0.5, .failures = 0.1, .seed = 3};
   const VirtualRun a = run_virtually(jobs, none, rough), b = run_virtually(jobs, none, rough);
@@ -73,7 +73,7 @@ TEST_CASE("virtual run: equal seeds give equal worlds, and failures cost what th
 }
 
 TEST_CASE("virtual run: crashes by chance fence nobody for long") {
-  const std::vector<JobNode> jobs(10'000, job(10));
+  const HugeVector<JobNode> jobs(10'000, job(10));
   for (const std::uint32_t per_node : {1U, 10U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
       const VirtualRun run =
@@ -87,7 +87,7 @@ TEST_CASE("virtual run: crashes by chance fence nobody for long") {
 }
 
 TEST_CASE("virtual run: a device that fails everything costs a handful of jobs") {
-  const std::vector<JobNode> jobs(10'000, job(10));
+  const HugeVector<JobNode> jobs(10'000, job(10));
   for (const double failures : {0.0, 0.01}) {
     const VirtualRun run = run_virtually(jobs, std::vector<bool>(jobs.size(), false),
                                          {.workers = 10, .failures = failures, .broken_worker = 1, .seed = 7});
@@ -100,7 +100,7 @@ TEST_CASE("virtual run: a device that fails everything costs a handful of jobs")
 }
 
 TEST_CASE("virtual run: a walltime ends lives; jobs with checkpoints go on, a job that never fits is noticed") {
-  const std::vector<JobNode> jobs{job(100), job(100), job(100)};
+  const HugeVector<JobNode> jobs{job(100), job(100), job(100)};
   const std::vector<bool> none(3, false);
   const VirtualRun cut = run_virtually(jobs, none, {.workers = 1, .life = 150, .requeue = 20});
   CHECK(cut.finished);

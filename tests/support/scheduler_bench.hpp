@@ -24,7 +24,7 @@ inline JobNode job(double cost, std::vector<std::uint32_t> inputs = {}, std::uin
 }
 
 struct SchedulerBench {
-  explicit SchedulerBench(const std::vector<JobNode>& jobs, const SchedulerConfig& config = {},
+  explicit SchedulerBench(const HugeVector<JobNode>& jobs, const SchedulerConfig& config = {},
                           const History& history = {})
       : nodes(jobs), scheduler(jobs, std::vector<bool>(jobs.size(), false), config, history) {}
 
@@ -89,10 +89,11 @@ struct SchedulerBench {
     }
   }
   [[nodiscard]] const JobStatus& status(std::size_t job) const { return scheduler.jobs()[job]; }
+  [[nodiscard]] const JobTrouble& trouble(std::uint32_t job) const { return scheduler.trouble(JobIndex(job)); }
   [[nodiscard]] bool busy(WorkerId w) const { return scheduler.workers().at(w).lease.has_value(); }
   [[nodiscard]] std::uint32_t job_of(WorkerId w) const { return scheduler.workers().at(w).lease.value().job; }
 
-  std::vector<JobNode> nodes;
+  HugeVector<JobNode> nodes;
   Scheduler scheduler;
   Time now = 0;
   std::map<WorkerId, Lease> held;

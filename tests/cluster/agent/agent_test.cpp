@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <optional>
@@ -67,7 +68,7 @@ class Bench {
   [[nodiscard]] bool has_log() const { return std::filesystem::exists(config_.worker.log); }
 
   double loudest_quiet = 0;
-  volatile std::sig_atomic_t terminate = 0;
+  std::atomic<int> terminate = 0;
 
  private:
   test::ScratchFolder scratch_;

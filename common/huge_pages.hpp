@@ -1,0 +1,45 @@
+#pragma once
+// An allocator for large tables that are read at random: with pages of 4 KiB most of the time of a read goes into
+// finding the page. Asks for huge pages (madvise, transparent huge pages); without them it is the usual memory.
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+namespace guda {
+
+template <class T>
+struct HugePages {
+  using value_type = T;
+
+  HugePages() = default;
+  template <class U>
+  HugePages(const HugePages<U>&) noexcept {}
+
+  T* allocate(std::size_t count) {
+    constexpr std::size_t page = std::size_t{2} << 20U;
+    const std::size_t bytes = count * sizeof(T);
+    if (bytes < page) return static_cast<T*>(::operator new(bytes, std::align_val_t(alignof(T))));
+    const std::size_t whole = (bytes + page - 1) / page * page;
+    void* const memory = std::aligned_alloc(page, whole);
+    if (memory == nullptr) throw std::bad_alloc();
+    ::madvise(memory, whole, MADV_HUGEPAGE);  // a wish: refusing it changes nothing
+    return static_cast<T*>(memory);
+  }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    if (count * sizeof(T) < (std::size_t{2} << 20U)) ::operator delete(memory, std::align_val_t(alignof(T)));
+    else std::free(memory);
+  }
+
+  template <class U>
+  bool operator==(const HugePages<U>&) const noexcept {
+    return true;
+  }
+};
+
+template <class T>
+using HugeVector = std::vector<T, HugePages<T>>;
+
+}  // namespace guda
