@@ -5,12 +5,18 @@
 
 namespace guda::worker {
 
-/// Loads the UNet2DModel in `folder`, reads `sample` [N, C, H, W], `timestep` [N] or scalar and, for a model with class
-/// embedding, `class_labels` from the safetensors file `input`, and writes `out` float32 to `output`. With a non-empty
-/// `save`, also writes the model back into that folder. Of a CLIP model in transformers' layout (model_type in its
-/// config.json), the text tower: reads `input_ids` [N, L], writes `last_hidden_state`, `pooler_output`, `hidden_states`
-/// [layers + 1, N, L, hidden], `penultimate` (the last layer but one after the final norm) and, with a projection,
-/// `text_embeds`. Returns the exit code 0; throws Error naming file and tensor.
+/// Loads the model in `folder`, runs it on tensors of the safetensors file `input`, writes float32 tensors to `output`
+/// and, with a non-empty `save`, the model back into that folder. By the config's _class_name or model_type:
+///
+/// | model | reads | writes |
+/// |---|---|---|
+/// | UNet2DModel, or none said | `sample` [N, C, H, W], `timestep` [N] or scalar, `class_labels` | `out` |
+/// | UNet2DConditionModel | the same, `encoder_hidden_states` [N, L, width] | `out` |
+/// | AutoencoderKL | `sample` [N, C, H, W] and `latents` [N, c, h, w], or one of them | `mean`, `logvar`; `decoded` |
+/// | CLIP (its text tower) | `input_ids` [N, L] | `last_hidden_state`, `pooler_output`, `hidden_states` [layers + 1, N,
+/// L, hidden], `penultimate` (the last layer but one after the final norm), with a projection `text_embeds` |
+///
+/// Latents are not scaled. Returns the exit code 0; throws Error naming file and tensor.
 int eval_model(const std::filesystem::path& folder, const std::filesystem::path& input,
                const std::filesystem::path& output, const std::filesystem::path& save = {});
 

@@ -23,7 +23,9 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: guda-worker eval-model FOLDER --input IN.safetensors --output OUT.safetensors [--save FOLDER]\n"
-    "         IN holds tensors 'sample' [N,C,H,W] and 'timestep' [N]; OUT gets 'out'. --save writes the model back.\n"
+    "         of a UNet IN holds tensors 'sample' [N,C,H,W] and 'timestep' [N], if it is conditioned\n"
+    "         'encoder_hidden_states' [N,L,width], 'class_labels'; OUT gets 'out'. --save writes the model back.\n"
+    "         of an AutoencoderKL IN holds 'sample', 'latents' or both; OUT gets mean and logvar, decoded\n"
     "         of a CLIP text model IN holds 'input_ids' [N,L]; OUT gets last_hidden_state, pooler_output, "
     "hidden_states\n"
     "       guda-worker eval-tokenizer FOLDER|FILE.txt.gz --input TEXTS.json --output IDS.json\n"

@@ -7,10 +7,8 @@ Each configuration is saved by diffusers, evaluated by both, written back by gud
 evaluated once more; its weights must be the same bits. Run with an interpreter that has torch, diffusers and safetensors, or name one in GUDA_PARITY_PYTHON.
 Exit code 0: all within 1e-5 relative; 1: a difference; 77: skipped, because the packages are not there.
 """
-import json
 import pathlib
 import random
-import subprocess
 import sys
 import tempfile
 
@@ -19,7 +17,7 @@ import parity_python  # noqa: E402
 import diffusers  # noqa: E402
 import torch  # noqa: E402
 from diffusers import UNet2DModel  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from parity_model import agrees  # noqa: E402
 
 TOLERANCE = 1e-5
 
@@ -62,45 +60,21 @@ def inputs_for(config, batch):
     return tensors
 
 
-def difference(got, reference):
-    if got.shape != reference.shape:
-        return float("inf")
-    return ((got - reference).abs().max() / reference.abs().max().clamp_min(1e-12)).item()
-
-
 def main():
     args = parity_python.arguments_with_worker(configs=20, seed=0)
     print(f"guda-worker against diffusers {diffusers.__version__}, torch {torch.__version__}")
     torch.set_num_threads(1)
     rng = random.Random(args.seed)
     torch.manual_seed(args.seed)
-    failures = 0
+    good = 0
     for number in range(args.configs):
         config = random_config(rng)
-        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            folder = pathlib.Path(folder)
-            model = UNet2DModel(**config).eval()
-            model.save_pretrained(folder / "theirs", safe_serialization=True)
-            tensors = inputs_for(config, batch=1 + number % 3)
-            reference = model(**tensors).sample
-            save_file(tensors, folder / "in.safetensors")
-            command = [args.guda_worker, "eval-model", folder / "theirs", "--input", folder / "in.safetensors",
-                       "--output", folder / "out.safetensors", "--save", folder / "ours"]
-            done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-            if done.returncode != 0:
-                print(f"config {number}: guda-worker failed: {done.stderr}\n{json.dumps(config)}")
-                failures += 1
-                continue
-            forward = difference(load_file(folder / "out.safetensors")["out"], reference)
-            again = UNet2DModel.from_pretrained(folder / "ours", use_safetensors=True, low_cpu_mem_usage=False).eval()
-            returned = difference(again(**tensors).sample, reference)
-            theirs, ours = model.state_dict(), again.state_dict()
-            same_weights = theirs.keys() == ours.keys() and all(torch.equal(theirs[k], ours[k]) for k in theirs)
-        good = forward <= TOLERANCE and returned <= TOLERANCE and same_weights
-        failures += not good
-        print(f"config {number}: forward {forward:.1e}, written back {returned:.1e}{'' if good else '  FAILED ' + json.dumps(config)}")
-    print(f"{args.configs - failures} of {args.configs} configurations agree within {TOLERANCE}")
-    return 1 if failures else 0
+        tensors = inputs_for(config, batch=1 + number % 3)
+        with tempfile.TemporaryDirectory() as folder:
+            good += agrees(args.guda_worker, UNet2DModel(**config), tensors, lambda model: {"out": model(**tensors).sample},
+                           TOLERANCE, pathlib.Path(folder), f"config {number}")
+    print(f"{good} of {args.configs} configurations agree within {TOLERANCE}")
+    return 0 if good == args.configs else 1
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@
 
 #include "common/error.hpp"
 #include "common/safetensors.hpp"
+#include "worker/models/autoencoder_kl.hpp"
 #include "worker/models/tensor_bytes.hpp"
 #include "worker/models/unet2d.hpp"
+#include "worker/models/unet2d_condition.hpp"
 
 using namespace guda;
 using namespace guda::worker;
@@ -69,4 +71,48 @@ TEST_CASE("eval-model: tensors that it does not know, or of the wrong shape, are
   CHECK_THROWS_WITH_AS(run(), doctest::Contains("timestep"), Error);
   write_safetensors(w.path / "in.safetensors", {to_write("timestep", at::tensor({1}, at::kLong))});
   CHECK_THROWS_WITH_AS(run(), doctest::Contains("no tensor 'sample'"), Error);
+}
+
+TEST_CASE("eval-model: a conditioned UNet gets its context, and is written back") {
+  const Workspace w;
+  Json config = kConfig;
+  config.update({{"cross_attention_dim", 6},
+                 {"attention_head_dim", 2},
+                 {"down_block_types", {"CrossAttnDownBlock2D", "DownBlock2D"}},
+                 {"up_block_types", {"UpBlock2D", "CrossAttnUpBlock2D"}}});
+  UNet2DCondition model = make_unet2d_condition(config, 4);
+  save_unet2d_condition(model, config, w.path / "unet");
+  const at::Tensor sample = at::randn({2, 1, 8, 8}), timestep = at::tensor({10, 500}, at::kLong);
+  const at::Tensor context = at::randn({2, 3, 6});
+  write_safetensors(w.path / "in.safetensors", {to_write("sample", sample), to_write("timestep", timestep),
+                                                to_write("encoder_hidden_states", context)});
+  CHECK(eval_model(w.path / "unet", w.path / "in.safetensors", w.path / "out.safetensors", w.path / "again") == 0);
+  const at::NoGradGuard no_grad;
+  UNet2DCondition again = load_unet2d_condition(w.path / "again");
+  const SafetensorsFile out(w.path / "out.safetensors");
+  CHECK(at::equal(tensor_from(out, "out"), again(sample, timestep, context)));
+}
+
+TEST_CASE("eval-model: an autoencoder encodes images, decodes latents, and is written back") {
+  const Workspace w;
+  AutoencoderKL model = make_autoencoder_kl({{"block_out_channels", {8}}, {"norm_num_groups", 4}}, 4);
+  save_autoencoder_kl(model, w.path / "vae");
+  const at::Tensor sample = at::randn({2, 3, 8, 8}), latents = at::randn({3, 4, 4, 4});
+  const auto run = [&](std::vector<TensorToWrite> tensors) {
+    write_safetensors(w.path / "in.safetensors", std::move(tensors));
+    const int code =
+        eval_model(w.path / "vae", w.path / "in.safetensors", w.path / "out.safetensors", w.path / "again");
+    CHECK(code == 0);
+    return SafetensorsFile(w.path / "out.safetensors");
+  };
+  const at::NoGradGuard no_grad;
+  {
+    const SafetensorsFile out = run({to_write("sample", sample), to_write("latents", latents)});
+    AutoencoderKL again = load_autoencoder_kl(w.path / "again");
+    CHECK(at::equal(tensor_from(out, "mean"), again->encode(sample).mean));
+    CHECK(at::equal(tensor_from(out, "logvar"), again->encode(sample).logvar));
+    CHECK(at::equal(tensor_from(out, "decoded"), again->decode(latents)));
+  }
+  CHECK(run({to_write("latents", latents)}).tensors().size() == 1);
+  CHECK_THROWS_WITH_AS(run({to_write("timestep", latents)}), doctest::Contains("'timestep' is not one of"), Error);
 }

@@ -163,7 +163,7 @@ UNet2D copy_unet2d(const UNet2D& model) {
 UNet2D load_unet2d(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
   UNet2D model = build(UNet2DConfig::from_json(read_model_config(folder), file.string()), 0);
-  load_weights(*model, folder, kUNetWeights);
+  load_weights(*model, folder, kDiffusersWeights);
   model->eval();
   return model;
 }
@@ -172,7 +172,7 @@ void save_unet2d(UNet2D& model, const Json& config, const std::filesystem::path&
   const Json full = UNet2DConfig::from_json(config, "model").to_json();
   if (full != model->config().to_json()) throw Bug("save_unet2d: the config is not that of the model");
   std::filesystem::create_directories(folder);
-  save_weights(*model, folder / (std::string(kUNetWeights) + ".safetensors"));
+  save_weights(*model, folder / (std::string(kDiffusersWeights) + ".safetensors"));
   replace_file(folder / "config.json", full.dump(2) + "\n");
 }
 

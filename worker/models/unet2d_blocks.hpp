@@ -1,6 +1,6 @@
 #pragma once
-// The parts of UNet2D and UNet2DCondition, named and registered as inside diffusers' state dict. All images are [N, C,
-// H, W] float32; `temb` is the activated time embedding [N or 1, time_embed_dim].
+// The parts of UNet2D, UNet2DCondition and AutoencoderKL, named and registered as inside diffusers' state dict. All
+// images are [N, C, H, W] float32; `temb` is the activated time embedding [N or 1, time_embed_dim].
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/conv.h>
@@ -53,7 +53,7 @@ TORCH_MODULE(TimestepMlp);
 
 /// What all residual blocks of one network share.
 struct ResnetStyle {
-  std::int64_t temb_channels = 0;
+  std::int64_t temb_channels = 0;  ///< 0: no time embedding; `temb` is undefined then
   std::int64_t groups = 32;
   double eps = 1e-5;
   double dropout = 0;

@@ -166,7 +166,7 @@ UNet2DCondition make_unet2d_condition(const Json& config, std::uint64_t init_see
 UNet2DCondition load_unet2d_condition(const std::filesystem::path& folder) {
   const std::string file = (folder / "config.json").string();
   UNet2DCondition model = build(UNet2DConditionConfig::from_json(read_model_config(folder), file), 0);
-  load_weights(*model, folder, kUNetWeights);
+  load_weights(*model, folder, kDiffusersWeights);
   model->eval();
   return model;
 }
@@ -175,7 +175,7 @@ void save_unet2d_condition(UNet2DCondition& model, const Json& config, const std
   const Json full = UNet2DConditionConfig::from_json(config, "model").to_json();
   if (full != model->config().to_json()) throw Bug("save_unet2d_condition: the config is not that of the model");
   std::filesystem::create_directories(folder);
-  save_weights(*model, folder / (std::string(kUNetWeights) + ".safetensors"));
+  save_weights(*model, folder / (std::string(kDiffusersWeights) + ".safetensors"));
   replace_file(folder / "config.json", full.dump(2) + "\n");
 }
 

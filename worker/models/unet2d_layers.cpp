@@ -72,8 +72,10 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in, std::int64_t out, const Resnet
     : style_(style), resample_(resample) {
   norm1_ = register_module("norm1", make_norm(style.groups, in, style.eps));
   conv1_ = register_module("conv1", conv3x3(in, out));
-  time_emb_proj_ =
-      register_module("time_emb_proj", torch::nn::Linear(style.temb_channels, style.scale_shift ? 2 * out : out));
+  if (style.temb_channels > 0) {
+    time_emb_proj_ =
+        register_module("time_emb_proj", torch::nn::Linear(style.temb_channels, style.scale_shift ? 2 * out : out));
+  }
   norm2_ = register_module("norm2", make_norm(style.groups, out, style.eps));
   conv2_ = register_module("conv2", conv3x3(out, out));
   if (in != out) {
@@ -94,7 +96,7 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
     x = at::avg_pool2d(x, 2);
     h = at::avg_pool2d(h, 2);
   }
-  const at::Tensor time = apply_linear(time_emb_proj_, temb);
+  const at::Tensor time = time_emb_proj_ ? apply_linear(time_emb_proj_, temb) : at::Tensor();
   if (style_.scale_shift) {
     const std::vector<at::Tensor> parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
     h = style_.activation(apply_norm(norm2_, convolve(conv1_, h), false) * (1 + parts[0]) + parts[1]);

@@ -13,8 +13,8 @@
 
 namespace guda::worker {
 
-/// The stem of a UNet's weights files.
-inline constexpr const char* kUNetWeights = "diffusion_pytorch_model";
+/// The stem of the weights files of diffusers: of UNets and autoencoders.
+inline constexpr const char* kDiffusersWeights = "diffusion_pytorch_model";
 
 /// config.json of a model's folder; throws Error naming the file.
 [[nodiscard]] Json read_model_config(const std::filesystem::path& folder);
