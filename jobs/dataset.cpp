@@ -15,6 +15,7 @@
 #include "common/random.hpp"
 #include "jobs/cifar10.hpp"
 #include "jobs/data_folder.hpp"
+#include "jobs/styled_digits.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -95,16 +96,25 @@ Dataset read_digits(const fs::path& file) {
 }
 
 /// Of the first `candidates` items `config.train` become training items. Held out is the rest of them or, where the
-/// data set has items of its own for that, those.
-void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std::uint32_t candidates) {
+/// data set has items of its own for that, those. Items come in runs of `together`, which stay on one side.
+void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std::uint32_t candidates,
+           std::uint32_t together = 1) {
   const auto items = static_cast<std::uint32_t>(data.labels.size());
   if (config.train == 0 || config.train > candidates) {
     throw Error(fmt::format("dataset.train: {} training items were asked for, {} holds {}; choose 1..{}", config.train,
                             file.string(), candidates, candidates));
   }
-  const auto order = random_permutation(candidates, (SeedPath(config.split_seed) / "dataset" / "split").value());
-  data.train.assign(order.begin(), order.begin() + config.train);
-  data.held_out.assign(order.begin() + config.train, order.end());
+  if (config.train % together != 0) {
+    throw Error(
+        fmt::format("dataset.train: {} is no multiple of {}: an image is in the training set in all of its {} "
+                    "styles or in none; choose {}",
+                    config.train, together, together, config.train / together * together));
+  }
+  for (const std::uint32_t run :
+       random_permutation(candidates / together, (SeedPath(config.split_seed) / "dataset" / "split").value())) {
+    auto& side = data.train.size() < config.train ? data.train : data.held_out;
+    for (std::uint32_t i = 0; i < together; ++i) side.push_back(run * together + i);
+  }
   if (items == candidates) return;
   data.held_out.clear();
   for (std::uint32_t item = candidates; item < items; ++item) data.held_out.push_back(item);
@@ -130,10 +140,13 @@ Digest content_of(const Dataset& data) {
 
 Dataset load_dataset(const DatasetConfig& config) {
   Dataset data;
-  if (config.kind == "digits") {
+  const bool styled = config.kind == "styled_digits";
+  if (styled || config.kind == "digits") {
     const fs::path file = config.path.empty() ? find_data_file("digits/digits.csv.gz") : config.path;
     data = read_digits(file);
-    split(data, config, file, static_cast<std::uint32_t>(data.labels.size()));
+    if (styled) data = styled_digits(data, config.split_seed);
+    split(data, config, file, static_cast<std::uint32_t>(data.labels.size()),
+          styled ? static_cast<std::uint32_t>(kDigitStyles.size()) : 1);
   } else if (config.kind == "cifar10") {
     if (config.path.empty())
       throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");
@@ -141,7 +154,7 @@ Dataset load_dataset(const DatasetConfig& config) {
     data = read_cifar10(config.path, config.side, training_items);
     split(data, config, config.path, training_items);
   } else {
-    throw Error(fmt::format("dataset.kind: '{}' is not known; known: digits, cifar10", config.kind));
+    throw Error(fmt::format("dataset.kind: '{}' is not known; known: digits, styled_digits, cifar10", config.kind));
   }
   data.content = content_of(data);
   return data;

@@ -12,8 +12,8 @@
 namespace guda::jobs {
 
 struct DatasetConfig {
-  std::string kind = "digits";   ///< digits | cifar10
-  std::filesystem::path path;    ///< digits: empty = the data set shipped with guda; cifar10: folder of *.bin
+  std::string kind = "digits";   ///< digits | styled_digits | cifar10
+  std::filesystem::path path;    ///< (styled) digits: empty = the digits shipped with guda; cifar10: folder of *.bin
   std::uint32_t train = 1500;    ///< training items taken from the seeded permutation; the rest is held out
   std::uint64_t split_seed = 0;  ///< seed of that permutation
   std::uint32_t side = 0;        ///< cifar10: averaged down to so many pixels a side; 0 = 32, as stored

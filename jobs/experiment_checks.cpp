@@ -9,6 +9,7 @@
 #include "common/config/suggest.hpp"
 #include "jobs/experiment_tree.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/styled_digits.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -87,9 +88,17 @@ class Checks {
                              ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
                              : "");
     });
-    const bool digits = e_.dataset.kind == "digits";
-    rule(digits && e_.dataset.train >= kDigits && path.empty(), {"dataset", "train"}, [&] {
-      return fmt::format("{} of the {} digits leave none to hold out; use 1500", e_.dataset.train, kDigits);
+    const bool styled = e_.dataset.kind == "styled_digits", digits = styled || e_.dataset.kind == "digits";
+    const auto copies = static_cast<std::uint32_t>(styled ? kDigitStyles.size() : 1);
+    rule(digits && e_.dataset.train >= copies * kDigits && path.empty(), {"dataset", "train"}, [&] {
+      return fmt::format("{} of the {} digits leave none to hold out; use {}", e_.dataset.train, copies * kDigits,
+                         copies * 1500);
+    });
+    rule(e_.dataset.train % copies != 0, {"dataset", "train"}, [&] {
+      return fmt::format(
+          "{} is no multiple of {}: an image is in the training set in all of its styles or in none; use "
+          "{}",
+          e_.dataset.train, copies, copies * 1500);
     });
     rule(!digits && path.empty(), {"dataset", "path"},
          [] { return "wants the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt"; },
@@ -109,10 +118,10 @@ class Checks {
     rule(e_.model.empty(), {"model"}, [] {
       return "wants the model: a mapping with the keys of a UNet2DModel's config.json, as in jobs/recipes/digits.yaml";
     });
-    const bool digits = e_.dataset.kind == "digits";
+    const bool styled = e_.dataset.kind == "styled_digits", digits = styled || e_.dataset.kind == "digits";
     if (e_.model.empty() || (digits && !e_.dataset.path.empty())) return;
     const char* const what = digits ? "digits" : "CIFAR-10 images";
-    const std::uint32_t side = digits ? 8 : e_.dataset.side == 0 ? 32 : e_.dataset.side;
+    const std::uint32_t side = styled ? 16 : digits ? 8 : e_.dataset.side == 0 ? 32 : e_.dataset.side;
     const std::int64_t wanted = digits ? 1 : 3;
     const auto channels = e_.model.value("in_channels", std::int64_t{3});
     rule(channels != wanted, {"model", "in_channels"}, [&] {

@@ -6,10 +6,10 @@ namespace guda::jobs {
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<DatasetConfig> auto& c) {
-  visit(Field{.key = "kind", .meaning = "what the data set is", .choices = "digits|cifar10"}, c.kind);
+  visit(Field{.key = "kind", .meaning = "what the data set is", .choices = "digits|styled_digits|cifar10"}, c.kind);
   visit(Field{.key = "path",
               .meaning = "where it is; cifar10: the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt",
-              .by_default = "digits: the data set shipped with guda"},
+              .by_default = "digits, styled_digits: the digits shipped with guda"},
         c.path);
   visit(
       Field{.key = "train",
