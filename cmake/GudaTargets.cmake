@@ -9,7 +9,7 @@ add_custom_target(guda_programs COMMENT "All programs, no tests")
 
 function(guda_settings target)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${GUDA_UNITY} UNITY_BUILD_BATCH_SIZE 36)
   if(GUDA_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${GUDA_SANITIZE} -fno-omit-frame-pointer)

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <new>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct HugePages {
 
   T* allocate(std::size_t count) {
     constexpr std::size_t page = std::size_t{2} << 20U;
+    if (count > (std::numeric_limits<std::ptrdiff_t>::max() - page) / sizeof(T)) throw std::bad_array_new_length();
     const std::size_t bytes = count * sizeof(T);
     if (bytes < page) return static_cast<T*>(::operator new(bytes, std::align_val_t(alignof(T))));
     const std::size_t whole = (bytes + page - 1) / page * page;

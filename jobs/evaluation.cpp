@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "common/error.hpp"
 #include "common/random.hpp"
+#include "jobs/clip_folder.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -36,15 +38,22 @@ void plan_removal(PlanBuilder& builder, std::uint64_t run_seed) {
     throw Error(
         fmt::format("evaluation.removal.items: {} for each of {} queries may be all {} training items; lower it",
                     removal.items, removal.queries, builder.dataset().train.size()));
+  std::optional<FeaturesSpec> features;
+  if (!removal.encoder.empty()) {
+    features = clip_features(builder, removal.encoder, false, "evaluation.removal.encoder");
+    builder.query_features(run_seed, set, *features);
+  }
+  const auto draw_again = [&](const Digest& weights, const std::string& without) {
+    const Digest drawn = builder.regenerate(run_seed, set, weights, without);
+    if (features) builder.query_features(run_seed, set, *features, drawn);
+  };
   for (const MethodConfig& method : e.methods) {
     if (method.kept_instances() == 0) continue;
-    const Digest weights =
-        builder.train_without_top(run_seed, builder.attribution(run_seed, set, method.name), method.name);
-    builder.regenerate(run_seed, set, weights, method.name);
+    draw_again(builder.train_without_top(run_seed, builder.attribution(run_seed, set, method.name), method.name),
+               method.name);
   }
   const std::uint64_t seed = (SeedPath(run_seed) / "evaluation" / "removal").value();
-  builder.regenerate(run_seed, set, builder.train_without(run_seed, random_items(builder.dataset(), most, seed)),
-                     "random items");
+  draw_again(builder.train_without(run_seed, random_items(builder.dataset(), most, seed)), "random items");
 }
 
 }  // namespace

@@ -134,7 +134,9 @@ struct MethodConfig {
 
   /// Training items that the method keeps for every query; 0: it keeps none, or answers for groups only.
   [[nodiscard]] std::uint32_t kept_instances() const {
-    return method == "similarity" ? similarity.keep_instances : gradients.keep_instances;
+    if (method == "similarity") return similarity.keep_instances;
+    if (method == "mucs") return mucs.keep_instances;
+    return method == "abu" || method == "choi" ? ascent.keep_instances : gradients.keep_instances;
   }
 };
 
@@ -167,8 +169,9 @@ struct SubsetsConfig {
 
 /// Models retrained without the training items of largest score, and the queries drawn again from them.
 struct RemovalConfig {
-  std::uint32_t items = 0;     ///< per query; 0 = none
-  std::uint32_t queries = 16;  ///< the first so many of the first generated set
+  std::uint32_t items = 0;        ///< per query; 0 = none
+  std::uint32_t queries = 16;     ///< the first so many of the first generated set
+  std::filesystem::path encoder;  ///< CLIP folder in whose features the change is measured too; empty: none
   bool operator==(const RemovalConfig&) const = default;
 };
 

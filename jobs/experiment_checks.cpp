@@ -392,17 +392,28 @@ class Checks {
     bool any = false;
     for (std::size_t i = 0; i < e_.methods.size(); ++i) {
       const std::uint32_t kept = e_.methods[i].kept_instances();
-      const char* const section = e_.methods[i].method == "similarity" ? "similarity" : "gradients";
+      const std::string& method = e_.methods[i].method;
+      const bool ascends = method == "abu" || method == "choi";
+      const char* const section = method == "similarity" ? "similarity"
+                                  : method == "mucs"     ? "mucs"
+                                  : ascends              ? "ascent"
+                                                         : "gradients";
       any |= kept > 0;
       rule(kept > 0 && kept < r.items, {"methods", std::to_string(i), section, "keep_instances"},
            [&] { return fmt::format("{} is less than evaluation.removal.items, {}", kept, r.items); }, {items});
+      rule(kept > 0 && (ascends || method == "mucs") && r.queries > e_.scoring.block, queries,
+           [&] {
+             return fmt::format("'{}' keeps instances for {} queries a job (scoring.block), not for {}",
+                                e_.methods[i].name, e_.scoring.block, r.queries);
+           },
+           {{"scoring", "block"}});
     }
-    rule(
-        !any, items,
-        [] {
-          return "no method keeps instances: give one gradients.keep_instances or similarity.keep_instances of so many";
-        },
-        {{"methods"}});
+    rule(!any, items,
+         [] {
+           return "no method keeps instances: give one keep_instances of so many (in gradients, ascent, mucs or "
+                  "similarity)";
+         },
+         {{"methods"}});
   }
 
   void weightings() {

@@ -33,6 +33,7 @@ struct AscentConfig {           ///< abu, choi: ascent on a query's loss, precon
   std::uint32_t timesteps = 10;  ///< of the training items' losses
   std::uint32_t items = 0;       ///< training items per group that are looked at; 0 = all
   std::uint32_t block = 256;     ///< training items per Fisher job
+  std::uint32_t keep_instances = 0;  ///< training items whose loss rises most, kept for every query; 0 = none
   bool operator==(const AscentConfig&) const = default;
   [[nodiscard]] bool empty() const { return *this == AscentConfig{}; }
 };
@@ -44,9 +45,10 @@ struct MucsConfig {
   std::uint32_t batch = 100;
   double tolerance = 0.05;  ///< stops once the query's loss is (1 - this) of an untrained model's
   std::uint32_t max_steps = 500;
-  std::uint32_t timesteps = 100;  ///< (timestep, noise) pairs of the skew, over the noisier part of the schedule
-  double softening = 1e-3;        ///< added to the skew's denominator
-  std::uint32_t items = 0;        ///< training items per group that are looked at; 0 = all
+  std::uint32_t timesteps = 100;     ///< (timestep, noise) pairs of the skew, over the noisier part of the schedule
+  double softening = 1e-3;           ///< added to the skew's denominator
+  std::uint32_t items = 0;           ///< training items per group that are looked at; 0 = all
+  std::uint32_t keep_instances = 0;  ///< training items of largest skew, kept for every query; 0 = none
   bool operator==(const MucsConfig&) const = default;
   [[nodiscard]] bool empty() const { return *this == MucsConfig{}; }
 };

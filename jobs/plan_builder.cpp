@@ -305,16 +305,16 @@ RemovalSet PlanBuilder::union_of_groups(const std::vector<std::uint32_t>& groups
   return all;
 }
 
-void PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights,
-                             const std::string& removed) {
+Digest PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights,
+                               const std::string& removed) {
   const Experiment& e = plan_.experiment;
   const Digest original = query_set(run_seed, set);
   SampleSpec spec = std::get<SampleSpec>(plan_.jobs.at(index_.at(original)).work);
   spec.from = weights;
   spec.set.name = kRegeneratedSet;
   const double cost = forward_seconds(e.model, double(spec.names.size()) * spec.set.sampler.steps);
-  add(std::move(spec), fmt::format("draw {} again without {} (seed {})", e.queries[set].name, removed, run_seed),
-      {weights}, cost, {}, true);
+  return add(std::move(spec), fmt::format("draw {} again without {} (seed {})", e.queries[set].name, removed, run_seed),
+             {weights}, cost, {}, true);
 }
 
 Plan PlanBuilder::finish() && {

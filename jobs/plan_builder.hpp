@@ -43,17 +43,20 @@ class PlanBuilder {
   /// ("full", "full__<method>" or a method); `group` is ignored for the former two.
   void score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set);
   /// Draws a generated query set again under other weights, from the same noise.
-  void regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights, const std::string& removed);
+  Digest regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights, const std::string& removed);
   /// What `weights` draw from a few noises that are the same for every model of a run seed: for the report.
   void preview(std::uint64_t run_seed, const Digest& weights, const std::string& model_label);
   /// Features of the whole training split, in blocks of `block` items: fills first and count of `spec`.
   [[nodiscard]] std::vector<Digest> item_features(std::uint64_t run_seed, FeaturesSpec spec, std::uint32_t block);
-  /// Features of a query set, one job per query block: fills queries, first and count of `spec`.
-  [[nodiscard]] std::vector<Digest> query_features(std::uint64_t run_seed, std::size_t set, FeaturesSpec spec);
+  /// Features of a query set, one job per query block: fills queries, first and count of `spec`. `drawn`: the Sample
+  /// job that drew it again; empty: the set itself.
+  std::vector<Digest> query_features(std::uint64_t run_seed, std::size_t set, FeaturesSpec spec,
+                                     const Digest& drawn = {});
   /// One Attribute job for a query set; fills its queries and groups.
   void attribute(std::uint64_t run_seed, std::size_t set, const std::string& name, AttributeSpec spec,
                  double cost = 0.2);
-  /// The Attribute job that was asked for under this name; Bug where there is none.
+  /// The job that keeps instances under this name: an Attribute job, or the Mirror job of the set's first block; Bug
+  /// where there is none.
   [[nodiscard]] const Digest& attribution(std::uint64_t run_seed, std::size_t set, const std::string& name) const;
   /// One Mirror job per query block of every set; fills its queries, block and groups.
   void mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec, double cost_per_query);

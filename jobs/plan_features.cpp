@@ -47,17 +47,19 @@ std::vector<Digest> PlanBuilder::item_features(std::uint64_t run_seed, FeaturesS
   return jobs;
 }
 
-std::vector<Digest> PlanBuilder::query_features(std::uint64_t run_seed, std::size_t set, FeaturesSpec spec) {
+std::vector<Digest> PlanBuilder::query_features(std::uint64_t run_seed, std::size_t set, FeaturesSpec spec,
+                                                const Digest& drawn) {
   const SetBlocks blocks = blocks_of(run_seed, set);
-  spec.queries = query_set(run_seed, set);
+  spec.queries = drawn.empty() ? query_set(run_seed, set) : drawn;
+  const std::string again = drawn.empty() ? "" : fmt::format(" drawn again by {:.8}", drawn.hex);
   std::vector<Digest> inputs{spec.queries}, jobs;
   if (!spec.weights.empty()) inputs.push_back(spec.weights);
   for (const std::uint32_t b : blocks.blocks) {
     spec.first = plan_.blocks[b].first - blocks.begin;
     spec.count = plan_.blocks[b].count;
     jobs.push_back(add(spec,
-                       fmt::format("{} of {} {}-{} (seed {})", what(spec), plan_.experiment.queries[set].name,
-                                   spec.first, spec.first + spec.count - 1, run_seed),
+                       fmt::format("{} of {} {}-{}{} (seed {})", what(spec), plan_.experiment.queries[set].name,
+                                   spec.first, spec.first + spec.count - 1, again, run_seed),
                        inputs, features_seconds(plan_.experiment, spec, spec.count), {}, false));
   }
   return jobs;
@@ -82,7 +84,7 @@ void PlanBuilder::attribute(std::uint64_t run_seed, std::size_t set, const std::
 
 const Digest& PlanBuilder::attribution(std::uint64_t run_seed, std::size_t set, const std::string& name) const {
   const auto found = attributions_.find({run_seed, set, name});
-  if (found == attributions_.end()) throw Bug("no Attribute job was planned for " + name);
+  if (found == attributions_.end()) throw Bug("no job was planned that attributes by " + name);
   return found->second;
 }
 
@@ -101,7 +103,9 @@ void PlanBuilder::mirror(std::uint64_t run_seed, const std::string& name, const 
       inputs.insert(inputs.end(), job.fisher.begin(), job.fisher.end());
       std::string label = fmt::format("mirror {} on {} {}-{} (seed {})", name, plan_.experiment.queries[set].name,
                                       job.first, job.first + job.count - 1, run_seed);
-      add(std::move(job), std::move(label), inputs, cost_per_query * block.count, {{name, 0, block.first, b, 0}}, true);
+      const Digest digest = add(std::move(job), std::move(label), inputs, cost_per_query * block.count,
+                                {{name, 0, block.first, b, 0}}, true);
+      attributions_.try_emplace({run_seed, set, name}, digest);
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <span>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -55,13 +56,81 @@ QueryPictures pictures_below(const fs::path& folder) {
           *values};
 }
 
-/// Similarities of queries to themselves drawn again, gathered over run seeds.
+/// Rows of a table of features, one per image of a Sample job.
+using ImageFeatures = std::vector<std::vector<float>>;
+
+/// What the Features jobs of `encoder` found, by the Sample job whose images they read.
+std::map<Digest, ImageFeatures> features_of_images(const std::vector<fs::path>& folders, const jobs::Plan& plan,
+                                                   const fs::path& encoder, std::vector<std::string>& missing) {
+  std::map<Digest, ImageFeatures> found;
+  for (const jobs::JobSpec& job : plan.jobs) {
+    const auto* spec = std::get_if<jobs::FeaturesSpec>(&job.work);
+    if (spec == nullptr || spec->kind != "clip" || spec->encoder != encoder || spec->projected || spec->queries.empty())
+      continue;
+    const auto folder = artifact_in(folders, job.digest, "features.npy");
+    if (!folder) {
+      missing.push_back(job.label);
+      continue;
+    }
+    const NpyArray array = read_npy(*folder / "features.npy");
+    const auto* const values = std::get_if<std::vector<float>>(&array.values);
+    if (values == nullptr || array.shape.size() != 2 || array.shape[0] != spec->count)
+      throw Error((*folder / "features.npy").string() + ": is no float32 array of " + std::to_string(spec->count) +
+                  " rows");
+    ImageFeatures& rows = found[spec->queries];
+    if (rows.size() < spec->first + spec->count) rows.resize(spec->first + spec->count);
+    for (std::size_t i = 0; i < spec->count; ++i) {
+      const auto row = values->begin() + static_cast<std::ptrdiff_t>(i * array.shape[1]);
+      rows[spec->first + i].assign(row, row + static_cast<std::ptrdiff_t>(array.shape[1]));
+    }
+  }
+  return found;
+}
+
+/// 1 - cosine.
+double cosine_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += double{a[i]} * b[i];
+    aa += double{a[i]} * a[i];
+    bb += double{b[i]} * b[i];
+  }
+  return aa > 0 && bb > 0 ? 1 - ab / std::sqrt(aa * bb) : 1;
+}
+
+/// Similarities of some queries to themselves drawn again, gathered over run seeds.
+struct Changes {
+  std::vector<double> ssim, distance, embedding;
+  std::vector<std::uint64_t> seeds, embedding_seeds;  ///< of every query
+};
 struct Effects {
   double removed = 0;
-  std::vector<double> ssim, distance, control_ssim, control_distance;
-  std::vector<std::uint64_t> seeds, control_seeds;  ///< of every query
+  Changes attributed, controls;
   std::size_t runs = 0;
 };
+
+RemovalChange mean_change(const Changes& changes, const jobs::ComparisonConfig& config) {
+  RemovalChange mean{
+      mean_interval(changes.ssim, changes.seeds, config), mean_interval(changes.distance, changes.seeds, config), {}};
+  if (!changes.embedding.empty()) mean.embedding = mean_interval(changes.embedding, changes.embedding_seeds, config);
+  return mean;
+}
+
+/// The queries of a job that keeps instances.
+struct AttributedQueries {
+  Digest queries;
+  std::size_t first = 0, count = 0;  ///< count 0: all of them
+};
+std::optional<AttributedQueries> keeps_instances(const jobs::JobSpec& job) {
+  if (const auto* attribute = std::get_if<jobs::AttributeSpec>(&job.work)) {
+    if (attribute->gradients.keep_instances + attribute->similarity.keep_instances > 0)
+      return AttributedQueries{attribute->queries, 0, 0};
+  } else if (const auto* mirror = std::get_if<jobs::MirrorSpec>(&job.work)) {
+    if (mirror->ascent.keep_instances + mirror->mucs.keep_instances > 0)
+      return AttributedQueries{mirror->queries, mirror->first, mirror->count};
+  }
+  return std::nullopt;
+}
 
 /// Who said what to remove, and how much that was.
 std::pair<std::string, std::size_t> removal_of(const std::vector<fs::path>& folders, const jobs::Plan& plan,
@@ -91,14 +160,20 @@ std::optional<RemovalView> removal_effects(const std::vector<fs::path>& folders,
   const jobs::RemovalConfig& config = e.evaluation.removal;
   if (config.items == 0) return std::nullopt;
   const std::string& set = e.queries.at(jobs::removal_set_index(e)).name;
-  std::map<std::string, QueryPictures> originals;  // by the name of the first query
+  struct Original {
+    QueryPictures pictures;
+    Digest job;
+  };
+  std::map<std::string, Original> originals;  // by the name of the first query
   for (const jobs::JobSpec& job : plan.jobs) {
     const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
     if (sample == nullptr || sample->set.name != set) continue;
     if (const auto folder = artifact_in(folders, job.digest, "queries.npy"))
-      originals.emplace(sample->names.front(), pictures_below(*folder));
+      originals.emplace(sample->names.front(), Original{pictures_below(*folder), job.digest});
     else missing.push_back(job.label);
   }
+  std::map<Digest, ImageFeatures> features;
+  if (!config.encoder.empty()) features = features_of_images(folders, plan, config.encoder, missing);
   std::map<std::string, Effects> effects;
   for (const jobs::JobSpec& job : plan.jobs) {
     const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
@@ -108,35 +183,37 @@ std::optional<RemovalView> removal_effects(const std::vector<fs::path>& folders,
     if (!folder) missing.push_back(job.label);
     if (!folder || original == originals.end()) continue;
     const QueryPictures again = pictures_below(*folder);
-    if (again.values.size() != original->second.values.size())
+    const QueryPictures& before = original->second.pictures;
+    if (again.values.size() != before.values.size())
       throw Error((*folder / "queries.npy").string() + ": is not of the shape of the query set; guda verify RUN");
     const auto [method, removed] =
         removal_of(folders, plan, std::get<jobs::TrainSpec>(planned_job(plan, sample->from).work));
     Effects& effect = effects[method];
     effect.removed += static_cast<double>(removed);
     ++effect.runs;
+    const ImageFeatures& told = features[original->second.job];
+    const ImageFeatures& tells = features[job.digest];
     for (std::size_t i = 0; i < again.count(); ++i) {
-      const bool attributed = i < config.queries;
-      const auto a = original->second.picture(i), b = again.picture(i);
-      (attributed ? effect.ssim : effect.control_ssim).push_back(ssim(a, b, again.shape));
-      (attributed ? effect.distance : effect.control_distance).push_back(rms_difference(a, b));
+      Changes& changes = i < config.queries ? effect.attributed : effect.controls;
+      const auto a = before.picture(i), b = again.picture(i);
       const auto query = std::find_if(plan.queries.begin(), plan.queries.end(),
                                       [&](const jobs::Query& q) { return q.name == sample->names[i]; });
-      (attributed ? effect.seeds : effect.control_seeds).push_back(query == plan.queries.end() ? 0 : query->seed);
+      const std::uint64_t seed = query == plan.queries.end() ? 0 : query->seed;
+      changes.ssim.push_back(ssim(a, b, again.shape));
+      changes.distance.push_back(rms_difference(a, b));
+      changes.seeds.push_back(seed);
+      if (i >= told.size() || i >= tells.size() || told[i].empty() || told[i].size() != tells[i].size()) continue;
+      changes.embedding.push_back(cosine_distance(told[i], tells[i]));
+      changes.embedding_seeds.push_back(seed);
     }
   }
   RemovalView view{set, config.items, config.queries, {}};
   for (const auto& [method, effect] : effects) {
     RemovalRow row{.method = method,
                    .removed = static_cast<std::size_t>(effect.removed / static_cast<double>(effect.runs) + 0.5),
-                   .ssim = mean_interval(effect.ssim, effect.seeds, e.comparison),
-                   .distance = mean_interval(effect.distance, effect.seeds, e.comparison),
-                   .control_ssim = {},
-                   .control_distance = {}};
-    if (!effect.control_ssim.empty()) {
-      row.control_ssim = mean_interval(effect.control_ssim, effect.control_seeds, e.comparison);
-      row.control_distance = mean_interval(effect.control_distance, effect.control_seeds, e.comparison);
-    }
+                   .attributed = mean_change(effect.attributed, e.comparison),
+                   .controls = {}};
+    if (!effect.controls.ssim.empty()) row.controls = mean_change(effect.controls, e.comparison);
     view.rows.push_back(std::move(row));
   }
   return view;
@@ -150,10 +227,9 @@ std::vector<SelfInfluence> self_influences(const std::vector<fs::path>& folders,
   };
   std::map<std::pair<std::string, std::string>, Ranks> found;  // by query set and method
   for (const jobs::JobSpec& job : plan.jobs) {
-    const auto* attribute = std::get_if<jobs::AttributeSpec>(&job.work);
-    if (attribute == nullptr || attribute->gradients.keep_instances + attribute->similarity.keep_instances == 0)
-      continue;
-    const jobs::JobSpec& sample = planned_job(plan, attribute->queries);
+    const auto block = keeps_instances(job);
+    if (!block) continue;
+    const jobs::JobSpec& sample = planned_job(plan, block->queries);
     const jobs::QuerySetConfig& set = std::get<jobs::SampleSpec>(sample.work).set;
     if (set.kind != "training") continue;
     const auto instances = artifact_in(folders, job.digest, "instances.json");
@@ -163,8 +239,11 @@ std::vector<SelfInfluence> self_influences(const std::vector<fs::path>& folders,
       continue;
     }
     const jobs::KeptInstances kept = jobs::read_kept_instances(*instances);
-    const auto items = Json::parse(read_file(*queries / "queries.json")).at("items").get<std::vector<std::uint32_t>>();
-    if (items.size() != kept.items.size()) throw Error((*instances).string() + ": is of another query set");
+    const auto all = Json::parse(read_file(*queries / "queries.json")).at("items").get<std::vector<std::uint32_t>>();
+    const std::size_t count = block->count == 0 ? all.size() : block->count;
+    if (block->first + count > all.size() || count != kept.items.size())
+      throw Error((*instances).string() + ": is of another query set");
+    const auto items = std::span(all).subspan(block->first, count);
     for (const jobs::Placement& placement : job.placements) {
       if (&placement != &job.placements.front() && placement.method == job.placements.front().method) continue;
       Ranks& ranks = found[{set.name, placement.method}];

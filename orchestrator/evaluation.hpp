@@ -22,12 +22,18 @@ struct DatamodelView {
   std::map<std::string, Interval> methods;  ///< mean over queries of the rank correlation over subset models
 };
 
+/// Queries beside themselves drawn again.
+struct RemovalChange {
+  Interval ssim, distance;            ///< distance: root mean square
+  std::optional<Interval> embedding;  ///< cosine distance in the features of evaluation.removal.encoder
+};
+
 /// What became of the queries when a method's top items were gone, over the run seeds.
 struct RemovalRow {
-  std::string method;       ///< "random items" for the control
-  std::size_t removed = 0;  ///< training items, mean over the run seeds
-  Interval ssim, distance;  ///< of the attributed queries to themselves drawn again; distance: root mean square
-  std::optional<Interval> control_ssim, control_distance;  ///< of the queries that nothing was removed for
+  std::string method;                     ///< "random items" for the control
+  std::size_t removed = 0;                ///< training items, mean over the run seeds
+  RemovalChange attributed;               ///< of the queries whose items were removed
+  std::optional<RemovalChange> controls;  ///< of the queries that nothing was removed for
 };
 
 struct RemovalView {

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "orchestrator/evaluation.hpp"
 
 namespace guda::orchestrator {
@@ -33,11 +35,14 @@ Json to_json(const Evaluation& evaluation) {
                {"attributed", evaluation.removal->attributed},
                {"methods", Json::object()}};
     for (const RemovalRow& row : evaluation.removal->rows) {
-      removal["methods"][row.method] = {{"removed", row.removed},
-                                        {"ssim", interval_json(row.ssim)},
-                                        {"distance", interval_json(row.distance)},
-                                        {"control_ssim", optional_json(row.control_ssim)},
-                                        {"control_distance", optional_json(row.control_distance)}};
+      removal["methods"][row.method] = {
+          {"removed", row.removed},
+          {"ssim", interval_json(row.attributed.ssim)},
+          {"distance", interval_json(row.attributed.distance)},
+          {"embedding", optional_json(row.attributed.embedding)},
+          {"control_ssim", row.controls ? interval_json(row.controls->ssim) : Json(nullptr)},
+          {"control_distance", row.controls ? interval_json(row.controls->distance) : Json(nullptr)},
+          {"control_embedding", row.controls ? optional_json(row.controls->embedding) : Json(nullptr)}};
     }
   }
   for (const SelfInfluence& row : evaluation.self_influence) {
@@ -70,14 +75,24 @@ std::string evaluation_tables(const Evaluation& evaluation) {
     out += fmt::format(
         "Removal: models retrained without the top {} training items of each of the first {} queries of {}, and the\n"
         "queries drawn again from the same noise. A good method: attributed queries change more than without random\n"
-        "items, controls do not.\n  {:<20} {:>7}  {:<22} {:<22} {:<22} {}\n",
+        "items, controls do not.\n  {:<20} {:>7}  {:<22} {:<22} {:<22} {:<22}",
         view.items, view.attributed, view.query_set, "without", "removed", "SSIM", "distance", "SSIM, controls",
         "distance, controls");
+    const bool embedded =
+        std::any_of(view.rows.begin(), view.rows.end(), [](const auto& row) { return row.attributed.embedding; });
+    if (embedded) out += fmt::format(" {:<22} {}", "embedding distance", "embedding, controls");
+    out += "\n";
     for (const RemovalRow& row : view.rows) {
       const auto shown = [](const std::optional<Interval>& i) { return i ? value_and_interval(*i) : std::string("-"); };
-      out += fmt::format("  {:<20} {:>7}  {:<22} {:<22} {:<22} {}\n", row.method, row.removed,
-                         value_and_interval(row.ssim), value_and_interval(row.distance), shown(row.control_ssim),
-                         shown(row.control_distance));
+      const auto of_controls = [&](auto member) {
+        return row.controls ? shown((*row.controls).*member) : std::string("-");
+      };
+      out += fmt::format("  {:<20} {:>7}  {:<22} {:<22} {:<22} {:<22}", row.method, row.removed,
+                         value_and_interval(row.attributed.ssim), value_and_interval(row.attributed.distance),
+                         of_controls(&RemovalChange::ssim), of_controls(&RemovalChange::distance));
+      if (embedded)
+        out += fmt::format(" {:<22} {}", shown(row.attributed.embedding), of_controls(&RemovalChange::embedding));
+      out += "\n";
     }
     out += "\n";
   }

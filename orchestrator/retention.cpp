@@ -8,7 +8,11 @@ namespace guda::orchestrator {
 namespace fs = std::filesystem;
 
 bool artifact_kept(const jobs::JobSpec& job, const std::string& keep) {
-  if (keep == "all" || std::holds_alternative<jobs::AttributeSpec>(job.work)) return true;  // kept instances are scores
+  if (keep == "all" || std::holds_alternative<jobs::AttributeSpec>(job.work) ||
+      std::holds_alternative<jobs::MirrorSpec>(job.work))
+    return true;  // kept instances are scores
+  const auto* features = std::get_if<jobs::FeaturesSpec>(&job.work);
+  if (features != nullptr && features->kind == "clip" && !features->queries.empty()) return keep != "scores";  // small
   const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
   const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;  // regenerated ones too
   if (keep == "weights") return query_set || std::holds_alternative<jobs::TrainSpec>(job.work);

@@ -148,7 +148,7 @@ class Executor {
         [this] { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); });
     if (attributed.instances) {
       publish_directory(target(), [&](const std::filesystem::path& partial) {
-        save_instances(*attributed.instances, set, context_.dataset, partial);
+        save_instances(*attributed.instances, set.names, context_.dataset.train, partial);
       });
     }
     JobResult result;
@@ -183,9 +183,15 @@ class Executor {
     const QuerySet set = load_query_set(artifact(spec.queries));
     UNet2D model = load_unet2d(artifact(spec.weights));
     model->to(device_);
-    const MirrorScores mirrored = mirror_scores(
-        model, spec, set.images.narrow(0, spec.first, spec.count), std::span(set.names).subspan(spec.first, spec.count),
-        mean_fisher(spec.fisher), context_.dataset, removal_sets(spec.groups), device_, context_.progress);
+    const auto names = std::span<const std::string>(set.names).subspan(spec.first, spec.count);
+    const MirrorScores mirrored =
+        mirror_scores(model, spec, set.images.narrow(0, spec.first, spec.count), names, mean_fisher(spec.fisher),
+                      context_.dataset, removal_sets(spec.groups), device_, context_.progress);
+    if (mirrored.instances) {
+      publish_directory(target(), [&](const std::filesystem::path& partial) {
+        save_instances(*mirrored.instances, names, mirrored.items, partial);
+      });
+    }
     JobResult result;
     result.rows.rows = spec.count;
     result.rows.columns = static_cast<std::uint32_t>(spec.groups.size());

@@ -1,18 +1,10 @@
 // Semantic similarity (CLIPA in arXiv 2601.22651; methods.md section 4): cosines between the features of a query and
 // those of a group's images. Features are pixels, a CLIP vision tower's, or given arrays.
 #include "common/error.hpp"
+#include "jobs/clip_folder.hpp"
 #include "jobs/methods/methods.hpp"
 
 namespace guda::jobs {
-namespace {
-
-/// Digest of a CLIP folder's two files.
-std::string content_of(const std::filesystem::path& encoder) {
-  return digest_of(digest_of_file(encoder / "config.json").hex + digest_of_file(encoder / "model.safetensors").hex).hex;
-}
-
-}  // namespace
-
 void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed) {
   const Experiment& e = builder.experiment();
   const SimilarityConfig& s = config.similarity;
@@ -22,17 +14,7 @@ void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint
   attribute.similarity = s;
   FeaturesSpec features;
   if (s.features == "clip") {
-    const std::string key = "methods." + config.name + ".similarity.encoder";
-    if (s.encoder.empty()) throw Error(key + ": name the CLIP model's folder");
-    const bool there =
-        std::filesystem::exists(s.encoder / "config.json") && std::filesystem::exists(s.encoder / "model.safetensors");
-    if (!there && !builder.weights_may_be_missing())
-      throw Error(key + ": no config.json and model.safetensors in " + s.encoder.string() + "; --set " + key +
-                  "=FOLDER names a CLIP model as transformers saves it");
-    features.kind = "clip";
-    features.encoder = s.encoder;
-    if (there) features.encoder_content = content_of(s.encoder);
-    features.projected = s.projected;
+    features = clip_features(builder, s.encoder, s.projected, "methods." + config.name + ".similarity.encoder");
     attribute.item_features = builder.item_features(run_seed, features, s.block);
   } else if (s.features == "npy") {
     if (s.items.empty() || s.queries.empty())

@@ -30,6 +30,13 @@ void describe(Visit& visit, ConfigOf<RemovalConfig> auto& c) {
               .max = 1e6,
               .unit = "queries"},
         c.queries);
+  visit(Field{.key = "encoder",
+              .meaning =
+                  "folder of a CLIP model: the change of a query is also measured as the cosine distance of its pooled "
+                  "image features",
+              .example = "clip-vit-base-patch32",
+              .younger = true},
+        c.encoder);
 }
 
 template <class Visit>

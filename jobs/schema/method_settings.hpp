@@ -90,6 +90,12 @@ void describe(Visit& visit, ConfigOf<AscentConfig> auto& c) {
         c.items);
   visit(Field{.key = "block", .meaning = "training items per Fisher job", .min = 1, .max = 1e6, .unit = "items"},
         c.block);
+  visit(Field{.key = "keep_instances",
+              .meaning = "training items, of those looked at, whose loss rises most, kept for every query; 0 = none",
+              .max = 1e6,
+              .unit = "items",
+              .younger = true},
+        c.keep_instances);
 }
 
 template <class Visit>
@@ -122,6 +128,12 @@ void describe(Visit& visit, ConfigOf<MucsConfig> auto& c) {
               .max = 1e6,
               .unit = "items"},
         c.items);
+  visit(Field{.key = "keep_instances",
+              .meaning = "training items, of those looked at, with the largest skew, kept for every query; 0 = none",
+              .max = 1e6,
+              .unit = "items",
+              .younger = true},
+        c.keep_instances);
 }
 
 template <class Visit>

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "common/error.hpp"
@@ -95,6 +96,43 @@ TEST_CASE("planner: a removal retrains without what a method keeps, and draws th
   const auto control = starting_with(plan, "train without 12 random items");
   REQUIRE(control.size() == 1);
   CHECK(plan.removal_sets.at(std::get<TrainSpec>(control[0]->work).removal).items.size() == 12);
+}
+
+TEST_CASE("planner: a mirrored method's removal takes what its first block of queries keeps") {
+  Experiment experiment = with_trak(5);
+  experiment.methods.push_back({.name = "mucs", .method = "mucs", .mucs = {.keep_instances = 5}});
+  experiment.evaluation.removal = {.items = 4, .queries = 3};
+  const Plan plan = plan_of(experiment);
+  const auto trained = starting_with(plan, "train without the top of mucs");
+  REQUIRE(trained.size() == 1);
+  const auto& top = std::get<TrainSpec>(trained[0]->work).top;
+  const auto from =
+      std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const JobSpec& job) { return job.digest == top.from; });
+  REQUIRE(from != plan.jobs.end());
+  const auto& mirror = std::get<MirrorSpec>(from->work);
+  CHECK(mirror.first == 0);
+  CHECK(mirror.count >= top.queries);
+  CHECK(mirror.queries == starting_with(plan, "sample generated")[0]->digest);
+}
+
+TEST_CASE("planner: with an encoder the queries and what was drawn again have features, block by block") {
+  Experiment experiment = with_trak(5);
+  experiment.evaluation.removal = {.items = 4, .queries = 3, .encoder = "/nowhere"};
+  CHECK_THROWS_WITH_AS((void)plan_of(experiment), doctest::Contains("--set evaluation.removal.encoder=FOLDER"), Error);
+  const Dataset dataset = load_dataset(experiment.dataset);
+  const Plan plan = make_plan(experiment, dataset, {}, /*weights_may_be_missing=*/true);
+  std::map<Digest, std::uint32_t> images;  // by the job that drew them
+  for (const JobSpec* job : starting_with(plan, "clip of generated")) {
+    const auto& features = std::get<FeaturesSpec>(job->work);
+    CHECK(features.encoder == "/nowhere");
+    CHECK(job->inputs == std::vector<Digest>{features.queries});
+    images[features.queries] += features.count;
+  }
+  const std::uint32_t count = experiment.queries.front().count;
+  std::map<Digest, std::uint32_t> wanted{{starting_with(plan, "sample generated")[0]->digest, count}};
+  for (const JobSpec* job : starting_with(plan, "draw generated again")) wanted[job->digest] = count;
+  CHECK(wanted.size() == 3);
+  CHECK(images == wanted);
 }
 
 TEST_CASE("planner: an evaluation changes no job that was there before it") {

@@ -139,10 +139,10 @@ TEST_CASE("removal: attributed queries and controls are compared with themselves
   const RemovalRow& row = view->rows[0];
   CHECK(row.method == "dtrak");
   CHECK(row.removed == 2);
-  CHECK(row.distance.value == doctest::Approx(2));
-  CHECK(row.ssim.value < 0.1);
-  REQUIRE(row.control_distance);
-  CHECK(row.control_distance->value == doctest::Approx(0.25));
+  CHECK(row.attributed.distance.value == doctest::Approx(2));
+  CHECK(row.attributed.ssim.value < 0.1);
+  REQUIRE(row.controls);
+  CHECK(row.controls->distance.value == doctest::Approx(0.25));
 
   write_pictures(scratch.path() / control.digest.hex, pictures, 3);
   missing.clear();
@@ -150,10 +150,37 @@ TEST_CASE("removal: attributed queries and controls are compared with themselves
   REQUIRE(both->rows.size() == 2);
   CHECK(missing.empty());
   CHECK(both->rows[1].method == "random items");
-  CHECK(both->rows[1].distance.value == 0);
-  CHECK(both->rows[1].ssim.value == doctest::Approx(1));
+  CHECK(both->rows[1].attributed.distance.value == 0);
+  CHECK(both->rows[1].attributed.ssim.value == doctest::Approx(1));
   Evaluation evaluation;
   evaluation.removal = both;
+  CHECK_FALSE(row.attributed.embedding);
+  CHECK(evaluation_tables(evaluation).find("embedding") == std::string::npos);
+
+  // The same in an encoder's features: the attributed query has turned by 60 degrees, the controls by none.
+  plan.experiment.evaluation.removal.encoder = "clip";
+  const auto embed = [&](const Digest& images, std::vector<float> rows) {
+    jobs::FeaturesSpec spec;
+    spec.kind = "clip";
+    spec.encoder = "clip";
+    spec.queries = images;
+    spec.count = 3;
+    plan.jobs.push_back(job("features of " + images.hex, spec));
+    const auto folder = scratch.path() / plan.jobs.back().digest.hex;
+    std::filesystem::create_directories(folder);
+    replace_file(folder / "features.npy", encode_npy({{3, 2}, std::move(rows)}), false);
+  };
+  embed(original.digest, {1, 0, 0, 1, 3, 4});
+  embed(again.digest, {0.5F, std::sqrt(0.75F), 0, 2, 3, 4});
+  const auto embedded = removal_effects({scratch.path()}, plan, missing);
+  REQUIRE(embedded->rows[0].attributed.embedding);
+  CHECK(embedded->rows[0].attributed.embedding->value == doctest::Approx(0.5));
+  CHECK(embedded->rows[0].controls->embedding->value == doctest::Approx(0));
+  CHECK_FALSE(embedded->rows[1].attributed.embedding);
+  evaluation.removal = embedded;
+  CHECK(to_json(evaluation)["removal"]["methods"]["dtrak"]["embedding"]["value"] == doctest::Approx(0.5));
+  CHECK(to_json(evaluation)["removal"]["methods"]["random items"]["embedding"].is_null());
+  CHECK(evaluation_tables(evaluation).find("embedding distance") != std::string::npos);
   CHECK(to_json(evaluation)["removal"]["methods"]["random items"]["removed"] == 2);
   CHECK(evaluation_tables(evaluation).find("random items") != std::string::npos);
 }
@@ -191,6 +218,28 @@ TEST_CASE("self-influence: the rank of training images among their own kept item
   CHECK(rows[0].found == doctest::Approx(2.0 / 3));
   REQUIRE(rows[0].median_rank);
   CHECK(*rows[0].median_rank == 2);
+
+  // A mirrored method keeps them block by block.
+  jobs::MirrorSpec mirror;
+  mirror.method = "mucs";
+  mirror.queries = images.digest;
+  mirror.mucs.keep_instances = 2;
+  for (const auto& [first, count, text] :
+       {std::tuple{0U, 2U, R"({"schema": 1, "names": ["q0", "q1"], "items": [[10, 1], [20, 2]]})"},
+        std::tuple{2U, 1U, R"({"schema": 1, "names": ["q2"], "items": [[1, 30]]})"}}) {
+    mirror.first = first;
+    mirror.count = count;
+    plan.jobs.push_back(job("mirror " + std::to_string(first), mirror, "mucs"));
+    std::filesystem::create_directories(scratch.path() / plan.jobs.back().digest.hex);
+    std::ofstream(scratch.path() / plan.jobs.back().digest.hex / "instances.json") << text;
+  }
+  const auto both = self_influences({scratch.path()}, plan, missing);
+  CHECK(missing.empty());
+  REQUIRE(both.size() == 2);
+  CHECK(both[1].method == "mucs");
+  CHECK(both[1].queries == 3);
+  CHECK(both[1].first == doctest::Approx(2.0 / 3));
+  CHECK(both[1].found == 1);
 }
 
 }  // namespace guda::orchestrator

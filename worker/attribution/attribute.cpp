@@ -131,17 +131,18 @@ Attributed attribute(const jobs::AttributeSpec& spec, const QuerySet& set, const
   return result;
 }
 
-void save_instances(const TopInstances& instances, const QuerySet& set, const jobs::Dataset& dataset,
-                    const fs::path& folder) {
+void save_instances(const TopInstances& instances, std::span<const std::string> names,
+                    std::span<const std::uint32_t> items, const fs::path& folder) {
   write_array(instances.scores, folder / "instances.npy");
-  Json items = Json::array();
+  Json kept = Json::array();
   const auto rows = instances.rows.accessor<std::int64_t, 2>();
   for (std::int64_t q = 0; q < instances.rows.size(0); ++q) {
-    Json& line = items.emplace_back(Json::array());
+    Json& line = kept.emplace_back(Json::array());
     for (std::int64_t i = 0; i < instances.rows.size(1); ++i)
-      line.push_back(dataset.train[static_cast<std::size_t>(rows[q][i])]);
+      line.push_back(items[static_cast<std::size_t>(rows[q][i])]);
   }
-  replace_file(folder / "instances.json", Json{{"schema", 1}, {"names", set.names}, {"items", items}}.dump(1) + "\n",
+  replace_file(folder / "instances.json",
+               Json{{"schema", 1}, {"names", std::vector(names.begin(), names.end())}, {"items", kept}}.dump(1) + "\n",
                false);
 }
 

@@ -29,7 +29,8 @@ struct Attributed {
                                    const std::function<void()>& poll);
 
 /// Writes kept instances: instances.npy, float32 [queries, kept], and instances.json with query names and the items.
-void save_instances(const TopInstances& instances, const QuerySet& set, const jobs::Dataset& dataset,
-                    const std::filesystem::path& folder);
+/// `items`: of the data set, what the rows of `instances` count in.
+void save_instances(const TopInstances& instances, std::span<const std::string> names,
+                    std::span<const std::uint32_t> items, const std::filesystem::path& folder);
 
 }  // namespace guda::worker

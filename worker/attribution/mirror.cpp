@@ -273,6 +273,10 @@ MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const to
   }
 
   MirrorScores result;
+  result.items = mirror.sample().items;
+  const std::int64_t kept = std::min<std::int64_t>(mucs ? spec.mucs.keep_instances : spec.ascent.keep_instances,
+                                                   static_cast<std::int64_t>(result.items.size()));
+  std::vector<torch::Tensor> best_scores, best_rows;
   for (; query < names.size(); ++query) {
     const torch::Tensor image = queries[static_cast<std::int64_t>(query)];
     torch::Tensor change;
@@ -288,10 +292,16 @@ MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const to
       if (mirrored) change = torch::maximum(change, (mirrored->of(model, poll) - mirrored_before).mean(1));
     }
     movable.restore();
+    if (kept > 0) {
+      auto [scores, rows] = change.cpu().topk(kept);
+      best_scores.push_back(scores);
+      best_rows.push_back(rows);
+    }
     const GroupMeans means = group_means(change, mirror.sample());
     result.scores.insert(result.scores.end(), means.mean.begin(), means.mean.end());
     result.standard_error.insert(result.standard_error.end(), means.standard_error.begin(), means.standard_error.end());
   }
+  if (kept > 0) result.instances = TopInstances{torch::stack(best_scores), torch::stack(best_rows)};
   poll();
   return result;
 }

@@ -2,23 +2,28 @@
 // Mirror jobs: unlearn a query, see which training items lose (methods.md sections 6-8).
 #include <torch/torch.h>
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "jobs/dataset.hpp"
 #include "jobs/spec.hpp"
+#include "worker/attribution/kernel_scores.hpp"
 #include "worker/execute.hpp"
 #include "worker/models/unet2d.hpp"
 
 namespace guda::worker {
 
 struct MirrorScores {
-  std::vector<double> scores;          ///< [queries, groups]
-  std::vector<double> standard_error;  ///< the same shape: over which items of a group were looked at
-  double mean_steps = 0;               ///< of unlearning, per query
-  double mean_loss = 0;                ///< mucs: of a query in its last batch, each image's at most 1
+  std::vector<double> scores;             ///< [queries, groups]
+  std::vector<double> standard_error;     ///< the same shape: over which items of a group were looked at
+  double mean_steps = 0;                  ///< of unlearning, per query
+  double mean_loss = 0;                   ///< mucs: of a query in its last batch, each image's at most 1
+  std::vector<std::uint32_t> items;       ///< training items that were looked at
+  std::optional<TopInstances> instances;  ///< rows: positions in `items`; where keep_instances asks for them
 };
 
 /// Scores a block of queries [N, C, H, W] named `names`. `fisher` float32 [weights]: abu and choi only, else undefined.

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <string>
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
   const auto say = [](const Message& m) { static_cast<void>(write_frame(kFd, encode(m))); };
   say(message::Ready{});
   Lease held;
-  volatile unsigned long spin = 0;
+  std::atomic<unsigned long> spin = 0;
   bool sick = false;  // its device context has a sticky error
   while (true) {
     pollfd entry{kFd, POLLIN, 0};

@@ -94,6 +94,33 @@ TEST_CASE("mirrored methods: a training image that is its own query ranks among 
   }
 }
 
+TEST_CASE("mirrored methods: kept instances are the items of largest change, a query's own image first among them") {
+  for (const char* method : {"abu", "mucs"}) {
+    CAPTURE(method);
+    jobs::MirrorSpec spec = Study::spec(method);
+    const std::vector<std::uint32_t> queries(study().data.train.begin(), study().data.train.begin() + 4);
+    CHECK_FALSE(study().scores(spec, queries, study().groups).instances);
+    spec.ascent.keep_instances = spec.mucs.keep_instances = 7;
+    const MirrorScores kept = study().scores(spec, queries, study().groups);
+    REQUIRE(kept.instances);
+    CHECK(kept.instances->scores.sizes() == torch::IntArrayRef{4, 7});
+    CHECK((kept.instances->scores.diff(1, 1) <= 0).all().item<bool>());
+    // Groups of one item each: their scores are the items' changes.
+    const std::vector<jobs::RemovalSet> items = study().singles(study().data.train.size());
+    const MirrorScores all = study().scores(spec, queries, items);
+    const auto rows = kept.instances->rows.accessor<std::int64_t, 2>();
+    const auto scores = kept.instances->scores.accessor<double, 2>();
+    int own = 0;
+    for (std::int64_t q = 0; q < 4; ++q) {
+      const auto begin = all.scores.begin() + q * static_cast<std::ptrdiff_t>(items.size());
+      CHECK(scores[q][0] == doctest::Approx(*std::max_element(begin, begin + std::ssize(items))).epsilon(1e-9));
+      for (std::int64_t i = 0; i < 7; ++i)
+        own += kept.items[static_cast<std::size_t>(rows[q][i])] == queries[static_cast<std::size_t>(q)] ? 1 : 0;
+    }
+    CHECK(own >= 3);
+  }
+}
+
 TEST_CASE("mirrored methods: scores of a query do not depend on its block, and the model has its weights back") {
   Study& s = study();
   UNet2D before = copy_unet2d(s.model);
