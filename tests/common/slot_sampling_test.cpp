@@ -288,13 +288,13 @@ TEST_CASE("known answer: adaptive slots need fewer forwards than equal probabili
 
 // A group without influence has a score near 0 and noise that is rarely large: its intervals are too short where units
 // are few (32 slots: 87 to 94 % by group), so that all groups together need more of them than the leading one.
-TEST_CASE("known answer: with 200 slots the intervals of all groups together cover") {
+TEST_CASE("known answer: with 400 slots the intervals of all groups together cover") {
   const Values p = slot_probabilities(known().mixture.weights(), known().spread, 0.1);
   std::uint32_t covered = 0;
   for (std::uint32_t r = 0; r < kRepetitions; ++r) {
     const std::uint32_t q = r % KnownAnswer::kQueries, k = r / KnownAnswer::kQueries % GaussianMixture::kGroups;
     const auto slots =
-        sample_slots(known().mixture.weights(), p, {.strata = 100, .units_per_stratum = 2}, random_bits(105, r));
+        sample_slots(known().mixture.weights(), p, {.strata = 200, .units_per_stratum = 2}, random_bits(105, r));
     Values measured;
     for (const SampledSlot& slot : slots) {
       measured.push_back(known().mixture.measured(known().mixture.query(q), slot, random_bits(106, r))[k]);
