@@ -153,7 +153,7 @@ struct Study {
       StoredDraws draws(cube, random_bits(12, r));
       std::vector<std::size_t> of;
       for (const SampledSlot& slot : slots) of.push_back(draws.of(slot));
-      row.forwards += static_cast<double>(slots.size()) / static_cast<double>(cube.points * repeat);
+      row.forwards += static_cast<double>(slots.size());
       row.again += draws.share_again() / repeat;
       for (const std::size_t q : queries) {
         std::vector<double> scores(cube.groups, 0.0);
@@ -165,6 +165,7 @@ struct Study {
         agree(row, q, scores, share);
       }
     }
+    row.forwards /= static_cast<double>(cube.points * repeat);
     return row;
   }
 
