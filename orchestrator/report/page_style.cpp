@@ -97,8 +97,8 @@ img{image-rendering:pixelated;display:block;background:var(--soft)}
 .card header{display:flex;gap:12px;align-items:center;margin-bottom:8px}
 .card header p{margin:2px 0 0;color:var(--muted);font-size:13px}
 .card table{width:100%;table-layout:fixed;font-size:13px}
-.card th,.card td{padding:4px 6px 4px 0}
-.card th:first-child{width:34%}
+.card th,.card td{padding:4px 5px 4px 0}
+.card th:first-child{width:28%}
 .card tr:last-child th,.card tr:last-child td{border-bottom:0}
 .card tbody th{line-height:1.25}
 .card .score,.card .error{white-space:nowrap;font-size:11.5px}
