@@ -11,6 +11,8 @@
 
 namespace guda {
 
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+
 template <class T>
 struct HugePages {
   using value_type = T;
@@ -20,18 +22,17 @@ struct HugePages {
   HugePages(const HugePages<U>&) noexcept {}
 
   T* allocate(std::size_t count) {
-    constexpr std::size_t page = std::size_t{2} << 20U;
-    if (count > (std::numeric_limits<std::ptrdiff_t>::max() - page) / sizeof(T)) throw std::bad_array_new_length();
+    if (count > (std::numeric_limits<std::ptrdiff_t>::max() - kHugePage) / sizeof(T)) throw std::bad_array_new_length();
     const std::size_t bytes = count * sizeof(T);
-    if (bytes < page) return static_cast<T*>(::operator new(bytes, std::align_val_t(alignof(T))));
-    const std::size_t whole = (bytes + page - 1) / page * page;
-    void* const memory = std::aligned_alloc(page, whole);
+    if (bytes < kHugePage) return static_cast<T*>(::operator new(bytes, std::align_val_t(alignof(T))));
+    const std::size_t whole = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+    void* const memory = std::aligned_alloc(kHugePage, whole);
     if (memory == nullptr) throw std::bad_alloc();
     ::madvise(memory, whole, MADV_HUGEPAGE);  // a wish: refusing it changes nothing
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, std::size_t count) noexcept {
-    if (count * sizeof(T) < (std::size_t{2} << 20U)) ::operator delete(memory, std::align_val_t(alignof(T)));
+    if (count * sizeof(T) < kHugePage) ::operator delete(memory, std::align_val_t(alignof(T)));
     else std::free(memory);
   }
 

@@ -13,7 +13,7 @@ TEST_CASE("huge pages: a vector keeps its values while it grows past a page, is 
   };
   HugeVector<Line> lines;
   for (std::uint64_t i = 0; i < 100'000; ++i) lines.push_back({i});  // 6.4 MB
-  CHECK(reinterpret_cast<std::uintptr_t>(lines.data()) % (2U << 20U) == 0);
+  CHECK(reinterpret_cast<std::uintptr_t>(lines.data()) % kHugePage == 0);
   const HugeVector<Line> copy = lines;
   lines.resize(10);
   lines.shrink_to_fit();

@@ -74,9 +74,10 @@ def measure(options):
         # A life that was killed has left no last word: everything is read from plan and journal.
         (run / "status.json").unlink()
         rows.append({"name": "  the same from the journal", "value": 1000 * min(processor_seconds(status) for _ in range(2)), "unit": "ms"})
-    large = simulated("--workers", 100, "--jobs", 1_000_000)
-    small = min((simulated("--workers", 100, "--jobs", 1000) for _ in range(5)), key=lambda s: s["cpu_seconds_per_event"])
-    rows.append(bounded("event at 1e6 jobs / at 1e3", large["cpu_seconds_per_event"] / small["cpu_seconds_per_event"], "x", 1.3))
+    # In turns, and the least of five on both sides: what is fast once the machine has woken up is the program's own cost.
+    turns = [[simulated("--workers", 100, "--jobs", jobs)["cpu_seconds_per_event"] for jobs in (1_000_000, 1000)] for _ in range(5)]
+    large, small = (min(column) for column in zip(*turns))
+    rows.append(bounded("event at 1e6 jobs / at 1e3", large / small, "x", 1.3))
     big = simulated("--workers", 10000, "--jobs", 1000000, "--failures", 0.01)
     rows += [bounded("1e4 workers, 1e6 jobs", big["wall_seconds"], "s", 60), bounded("  its memory", big["peak_memory_bytes"] / 1e9, "GB", 1),
              bounded("  idle before the tail", 100 * (1 - big["utilisation_before_tail"]), "%", 1)]

@@ -2,11 +2,11 @@
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "common/files.hpp"
 #include "common/safetensors.hpp"
+#include "tests/worker/models/golden_gradients.hpp"
 #include "tests/worker/models/golden_weights.hpp"
 #include "worker/models/autoencoder_kl.hpp"
 #include "worker/models/tensor_bytes.hpp"
@@ -30,15 +30,7 @@ struct RecordedAutoencoder {
   AutoencoderKL model;
 };
 
-std::vector<fs::path> recorded_autoencoders() {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(kGolden)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("autoencoder_kl_") && name.ends_with(".safetensors")) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
+std::vector<fs::path> recorded_autoencoders() { return testing::golden_files("autoencoder_kl_"); }
 
 }  // namespace
 
@@ -64,25 +56,7 @@ TEST_CASE("AutoencoderKL: gradients of every parameter equal those of diffusers 
     const LatentMoments moments = recorded.model->encode(recorded.tensor("sample"));
     const at::Tensor loss =
         at::mse_loss(recorded.model->decode(moments.mean), recorded.tensor("target")) + moments.logvar.square().mean();
-    CHECK(loss.item<double>() == doctest::Approx(recorded.tensor("loss").item<double>()).epsilon(1e-5));
-    loss.backward();
-    std::size_t compared = 0;
-    for (const auto& p : recorded.model->named_parameters()) {
-      CAPTURE(p.key());
-      const at::Tensor reference = recorded.tensor("grad." + p.key());
-      REQUIRE(p.value().grad().defined());
-      // Gradients that cancel exactly in real arithmetic (of the keys' bias) are rounding noise on both sides.
-      const double noise = 1e-6 * loss.item<double>();
-      if (reference.abs().max().item<double>() > noise) {
-        CHECK(testing::relative_error(p.value().grad(), reference) < 1e-4);
-      } else {
-        CHECK(p.value().grad().abs().max().item<double>() < 10 * noise);
-      }
-      ++compared;
-    }
-    const auto recorded_gradients = std::count_if(recorded.file.tensors().begin(), recorded.file.tensors().end(),
-                                                  [](const auto& t) { return t.first.starts_with("grad."); });
-    CHECK(compared == static_cast<std::size_t>(recorded_gradients));
+    testing::check_golden_gradients(*recorded.model, loss, recorded.file);
   }
 }
 

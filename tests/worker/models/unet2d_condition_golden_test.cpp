@@ -2,10 +2,10 @@
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "common/safetensors.hpp"
+#include "tests/worker/models/golden_gradients.hpp"
 #include "tests/worker/models/golden_weights.hpp"
 #include "worker/models/tensor_bytes.hpp"
 #include "worker/models/unet2d_condition.hpp"
@@ -16,14 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<fs::path> recorded_models() {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(fs::path(GUDA_SOURCE_DIR) / "tests/golden")) {
-    if (entry.path().filename().string().starts_with("unet2dcondition_")) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
+std::vector<fs::path> recorded_models() { return testing::golden_files("unet2dcondition_"); }
 
 struct Recorded {
   explicit Recorded(const fs::path& path)
@@ -59,25 +52,6 @@ TEST_CASE("UNet2DCondition: gradients of every parameter equal those of diffuser
     CAPTURE(file.filename().string());
     Recorded recorded(file);
     const at::Tensor loss = at::mse_loss(recorded.forward(), recorded.tensor("target"));
-    CHECK(loss.item<double>() == doctest::Approx(recorded.tensor("loss").item<double>()).epsilon(1e-5));
-    loss.backward();
-    std::size_t compared = 0;
-    for (const auto& p : recorded.model->named_parameters()) {
-      CAPTURE(p.key());
-      const at::Tensor reference = recorded.tensor("grad." + p.key());
-      REQUIRE(reference.defined());
-      REQUIRE(p.value().grad().defined());
-      // Gradients that cancel exactly in real arithmetic are rounding noise on both sides.
-      const double noise = 1e-6 * loss.item<double>();
-      if (reference.abs().max().item<double>() > noise) {
-        CHECK(testing::relative_error(p.value().grad(), reference) < 1e-4);
-      } else {
-        CHECK(p.value().grad().abs().max().item<double>() < 10 * noise);
-      }
-      ++compared;
-    }
-    const auto recorded_gradients = std::count_if(recorded.file.tensors().begin(), recorded.file.tensors().end(),
-                                                  [](const auto& t) { return t.first.starts_with("grad."); });
-    CHECK(compared == static_cast<std::size_t>(recorded_gradients));
+    testing::check_golden_gradients(*recorded.model, loss, recorded.file);
   }
 }
