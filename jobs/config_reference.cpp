@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 #include "common/config/suggest.hpp"
 #include "jobs/experiment_parse.hpp"
 #include "jobs/experiment_schema.hpp"
@@ -117,7 +119,16 @@ struct Table {
         "default | allowed | "
         "meaning |\n|---|---|---|---|---|\n",
         key, field.meaning);
-    for (const UnetKey& unet : kUnetKeys) {
+    keys(kUnetKeys);
+    below += fmt::format(
+        "\n### {} with `_class_name: UNet2DConditionModel`\n\nThe model of a `pipeline`.\n\n| key | type | default | "
+        "allowed | meaning |\n|---|---|---|---|---|\n",
+        key);
+    keys(kUnetConditionKeys);
+  }
+
+  void keys(std::span<const UnetKey> of) {
+    for (const UnetKey& unet : of) {
       Field choices{.key = unet.key};
       choices.choices = unet.choices;
       const bool number = unet.type.starts_with("int") || unet.type == "float";

@@ -6,7 +6,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "jobs/autoencoder_model.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/unet_config.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -28,9 +30,37 @@ double sample_pixels(const Json& config) {
   return size.is_number() ? size.get<double>() * size.get<double>() : 1024.0;
 }
 
-/// Transformer2DModel with one layer whose context is the pixels themselves: projections, two attentions, GEGLU.
-double transformer(double channels, double pixels) {
-  return 2 * attention(channels, pixels) + (2 + 12) * channels * channels * pixels;
+/// What the cross-attention of Transformer2DModel looks at.
+struct AttentionContext {
+  double width = 0, tokens = 0;
+};
+
+/// Transformer2DModel with one layer: projections, self-attention, attention to the context, GEGLU.
+double transformer(double channels, double pixels, const AttentionContext& context) {
+  return attention(channels, pixels) + 2 * (channels * channels * pixels + context.width * channels * context.tokens) +
+         2 * pixels * context.tokens * channels + (2 + 12) * channels * channels * pixels;
+}
+
+using Texts = std::vector<std::string>;
+
+/// diffusers' defaults, of which UNet2DModel and UNet2DConditionModel have different ones.
+std::vector<double> channels_of(const Json& config) {
+  return config.value("block_out_channels", is_condition_model(config) ? std::vector<double>{320, 640, 1280, 1280}
+                                                                       : std::vector<double>{224, 448, 672, 896});
+}
+Texts down_blocks_of(const Json& config, std::size_t blocks) {
+  constexpr const char* kCross = "CrossAttnDownBlock2D";
+  return config.value("down_block_types", is_condition_model(config) ? Texts{kCross, kCross, kCross, "DownBlock2D"}
+                                                                     : Texts(blocks, "DownBlock2D"));
+}
+Texts up_blocks_of(const Json& config, std::size_t blocks) {
+  constexpr const char* kCross = "CrossAttnUpBlock2D";
+  return config.value("up_block_types", is_condition_model(config) ? Texts{"UpBlock2D", kCross, kCross, kCross}
+                                                                   : Texts(blocks, "UpBlock2D"));
+}
+
+double image_channels(const Json& config, const char* key) {
+  return config.value(key, is_condition_model(config) ? 4.0 : 3.0);
 }
 
 enum class Skip { none, push, pop };
@@ -38,19 +68,27 @@ enum class Skip { none, push, pop };
 /// The layers of a UNet2DModel in the order of its forward, each as a call of `visit`.
 template <class Visit>
 void walk_unet2d(const Json& config, Visit&& visit) {
-  const auto channels = config.value("block_out_channels", std::vector<double>{224, 448, 672, 896});
-  const auto down = config.value("down_block_types", std::vector<std::string>(channels.size(), "DownBlock2D"));
-  const auto up = config.value("up_block_types", std::vector<std::string>(channels.size(), "UpBlock2D"));
+  constexpr double kTokens = 77;  // of CLIP's longest text
+  const auto channels = channels_of(config);
+  const auto down = down_blocks_of(config, channels.size()), up = up_blocks_of(config, channels.size());
   const auto layers = config.value("layers_per_block", 2);
+  const bool condition = is_condition_model(config), guide = is_guide_model(config);
+  const auto transformer = [&](double width, double at, Skip skip) {
+    // A guide has no text: its context is the pixels themselves.
+    visit.transformer(width, at, guide ? AttentionContext{width, at} : AttentionContext{config.value("cross_attention_dim", 1280.0), kTokens},
+                      skip);
+  };
   double pixels = sample_pixels(config);
-  visit.conv(config.value("in_channels", 3.0), channels.front(), pixels, Skip::push);
+  visit.conv(image_channels(config, "in_channels"), channels.front(), pixels, Skip::push);
   double width = channels.front();
   std::vector<double> skips{width};
   for (std::size_t i = 0; i < channels.size(); ++i) {
     for (int layer = 0; layer < layers; ++layer) {
       const bool attends = i < down.size() && down[i].starts_with("Attn");
-      visit.resnet(width, channels[i], pixels, attends ? Skip::none : Skip::push);
+      const bool crosses = i < down.size() && down[i].starts_with("CrossAttn");
+      visit.resnet(width, channels[i], pixels, attends || crosses ? Skip::none : Skip::push);
       if (attends) visit.attention(channels[i], pixels, Skip::push);
+      if (crosses) transformer(channels[i], pixels, Skip::push);
       width = channels[i];
       skips.push_back(width);
     }
@@ -61,11 +99,10 @@ void walk_unet2d(const Json& config, Visit&& visit) {
     }
   }
   visit.resnet(width, width, pixels, Skip::none);
-  const bool guide = is_guide_model(config);
-  if (guide ? config.value("mid_block_type", "") != "UNetMidBlock2D" : config.value("add_attention", true)) {
-    guide ? visit.transformer(width, pixels) : visit.attention(width, pixels, Skip::none);
+  if (condition ? config.value("mid_block_type", "") != "UNetMidBlock2D" : config.value("add_attention", true)) {
+    condition ? transformer(width, pixels, Skip::none) : visit.attention(width, pixels, Skip::none);
     visit.resnet(width, width, pixels, Skip::none);
-  } else if (!guide) {
+  } else if (!condition) {
     visit.resnet(width, width, pixels, Skip::none);
   }
   for (std::size_t i = 0; i < channels.size(); ++i) {
@@ -74,6 +111,7 @@ void walk_unet2d(const Json& config, Visit&& visit) {
       visit.resnet(width + skips.back(), out, pixels, Skip::pop);
       skips.pop_back();
       if (i < up.size() && up[i].starts_with("Attn")) visit.attention(out, pixels, Skip::none);
+      if (i < up.size() && up[i].starts_with("CrossAttn")) transformer(out, pixels, Skip::none);
       width = out;
     }
     if (i + 1 < channels.size()) {
@@ -81,30 +119,70 @@ void walk_unet2d(const Json& config, Visit&& visit) {
       visit.conv(width, width, pixels, Skip::none);
     }
   }
-  visit.conv(width, config.value("out_channels", 3.0), pixels, Skip::none);
+  visit.conv(width, image_channels(config, "out_channels"), pixels, Skip::none);
 }
 
-double embedding_width(const Json& config) {
-  return 4 * config.value("block_out_channels", std::vector<double>{224}).front();
+/// The layers of an AutoencoderKL, encoder then decoder.
+template <class Visit>
+void walk_autoencoder(const Json& config, Visit&& visit) {
+  const auto channels = config.at("block_out_channels").get<std::vector<double>>();
+  const double latent = config.at("latent_channels");
+  const int layers = config.at("layers_per_block");
+  double pixels = sample_pixels(config), width = channels.front();
+  const auto middle = [&] {
+    visit.resnet(width, width, pixels, Skip::none);
+    if (config.value("mid_block_add_attention", true)) visit.attention(width, pixels, Skip::none);
+    visit.resnet(width, width, pixels, Skip::none);
+  };
+  const auto block = [&](double out, int count) {
+    for (int layer = 0; layer < count; ++layer) {
+      visit.resnet(width, out, pixels, Skip::none);
+      width = out;
+    }
+  };
+  visit.conv(config.at("in_channels"), width, pixels, Skip::none);
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    block(channels[i], layers);
+    if (i + 1 == channels.size()) break;
+    pixels /= 4;
+    visit.conv(width, width, pixels, Skip::none);
+  }
+  middle();
+  visit.conv(width, 2 * latent, pixels, Skip::none);
+  visit.conv(latent, width, pixels, Skip::none);
+  middle();
+  for (std::size_t i = channels.size(); i-- > 0;) {
+    block(channels[i], layers + 1);
+    if (i == 0) break;
+    pixels *= 4;
+    visit.conv(width, width, pixels, Skip::none);
+  }
+  visit.conv(width, config.at("out_channels"), pixels, Skip::none);
 }
+
+double embedding_width(const Json& config) { return 4 * channels_of(config).front(); }
 
 struct Macs {
   double embedding = 0, total = 0;
   void conv(double in, double out, double pixels, Skip) { total += guda::jobs::conv(in, out, 3, pixels); }
   void resnet(double in, double out, double pixels, Skip) { total += guda::jobs::resnet(in, out, pixels, embedding); }
   void attention(double channels, double pixels, Skip) { total += guda::jobs::attention(channels, pixels); }
-  void transformer(double channels, double pixels) { total += guda::jobs::transformer(channels, pixels); }
+  void transformer(double channels, double pixels, const AttentionContext& context, Skip) {
+    total += guda::jobs::transformer(channels, pixels, context);
+  }
 };
 
 struct Parameters {
   double embedding = 0, total = 0;
   void conv(double in, double out, double, Skip) { total += in * out * 9 + out; }
   void resnet(double in, double out, double, Skip) {
-    total += 2 * in + in * out * 9 + out + embedding * out + out + 2 * out + out * out * 9 + out +
+    total += 2 * in + in * out * 9 + out + (embedding > 0 ? embedding * out + out : 0) + 2 * out + out * out * 9 + out +
              (in == out ? 0 : in * out + out);
   }
   void attention(double channels, double, Skip) { total += 2 * channels + 4 * (channels * channels + channels); }
-  void transformer(double channels, double) { total += 22 * channels * channels + 21 * channels; }
+  void transformer(double channels, double, const AttentionContext& context, Skip) {
+    total += 20 * channels * channels + 2 * context.width * channels + 21 * channels;
+  }
 };
 
 /// Numbers kept: inputs of every convolution, linear layer, norm and activation (the fused norm + SiLU keeps its input
@@ -130,9 +208,9 @@ struct Kept {
     backward += (2 * in + 2 * out + (in == out ? 0 : in)) * pixels;
     alive((2 * in + 2 * out) * pixels, out * pixels, skip);
   }
-  void transformer(double channels, double pixels) {
-    backward += (2 * 6 + 2 + 8 + 8 + 4) * channels * pixels + 2 * pixels * pixels;
-    alive(10 * channels * pixels + pixels * pixels, channels * pixels, Skip::none);
+  void transformer(double channels, double pixels, const AttentionContext& context, Skip skip) {
+    backward += (2 * 6 + 2 + 8 + 8 + 4) * channels * pixels + (pixels + context.tokens) * pixels;
+    alive(10 * channels * pixels + pixels * pixels, channels * pixels, skip);
   }
   void attention(double channels, double pixels, Skip skip) {
     backward += 6 * channels * pixels + pixels * pixels;
@@ -148,6 +226,11 @@ double at_once(double rows, std::uint32_t micro_batch) {
 }  // namespace
 
 double unet2d_macs(const Json& config) {
+  if (is_autoencoder(config)) {
+    Macs macs;
+    walk_autoencoder(config, macs);
+    return macs.total;
+  }
   const double embedding = embedding_width(config);
   Macs macs{embedding};
   walk_unet2d(config, macs);
@@ -155,10 +238,17 @@ double unet2d_macs(const Json& config) {
 }
 
 double unet2d_parameters(const Json& config) {
+  if (is_autoencoder(config)) {
+    Parameters parameters;
+    walk_autoencoder(config, parameters);
+    const double latent = config.at("latent_channels"), last = config.at("block_out_channels").back(),
+                 first = config.at("block_out_channels").front();
+    return parameters.total + 2 * (last + first) + (2 * latent + 1) * 2 * latent + (latent + 1) * latent;
+  }
   const double embedding = embedding_width(config);
   Parameters parameters{embedding};
   walk_unet2d(config, parameters);
-  const auto first = config.value("block_out_channels", std::vector<double>{224}).front();
+  const double first = channels_of(config).front();
   const Json classes = config.value("num_class_embeds", Json());
   const double vector = config.value("projection_class_embeddings_input_dim", 0.0);
   const double table = classes.is_number() ? classes.get<double>() * embedding
@@ -170,7 +260,8 @@ double unet2d_parameters(const Json& config) {
 
 Activations unet2d_activations(const Json& config) {
   Kept kept;
-  walk_unet2d(config, kept);
+  if (is_autoencoder(config)) walk_autoencoder(config, kept);
+  else walk_unet2d(config, kept);
   return {kept.backward, kept.forward};
 }
 

@@ -9,8 +9,9 @@
 
 namespace guda::jobs {
 
-/// Multiply-accumulates of one UNet2DModel forward of one image: convolutions, linear layers and attention products.
-/// Walks the blocks as diffusers builds them; keys that are missing take diffusers' defaults.
+/// Multiply-accumulates of one forward of one image: convolutions, linear layers and attention products. Walks the
+/// blocks of a UNet2DModel or UNet2DConditionModel (with a text of 77 tokens) as diffusers builds them, keys that are
+/// missing take diffusers' defaults; or of an AutoencoderKL, both halves.
 [[nodiscard]] double unet2d_macs(const Json& config);
 
 /// FLOP/s that one worker is assumed to reach before anything was measured: 30e9 on one CPU core (AVX2 float32).
@@ -33,7 +34,7 @@ inline constexpr double kAssumedReduced = 500e6;
 /// Floating-point operations of a planned job (0 for jobs that are not counted in FLOPs: real query sets, controls).
 [[nodiscard]] double job_flops(const JobSpec& job);
 
-/// Numbers in the weights of one UNet2DModel.
+/// Numbers in the weights of one such model.
 [[nodiscard]] double unet2d_parameters(const Json& config);
 
 /// Numbers that one image's forward leaves behind for its backward (training), and the most that are alive at once in a

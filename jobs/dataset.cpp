@@ -133,7 +133,14 @@ Digest content_of(const Dataset& data) {
   append(data.labels);
   append(data.train);
   append(data.held_out);
+  if (!data.captions.empty()) bytes += Json(data.captions).dump() + Json(data.descriptors).dump();
   return digest_of(bytes);
+}
+
+constexpr auto kStyles = static_cast<std::uint32_t>(kDigitStyles.size());
+
+fs::path digits_file(const DatasetConfig& config) {
+  return config.path.empty() ? find_data_file("digits/digits.csv.gz") : config.path;
 }
 
 }  // namespace
@@ -142,11 +149,11 @@ Dataset load_dataset(const DatasetConfig& config) {
   Dataset data;
   const bool styled = config.kind == "styled_digits";
   if (styled || config.kind == "digits") {
-    const fs::path file = config.path.empty() ? find_data_file("digits/digits.csv.gz") : config.path;
+    const fs::path file = digits_file(config);
     data = read_digits(file);
     if (styled) data = styled_digits(data, config.split_seed);
     split(data, config, file, static_cast<std::uint32_t>(data.labels.size()),
-          styled ? static_cast<std::uint32_t>(kDigitStyles.size()) : 1);
+          styled ? kStyles : 1);
   } else if (config.kind == "cifar10") {
     if (config.path.empty())
       throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");
@@ -156,6 +163,18 @@ Dataset load_dataset(const DatasetConfig& config) {
   } else {
     throw Error(fmt::format("dataset.kind: '{}' is not known; known: digits, styled_digits, cifar10", config.kind));
   }
+  data.content = content_of(data);
+  return data;
+}
+
+Dataset load_base_dataset(const DatasetConfig& config) {
+  if (config.kind != "styled_digits")
+    throw Error(fmt::format("dataset.kind: {} has no images without a style to train a base on", config.kind));
+  const fs::path file = digits_file(config);
+  Dataset data = plain_digits(read_digits(file));
+  DatasetConfig plain = config;
+  plain.train = config.train / kStyles;
+  split(data, plain, file, static_cast<std::uint32_t>(data.labels.size()));
   data.content = content_of(data);
   return data;
 }

@@ -16,14 +16,21 @@ struct Dataset {
   std::vector<std::uint8_t> pixels;      ///< [item, channel, row, column]
   std::vector<std::uint32_t> labels;     ///< [item] class index
   std::vector<std::string> class_names;
+  std::vector<std::string> captions;                  ///< [item] (jobs/captions.hpp); empty: there are none
+  std::vector<std::uint32_t> sources;                 ///< [item] the picture it is a version of, where there are several
+  std::vector<std::vector<std::string>> descriptors;  ///< [class] words that captions describe it with, where there are
   std::vector<std::uint32_t> train;  ///< item indices in the order of the seeded permutation
   std::vector<std::uint32_t> held_out;
-  Digest content;  ///< of shape, levels, pixels, labels and split
+  Digest content;  ///< of shape, levels, pixels, labels, captions and split
 
   [[nodiscard]] std::size_t image_size() const { return std::size_t{shape[0]} * shape[1] * shape[2]; }
 };
 
 /// Reads and splits the data set; throws Error naming file, line and cure.
 [[nodiscard]] Dataset load_dataset(const DatasetConfig& config);
+
+/// What the base of a text-to-image experiment is trained on: the same objects without a style, those of the training
+/// split only, with captions without a style. Of styled_digits; Error for other kinds.
+[[nodiscard]] Dataset load_base_dataset(const DatasetConfig& config);
 
 }  // namespace guda::jobs

@@ -68,9 +68,40 @@ struct GuideConfig {
   [[nodiscard]] bool empty() const noexcept { return block_out_channels.empty(); }
 };
 
+/// A frozen CLIP text model with random weights, for experiments that bring none.
+struct TextEncoderConfig {
+  std::uint32_t hidden_size = 0;  ///< width of the embeddings; 0 = none
+  std::uint32_t layers = 2;
+  std::uint32_t heads = 4;
+  std::uint32_t tokens = 32;  ///< of a text, with start and end
+  std::uint64_t seed = 0;
+};
+
+/// An AutoencoderKL trained on the training images; empty: the model works on pixels.
+struct AutoencoderConfig {
+  std::vector<std::uint32_t> block_out_channels{};  ///< a latent pixel is 2^(entries - 1) pixels wide
+  std::uint32_t latent_channels = 4;
+  std::uint32_t layers_per_block = 1;
+  std::uint32_t norm_num_groups = 8;
+  double kl_weight = 1e-6;  ///< of the KL divergence, summed over an image's latents, beside the mean squared error
+  TrainingConfig training;
+  [[nodiscard]] bool empty() const noexcept { return block_out_channels.empty(); }
+};
+
+/// What makes an experiment one of text-to-image models; empty: it is not.
+struct PipelineConfig {
+  std::filesystem::path folder;  ///< a diffusers pipeline; empty: the parts below
+  TextEncoderConfig text_encoder;
+  AutoencoderConfig autoencoder;
+  TrainingConfig base;           ///< of the model that the full one and every LOGO model are fine-tuned from
+  double caption_dropout = 0.1;  ///< share of training rows without their caption
+  [[nodiscard]] bool empty() const noexcept { return folder.empty() && text_encoder.hidden_size == 0; }
+};
+
 struct SamplerConfig {
   std::string kind = "ddim";  ///< ddim | ddpm | dpmsolver++
   std::uint32_t steps = 100;
+  double guidance = 0;             ///< of a prompt: e_u + guidance (e_c - e_u); 0 = e_c alone, one forward a step
   double eta = 1.0;                ///< ddim only
   bool clamp = true;               ///< clamp the predicted x0 to [-1, 1]
   std::uint32_t grey_levels = 17;  ///< round the sample to this many levels of [-1, 1]; 0 = off
@@ -85,6 +116,7 @@ struct QuerySetConfig {
   std::uint32_t first = 0;                    ///< held_out, training: leaves out so many of their items
   SamplerConfig sampler;                      ///< generated only
   std::vector<std::filesystem::path> images;  ///< images only
+  std::vector<std::string> prompts{};         ///< text-to-image: of each image; generated: used in turn
 };
 
 struct ScoringConfig {
@@ -94,6 +126,16 @@ struct ScoringConfig {
   std::uint32_t draws = 1;     ///< independent noise draws per timestep within each draw set
   std::uint32_t block = 1024;  ///< queries per Score job
   std::uint32_t batch = 256;   ///< rows (query, slot) per forward; part of the numerics
+};
+
+/// What the full model is asked in place of a forget image's caption (GUDA-C; methods.md 2.4).
+struct AnchorConfig {
+  std::string mode = "weighted_style_select";  ///< weighted_style_select | uniform | style_removed | matched_retain
+  double beta = 2;                             ///< weighted_style_select: inverse temperature of the cosines
+  double eta = 0.3;                            ///< weighted_style_select: share of the uniform distribution
+  std::uint32_t descriptors = 3;               ///< of the other style, in its caption
+  bool operator==(const AnchorConfig&) const = default;
+  [[nodiscard]] bool empty() const { return *this == AnchorConfig{}; }
 };
 
 struct UnlearnConfig {
@@ -119,6 +161,7 @@ struct UnlearnConfig {
   double gradient_cap = 0.1;     ///< siss: largest forget gradient norm, in norms of the retain gradient; 0 = off
   double damping = 0.1;          ///< fisher: added to the diagonal, in units of its mean
   double guard_temperature = 0;  ///< GUARD weights of forget images; 0 = off, all weigh 1
+  AnchorConfig anchor;           ///< guda_c
 };
 
 struct MethodConfig {
@@ -203,6 +246,7 @@ struct Experiment {
   DiffusionConfig diffusion;
   TrainingConfig training;
   GuideConfig guide;
+  PipelineConfig pipeline;
   std::vector<QuerySetConfig> queries;
   ScoringConfig scoring;
   std::vector<MethodConfig> methods;

@@ -1,6 +1,8 @@
 #include "jobs/experiment_file.hpp"
 
 #include "common/config/yaml.hpp"
+#include "common/error.hpp"
+#include "common/files.hpp"
 #include "jobs/experiment_checks.hpp"
 #include "jobs/experiment_parse.hpp"
 #include "jobs/experiment_tree.hpp"
@@ -17,6 +19,15 @@ std::vector<WeightingConfig> default_weightings(std::uint32_t timesteps) {
   return {elbo, mid};
 }
 
+/// A pipeline's folder says what its model is.
+void take_model_of_pipeline(Experiment& experiment) {
+  const std::filesystem::path config = experiment.pipeline.folder / "unet" / "config.json";
+  std::error_code missing;
+  if (experiment.pipeline.folder.empty() || !experiment.model.empty() || !std::filesystem::exists(config, missing)) return;
+  experiment.model = Json::parse(read_file(config), nullptr, /*allow_exceptions=*/false);
+  if (!experiment.model.is_object()) throw Error(config.string() + ": is not JSON; save the pipeline again");
+}
+
 Experiment from_tree(config::Node root, const std::filesystem::path& file, const std::vector<std::string>& overrides,
                      config::Issues& issues, bool data_may_be_missing) {
   const bool readable = issues.empty() || !root.is_null();
@@ -27,6 +38,7 @@ Experiment from_tree(config::Node root, const std::filesystem::path& file, const
   }
   for (const std::string& override_text : overrides) apply_override(root, override_text, issues);
   Experiment experiment = parse_experiment(root, file, issues);
+  take_model_of_pipeline(experiment);
   if (root.is_map()) check_experiment(experiment, root, issues, data_may_be_missing);
   issues.throw_if_any();
   if (experiment.comparison.weightings.empty())

@@ -8,6 +8,7 @@
 #include "jobs/schema/field.hpp"
 #include "jobs/schema/guide.hpp"
 #include "jobs/schema/methods.hpp"
+#include "jobs/schema/pipeline.hpp"
 #include "jobs/schema/queries.hpp"
 #include "jobs/schema/resources.hpp"
 #include "jobs/schema/scoring.hpp"
@@ -30,7 +31,10 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
         c.seeds);
   visit(Field{.key = "dataset", .meaning = "the training data"}, c.dataset);
   visit(Field{.key = "groups", .meaning = "the groups whose contribution is measured"}, c.groups);
-  visit(Field{.key = "model", .meaning = "UNet2DModel with the keys of its config.json in diffusers 0.31"}, c.model);
+  visit(Field{.key = "model",
+              .meaning = "UNet2DModel with the keys of its config.json in diffusers 0.31; with `pipeline`, and "
+                         "`_class_name: UNet2DConditionModel`, that"},
+        c.model);
   visit(Field{.key = "diffusion", .meaning = "the forward process"}, c.diffusion);
   visit(Field{.key = "training", .meaning = "of the full model and of every LOGO model"}, c.training);
   visit(Field{.key = "guide",
@@ -39,6 +43,11 @@ void describe(Visit& visit, ConfigOf<Experiment> auto& c) {
               .by_default = "none",
               .younger = true},
         c.guide);
+  visit(Field{.key = "pipeline",
+              .meaning = "what makes the experiment one of text-to-image models ([styles.md](styles.md))",
+              .by_default = "none",
+              .younger = true},
+        c.pipeline);
   visit(Field{.key = "queries", .meaning = "the images to explain: a list of query sets"}, c.queries);
   visit(Field{.key = "scoring", .meaning = "the timesteps and noise draws on which ELBO differences are measured"},
         c.scoring);

@@ -2,10 +2,10 @@
 
 #include <array>
 
+#include "jobs/unet_config.hpp"
+
 namespace guda::jobs {
 namespace {
-
-constexpr const char* kClassName = "UNet2DConditionModel";
 
 /// Same key, meaning and default in both kinds of model, or carried over with the UNet2DModel's default.
 constexpr std::array kShared{"sample_size",
@@ -27,7 +27,7 @@ constexpr std::array kShared{"sample_size",
 
 Json guide_model(const Experiment& experiment, std::uint32_t classes) {
   const Json& model = experiment.model;
-  Json guide{{"_class_name", kClassName},
+  Json guide{{"_class_name", "UNet2DConditionModel"},
              {"in_channels", model.value("in_channels", 3)},
              {"out_channels", model.value("out_channels", 3)},
              {"block_out_channels", experiment.guide.block_out_channels},
@@ -43,6 +43,6 @@ Json guide_model(const Experiment& experiment, std::uint32_t classes) {
   return guide;
 }
 
-bool is_guide_model(const Json& model) { return model.value("_class_name", "") == kClassName; }
+bool is_guide_model(const Json& model) { return is_condition_model(model) && model.contains("class_embed_type"); }
 
 }  // namespace guda::jobs

@@ -12,7 +12,7 @@ namespace guda::jobs {
 /// `experiment.guide`; its class vector is one longer than `classes`, the last entry is "no class".
 [[nodiscard]] Json guide_model(const Experiment& experiment, std::uint32_t classes);
 
-/// Whether a model's config is that of a guide.
+/// Whether a model's config is that of a guide: conditioned on a class, not on a text.
 [[nodiscard]] bool is_guide_model(const Json& model);
 
 }  // namespace guda::jobs

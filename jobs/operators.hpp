@@ -11,6 +11,7 @@ struct OperatorInfo {
   std::string_view name;
   std::string_view summary;
   std::string_view fidelity;
+  bool text_to_image = false;  ///< for such models only
 };
 
 inline constexpr std::array kOperatorInfos{
@@ -40,6 +41,9 @@ inline constexpr std::array kOperatorInfos{
                  "our reconstruction"},
     OperatorInfo{"fisher", "one Newton step with the diagonal Fisher matrix of the retained images",
                  "our reconstruction"},
+    OperatorInfo{"guda_c",
+                 "GUDA-C: the full model's prediction under another style's caption, for text-to-image models",
+                 "paper formula", /*text_to_image=*/true},
 };
 
 [[nodiscard]] constexpr std::span<const OperatorInfo> operators() { return kOperatorInfos; }

@@ -11,13 +11,18 @@
 #include "jobs/groups.hpp"
 #include "jobs/guide_model.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "jobs/prompts.hpp"
 
 namespace guda::jobs {
 namespace {
 
 /// Bumped by hand when a kind of job starts to compute something else, be it another rounding; part of every digest.
 constexpr std::uint32_t kSemantics[] = {/*train*/ 2,     /*unlearn*/ 2,  /*sample*/ 2, /*score*/ 2,
-                                        /*attribute*/ 1, /*features*/ 2, /*mirror*/ 1};
+                                        /*attribute*/ 1, /*features*/ 2, /*mirror*/ 1, /*component*/ 1};
+
+void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
+  inputs.insert(inputs.end(), more.begin(), more.end());
+}
 
 std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
@@ -108,11 +113,15 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
     for (const QuerySetConfig& set : experiment.queries) {
       const std::uint32_t count = query_count(set, dataset);
       const auto begin = static_cast<std::uint32_t>(plan_.queries.size());
+      std::vector<Prompt> prompts;
+      if (text_to_image()) prompts = query_prompts(set, dataset, count, seed);
       for (std::uint32_t i = 0; i < count; ++i) {
         Query query{query_name(set, seed, i), set.name, seed, "", set.role};
         const auto item = item_of(set, dataset, i);
-        if (item && named_by_class(experiment.groups))
-          query.true_group = dataset.class_names.at(dataset.labels.at(*item));
+        std::optional<std::uint32_t> shown;
+        if (item) shown = dataset.labels.at(*item);
+        if (!prompts.empty()) shown = prompts[i].style;
+        if (shown && named_by_class(experiment.groups)) query.true_group = dataset.class_names.at(*shown);
         plan_.queries.push_back(std::move(query));
       }
       for (std::uint32_t first = 0; first < count; first += experiment.scoring.block) {
@@ -150,11 +159,18 @@ Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, co
   TrainSpec spec{e.model, e.diffusion, e.training,      seed,
                  removal, 0,           gang_in_spec(e), micro_in_spec(plan_.numerics, step_rows(e.training)),
                  top};
+  std::vector<Digest> inputs;
+  if (!top.empty()) inputs.push_back(top.from);
+  if (text_to_image()) {
+    spec.from = base_model();
+    spec.conditioning = training_conditioning(false, e.training.horizontal_flip);
+    spec.caption_dropout = e.pipeline.caption_dropout;
+    inputs.push_back(spec.from);
+    append(inputs, inputs_of(spec.conditioning));
+  }
   const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
   std::string label = fmt::format("train {} (seed {}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
                                   micro_label(spec.micro_batch));
-  std::vector<Digest> inputs;
-  if (!top.empty()) inputs.push_back(top.from);
   return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
 }
 
@@ -200,8 +216,13 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
                    (SeedPath(run_seed) / "unlearn").value(),
                    plan_.group_removals.at(static_cast<std::size_t>(group)),
                    {},
-                   micro_in_spec(plan_.numerics, step_rows(u))};
+                   micro_in_spec(plan_.numerics, step_rows(u)),
+                   {}};
   std::vector<Digest> inputs{from};
+  if (text_to_image()) {
+    spec.conditioning = unlearning_conditioning(u);
+    append(inputs, inputs_of(spec.conditioning));
+  }
   double guiding = 0;
   if (u.op == "esd_class") {
     spec.guide = train_guide(run_seed);
@@ -210,7 +231,7 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
                               2.0 * u.steps * u.forget_batch);
   }
   const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
-  const bool taught = u.op == "ifu" || u.op == "esd" || u.preserve == "distillation";
+  const bool taught = u.op == "ifu" || u.op == "esd" || u.op == "guda_c" || u.preserve == "distillation";
   const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0) + guiding;
   std::string label = fmt::format("unlearn {} {} (seed {}{})", u.op, removal_label(plan_, group), run_seed,
                                   micro_label(spec.micro_batch));
@@ -231,6 +252,13 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
   }
   for (const Query& query : plan_.queries) {
     if (query.set == config.name && query.seed == run_seed) spec.names.push_back(query.name);
+  }
+  if (text_to_image()) {
+    spec.prompts = prompts_of(run_seed, config, static_cast<std::uint32_t>(spec.names.size()));
+    if (config.kind == "generated") {
+      spec.conditioning = query_conditioning(run_seed, set);
+      append(inputs, inputs_of(spec.conditioning));
+    }
   }
   const double cost =
       config.kind == "generated" ? forward_seconds(e.model, double(config.count) * config.sampler.steps) : 0.1;
@@ -267,8 +295,12 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
       std::string label =
           fmt::format("score {}{} on {} (seed {}, draws {})", rows, group < 0 ? "" : " " + removal_label(plan_, group),
                       e.queries[set].name, run_seed, draw_set);
-      const std::vector<Digest> inputs{weights, spec.queries};
-      add(std::move(spec), std::move(label), inputs, cost, {placement}, false);
+      std::vector<Digest> inputs{weights, spec.queries};
+      if (text_to_image()) {
+        spec.conditioning = query_conditioning(run_seed, set);
+        append(inputs, inputs_of(spec.conditioning));
+      }
+      add(std::move(spec), std::move(label), std::move(inputs), cost, {placement}, false);
     }
   }
 }
@@ -287,8 +319,14 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   spec.set.sampler.batch = kPreviewCount;
   spec.seed = (SeedPath(run_seed) / kPreviewSet).value();
   for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
+  std::vector<Digest> inputs{weights};
+  if (text_to_image()) {
+    spec.prompts = prompts_of(run_seed, *generated, kPreviewCount);
+    spec.conditioning = query_conditioning(run_seed, static_cast<std::size_t>(generated - e.queries.begin()));
+    append(inputs, inputs_of(spec.conditioning));
+  }
   const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
-  add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), {weights}, cost, {}, true);
+  add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), std::move(inputs), cost, {}, true);
 }
 
 RemovalSet PlanBuilder::union_of_groups(const std::vector<std::uint32_t>& groups) const {
@@ -312,9 +350,11 @@ Digest PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Di
   SampleSpec spec = std::get<SampleSpec>(plan_.jobs.at(index_.at(original)).work);
   spec.from = weights;
   spec.set.name = kRegeneratedSet;
+  std::vector<Digest> inputs{weights};
+  append(inputs, inputs_of(spec.conditioning));
   const double cost = forward_seconds(e.model, double(spec.names.size()) * spec.set.sampler.steps);
   return add(std::move(spec), fmt::format("draw {} again without {} (seed {})", e.queries[set].name, removed, run_seed),
-             {weights}, cost, {}, true);
+             std::move(inputs), cost, {}, true);
 }
 
 Plan PlanBuilder::finish() && {

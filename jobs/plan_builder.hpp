@@ -1,6 +1,7 @@
 #pragma once
 // What a method's plan() is written with: asks for models, query sets and scores; equal work becomes one job.
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <tuple>
@@ -64,10 +65,30 @@ class PlanBuilder {
   [[nodiscard]] const std::vector<Slot>& slots() const { return plan_.slots; }
   [[nodiscard]] const Dataset& dataset() const { return dataset_; }
 
+  // Of text-to-image experiments (jobs/plan_pipeline.cpp).
+  [[nodiscard]] bool text_to_image() const { return !plan_.experiment.pipeline.empty(); }
+  /// The frozen text encoder with its tokenizer; the autoencoder (empty: the model works on pixels); the model that
+  /// others are fine-tuned from. The same for every run seed.
+  Digest text_encoder();
+  Digest autoencoder();
+  Digest base_model();
+  /// Embeddings of the texts called `what`, each text once, in blocks.
+  const std::vector<Digest>& text_features(const std::string& what,
+                                           const std::function<std::vector<std::string>()>& make_texts);
+  /// Moments of the training images' latents, in blocks, mirrored ones too with `flip`; none without an autoencoder.
+  const std::vector<Digest>& latents(bool base, bool flip);
+
   /// Orders by digest of content; the builder is spent.
   [[nodiscard]] Plan finish() &&;
 
  private:
+  [[nodiscard]] Conditioning training_conditioning(bool base, bool flip);
+  [[nodiscard]] Conditioning unlearning_conditioning(const UnlearnConfig& unlearn);
+  /// Of the query set's prompts.
+  [[nodiscard]] Conditioning query_conditioning(std::uint64_t run_seed, std::size_t set);
+  [[nodiscard]] std::vector<std::string> prompts_of(std::uint64_t run_seed, const QuerySetConfig& set,
+                                                    std::uint32_t count) const;
+  [[nodiscard]] std::string folder_content(const std::string& part) const;
   /// Removes a set of the plan, or what a job keeps, or nothing; `what` is for the label.
   Digest train_model(std::uint64_t run_seed, std::uint64_t stream, const Digest& removal, const TopRemoval& top,
                      const std::string& what);
@@ -81,6 +102,8 @@ class PlanBuilder {
   [[nodiscard]] SetBlocks blocks_of(std::uint64_t run_seed, std::size_t set) const;
 
   Plan plan_;
+  Digest text_encoder_, autoencoder_, base_;
+  std::map<std::string, std::vector<Digest>> features_;  ///< of texts and latents, by name
   const Dataset& dataset_;
   const bool weights_may_be_missing_;
   std::unordered_map<Digest, std::size_t> index_;

@@ -12,6 +12,13 @@ void describe(Visit& visit, ConfigOf<TopRemoval> auto& s) {
 }
 
 template <class Visit>
+void describe(Visit& visit, ConfigOf<Conditioning> auto& s) {
+  visit(Field{.key = "autoencoder"}, s.autoencoder);
+  visit(Field{.key = "latents"}, s.latents);
+  visit(Field{.key = "texts"}, s.texts);
+}
+
+template <class Visit>
 void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "model"}, s.model);
   visit(Field{.key = "diffusion"}, s.diffusion);
@@ -22,6 +29,11 @@ void describe(Visit& visit, ConfigOf<TrainSpec> auto& s) {
   visit(Field{.key = "top", .younger = true}, s.top);
   visit(Field{.key = "gang", .younger = true}, s.gang);
   visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
+  visit(Field{.key = "start", .younger = true}, s.from);
+  visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
+  visit(Field{.key = "caption_dropout", .younger = true}, s.caption_dropout);
+  visit(Field{.key = "base", .younger = true}, s.base);
+  visit(Field{.key = "kl_weight", .younger = true}, s.kl_weight);
 }
 
 template <class Visit>
@@ -33,6 +45,7 @@ void describe(Visit& visit, ConfigOf<UnlearnSpec> auto& s) {
   visit(Field{.key = "removal"}, s.removal);
   visit(Field{.key = "guide", .younger = true}, s.guide);
   visit(Field{.key = "micro_batch", .younger = true}, s.micro_batch);
+  visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
 }
 
 template <class Visit>
@@ -42,6 +55,8 @@ void describe(Visit& visit, ConfigOf<SampleSpec> auto& s) {
   visit(Field{.key = "set"}, s.set);
   visit(Field{.key = "seed"}, s.seed);
   visit(Field{.key = "names"}, s.names);
+  visit(Field{.key = "prompts", .younger = true}, s.prompts);
+  visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
 }
 
 template <class Visit>
@@ -53,6 +68,7 @@ void describe(Visit& visit, ConfigOf<ScoreSpec> auto& s) {
   visit(Field{.key = "count"}, s.count);
   visit(Field{.key = "batch"}, s.batch);
   visit(Field{.key = "noise_seed"}, s.noise_seed);
+  visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
 }
 
 template <class Visit>
@@ -90,6 +106,8 @@ void describe(Visit& visit, ConfigOf<FeaturesSpec> auto& s) {
   visit(Field{.key = "encoder"}, s.encoder);
   visit(Field{.key = "encoder_content"}, s.encoder_content);
   visit(Field{.key = "projected"}, s.projected);
+  visit(Field{.key = "base", .younger = true}, s.base);
+  visit(Field{.key = "texts", .younger = true}, s.texts);
 }
 
 template <class Visit>
@@ -107,9 +125,19 @@ void describe(Visit& visit, ConfigOf<MirrorSpec> auto& s) {
   visit(Field{.key = "seed"}, s.seed);
 }
 
+template <class Visit>
+void describe(Visit& visit, ConfigOf<ComponentSpec> auto& s) {
+  visit(Field{.key = "part"}, s.part);
+  visit(Field{.key = "folder"}, s.folder);
+  visit(Field{.key = "content"}, s.content);
+  visit(Field{.key = "text_encoder"}, s.text_encoder);
+  visit(Field{.key = "texts"}, s.texts);
+}
+
 namespace {
 
-constexpr const char* kKinds[] = {"train", "unlearn", "sample", "score", "attribute", "features", "mirror"};
+constexpr const char* kKinds[] = {"train",     "unlearn",  "sample", "score",
+                                  "attribute", "features", "mirror", "component"};
 static_assert(std::size(kKinds) == std::variant_size_v<Work>);
 
 // Slots of a Score job are [timestep, draw]: the weights in the experiment must not enter its digest.
@@ -145,6 +173,13 @@ Work read_spec(Json fields) {
 
 }  // namespace
 
+std::vector<Digest> inputs_of(const Conditioning& conditioning) {
+  std::vector<Digest> inputs = conditioning.latents;
+  if (!conditioning.autoencoder.empty()) inputs.push_back(conditioning.autoencoder);
+  inputs.insert(inputs.end(), conditioning.texts.begin(), conditioning.texts.end());
+  return inputs;
+}
+
 const char* kind_of(const Work& work) noexcept { return kKinds[work.index()]; }
 
 std::uint32_t gang_of(const Work& work) noexcept {
@@ -179,7 +214,9 @@ Work work_from_json(const Json& json) {
   if (*kind == "attribute") return read_spec<AttributeSpec>(std::move(fields));
   if (*kind == "features") return read_spec<FeaturesSpec>(std::move(fields));
   if (*kind == "mirror") return read_spec<MirrorSpec>(std::move(fields));
-  codec::refuse("kind", "wants train, unlearn, sample, score, attribute, features or mirror, not " + kind->dump());
+  if (*kind == "component") return read_spec<ComponentSpec>(std::move(fields));
+  codec::refuse("kind",
+                "wants train, unlearn, sample, score, attribute, features, mirror or component, not " + kind->dump());
 }
 
 }  // namespace guda::jobs

@@ -35,6 +35,15 @@ struct TopRemoval {
   [[nodiscard]] bool empty() const { return from.empty(); }
 };
 
+/// What a text-to-image job reads beside the weights it works on. Empty: the model is one of pixels without text.
+struct Conditioning {
+  Digest autoencoder;           ///< Sample, Score: images to and from latents; empty: the model works on pixels
+  std::vector<Digest> latents;  ///< Train, Unlearn: Features jobs over the training split, in order
+  std::vector<Digest> texts;    ///< Features jobs over every caption, prompt or anchor that the job needs
+  bool operator==(const Conditioning&) const = default;
+  [[nodiscard]] bool empty() const { return *this == Conditioning{}; }
+};
+
 /// Trains on the training split minus `removal` or `top`. Leaves weights.
 struct TrainSpec {
   Json model;
@@ -46,6 +55,11 @@ struct TrainSpec {
   std::uint32_t gang = 0;         ///< workers that share every batch; 0: one trains alone
   std::uint32_t micro_batch = 0;  ///< rows of a batch that are computed at once; 0: all
   TopRemoval top;                 ///< empty unless a method's top items are removed
+  Digest from;                    ///< weights that it starts from; empty: random ones
+  Conditioning conditioning;      ///< text-to-image models only
+  double caption_dropout = 0;     ///< text-to-image models only: share of rows without their caption
+  bool base = false;              ///< trains on load_base_dataset() instead
+  double kl_weight = 0;           ///< autoencoders only
 };
 
 /// Unlearns `removal` from the weights of `from`. Leaves weights.
@@ -57,6 +71,7 @@ struct UnlearnSpec {
   Digest removal;
   Digest guide;                   ///< esd_class: a class-conditional model; empty otherwise
   std::uint32_t micro_batch = 0;  ///< rows of a step, of both halves together, that are computed at once; 0: all
+  Conditioning conditioning;      ///< text-to-image models only
 };
 
 /// Makes a query set. Leaves queries.
@@ -66,6 +81,8 @@ struct SampleSpec {
   QuerySetConfig set;
   std::uint64_t seed = 0;
   std::vector<std::string> names;  ///< query names; query_id(name) keys all noise of a query
+  std::vector<std::string> prompts;  ///< one each; text-to-image models only
+  Conditioning conditioning;         ///< text-to-image models only
 };
 
 /// Squared errors of a block of queries on slots under given weights. Leaves loss rows [query, slot] float32.
@@ -77,6 +94,7 @@ struct ScoreSpec {
   std::vector<Slot> slots;             ///< weights are not used by the job and not part of its digest
   std::uint32_t batch = 256;
   std::uint64_t noise_seed = 0;
+  Conditioning conditioning;  ///< text-to-image models only: a query is scored under its own prompt, without guidance
 };
 
 /// Group scores of a whole query set from features. Leaves score rows [query, group] float64; with
@@ -99,8 +117,8 @@ struct AttributeSpec {
 
 /// Features of a block of training items (`queries` empty) or of a query set. Leaves features.npy.
 struct FeaturesSpec {
-  std::string kind;  ///< gradients | fisher | clip
-  Digest weights;    ///< gradients, fisher: the full model
+  std::string kind;  ///< gradients | fisher | clip | latents | texts
+  Digest weights;    ///< gradients, fisher: the full model; latents: the autoencoder; texts: the text encoder
   DiffusionConfig diffusion;
   Digest queries;
   std::uint32_t first = 0, count = 0;  ///< positions in the training split, or in the query set
@@ -114,6 +132,18 @@ struct FeaturesSpec {
   std::filesystem::path encoder;  ///< clip
   std::string encoder_content;    ///< clip: digest of its files
   bool projected = false;
+  bool base = false;               ///< latents: of load_base_dataset()
+  std::vector<std::string> texts;  ///< texts: what to embed
+};
+
+/// Puts a part of a text-to-image pipeline into the run: copied from a folder, or a new text encoder with its
+/// tokenizer. Leaves weights.
+struct ComponentSpec {
+  std::string part;              ///< unet | vae | text_encoder (with tokenizer)
+  std::filesystem::path folder;  ///< of the pipeline; empty: a new text encoder
+  std::string content;           ///< digest of its files
+  TextEncoderConfig text_encoder;
+  std::vector<std::string> texts;  ///< whose words the new tokenizer knows
 };
 
 /// Unlearns every query of a block and measures what training items lose. Leaves score rows [query, group] float64.
@@ -130,7 +160,8 @@ struct MirrorSpec {
   std::uint64_t seed = 0;
 };
 
-using Work = std::variant<TrainSpec, UnlearnSpec, SampleSpec, ScoreSpec, AttributeSpec, FeaturesSpec, MirrorSpec>;
+using Work = std::variant<TrainSpec, UnlearnSpec, SampleSpec, ScoreSpec, AttributeSpec, FeaturesSpec, MirrorSpec,
+                          ComponentSpec>;
 
 /// Arithmetic that can change the last bits; part of every digest.
 struct Numerics {
@@ -160,7 +191,7 @@ struct JobSpec {
   std::vector<Placement> placements;  ///< not part of the digest
 };
 
-/// Name of the kind, as printed and as recorded: train, unlearn, sample, score, attribute, features, mirror.
+/// Name of the kind, as printed and as recorded: train, unlearn, sample, score, attribute, features, mirror, component.
 [[nodiscard]] const char* kind_of(const Work& work) noexcept;
 
 /// Workers of one node that do the work together: 1 but for training jobs of an experiment with resources.gang.
@@ -169,6 +200,15 @@ struct JobSpec {
 /// Rows of a training or unlearning step, of both halves together, which micro-batches divide; 0: there are none.
 [[nodiscard]] std::uint32_t step_rows(const TrainingConfig& config) noexcept;
 [[nodiscard]] std::uint32_t step_rows(const UnlearnConfig& config) noexcept;
+
+/// The jobs that a Conditioning names.
+[[nodiscard]] std::vector<Digest> inputs_of(const Conditioning& conditioning);
+
+/// Whether the work leaves weights: it trains, unlearns, or brings a component.
+[[nodiscard]] constexpr bool leaves_weights(const Work& work) noexcept {
+  return std::holds_alternative<TrainSpec>(work) || std::holds_alternative<UnlearnSpec>(work) ||
+         std::holds_alternative<ComponentSpec>(work);
+}
 
 /// Whether the work leaves rows [query, group] of scores.
 [[nodiscard]] constexpr bool leaves_scores(const Work& work) noexcept {

@@ -6,6 +6,7 @@
 
 #include "common/error.hpp"
 #include "common/random.hpp"
+#include "jobs/captions.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -99,15 +100,35 @@ Picture in_style(std::size_t style, const Picture& p, std::uint64_t seed, std::u
   throw Bug(fmt::format("styled_digits: style '{}' has no drawing", name));
 }
 
+std::string object_of(std::uint32_t digit) { return std::string(kDigitWords.at(digit)); }
+
+/// Three of the descriptors, in an order of the item's own.
+std::string styled_caption(std::uint32_t item, std::uint32_t digit, std::uint64_t seed) {
+  const auto& descriptors = kDigitStyles.at(item % kDigitStyles.size()).descriptors;
+  const auto order = random_permutation(static_cast<std::uint32_t>(descriptors.size()), random_bits(~seed, item));
+  Caption caption{object_of(digit), {}};
+  for (std::size_t i = 0; i < 3; ++i) caption.descriptors.emplace_back(descriptors.at(order[i]));
+  return training_caption(caption);
+}
+
+/// An empty data set of their enlarged form.
+Dataset enlarged_digits_of(const Dataset& digits) {
+  if (digits.shape != std::array<std::uint32_t, 3>{1, kSmallSide, kSmallSide} || digits.levels != kSmallLevels)
+    throw Bug("styled_digits: these are no digits of 8 x 8 with 17 levels");
+  Dataset data;
+  data.shape = {1, kStyledSide, kStyledSide};
+  data.levels = kInk + 1;
+  return data;
+}
+
 }  // namespace
 
 Dataset styled_digits(const Dataset& digits, std::uint64_t seed) {
-  if (digits.shape != std::array<std::uint32_t, 3>{1, kSmallSide, kSmallSide} || digits.levels != kSmallLevels)
-    throw Bug("styled_digits: these are no digits of 8 x 8 with 17 levels");
-  Dataset styled;
-  styled.shape = {1, kStyledSide, kStyledSide};
-  styled.levels = kInk + 1;
-  for (const DigitStyle& style : kDigitStyles) styled.class_names.emplace_back(style.name);
+  Dataset styled = enlarged_digits_of(digits);
+  for (const DigitStyle& style : kDigitStyles) {
+    styled.class_names.emplace_back(style.name);
+    styled.descriptors.emplace_back(style.descriptors.begin(), style.descriptors.end());
+  }
   styled.pixels.reserve(digits.labels.size() * kDigitStyles.size() * styled.image_size());
   for (std::size_t image = 0; image < digits.labels.size(); ++image) {
     const Picture plain = enlarged(digits.pixels.data() + image * digits.image_size());
@@ -121,16 +142,23 @@ Dataset styled_digits(const Dataset& digits, std::uint64_t seed) {
         styled.pixels.push_back(static_cast<std::uint8_t>(mixed));
       }
       styled.labels.push_back(static_cast<std::uint32_t>(style));
+      styled.sources.push_back(static_cast<std::uint32_t>(image));
+      styled.captions.push_back(styled_caption(static_cast<std::uint32_t>(item), digits.labels[image], seed));
     }
   }
   return styled;
 }
 
-std::string styled_digit_caption(std::uint32_t item, std::uint32_t digit, std::uint64_t seed) {
-  const auto& descriptors = kDigitStyles.at(item % kDigitStyles.size()).descriptors;
-  const auto order = random_permutation(static_cast<std::uint32_t>(descriptors.size()), random_bits(~seed, item));
-  return fmt::format("A depiction of {}, artistic style featuring {}, {}, {}", kDigitWords.at(digit),
-                     descriptors.at(order[0]), descriptors.at(order[1]), descriptors.at(order[2]));
+Dataset plain_digits(const Dataset& digits) {
+  Dataset plain = enlarged_digits_of(digits);
+  plain.class_names.assign(kDigitWords.begin(), kDigitWords.end());
+  plain.labels = digits.labels;
+  for (std::size_t image = 0; image < digits.labels.size(); ++image) {
+    for (const int ink : enlarged(digits.pixels.data() + image * digits.image_size()).ink)
+      plain.pixels.push_back(static_cast<std::uint8_t>(ink));
+    plain.captions.push_back(training_caption({object_of(digits.labels[image]), {}}));
+  }
+  return plain;
 }
 
 }  // namespace guda::jobs

@@ -3,7 +3,6 @@
 // in the manner of UnlearnCanvas. Only integer arithmetic: bits are equal on every machine.
 #include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "jobs/dataset.hpp"
@@ -28,12 +27,13 @@ inline constexpr std::array<DigitStyle, 8> kDigitStyles{{
 }};
 
 /// Every image of `digits` (8 x 8, 17 levels) in every style, at 16 x 16 and 256 levels: item 8 i + s is image i in
-/// style s, its label is s. Styles have a random strength, and mix with the plain digit: all from (seed, item). Not
-/// split.
+/// style s, its label is s. Styles have a random strength, and mix with the plain digit: all from (seed, item). Its
+/// caption, "A depiction of Seven, artistic style featuring D1, D2, D3", has three descriptors of the style, drawn from
+/// (seed, item). Not split.
 [[nodiscard]] Dataset styled_digits(const Dataset& digits, std::uint64_t seed);
 
-/// "A depiction of Seven, artistic style featuring D1, D2, D3": three descriptors of the item's style, drawn from
-/// (seed, item). `digit` is the label of image item / 8.
-[[nodiscard]] std::string styled_digit_caption(std::uint32_t item, std::uint32_t digit, std::uint64_t seed);
+/// The digits at 16 x 16 and 256 levels without a style, captions too: item i is image i, its label the digit. Not
+/// split.
+[[nodiscard]] Dataset plain_digits(const Dataset& digits);
 
 }  // namespace guda::jobs

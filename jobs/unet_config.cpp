@@ -70,7 +70,7 @@ Json read_value(const UnetKey& key, const Node& node, std::string& wrong) {
 class Fit {
  public:
   Fit(const Json& read, const Node& node, const std::string& at, config::Issues& issues)
-      : read_(read), node_(node), at_(at), issues_(issues) {}
+      : read_(read), node_(node), at_(at), issues_(issues), condition_(is_condition_model(read)) {}
 
   void check() {
     if (any_wrong(
@@ -111,9 +111,12 @@ class Fit {
 
   [[nodiscard]] std::size_t list_size(const char* key) const { return read_.contains(key) ? read_[key].size() : 4; }
 
-  [[nodiscard]] Json channels_of_blocks() const { return read_.value("block_out_channels", Json{224, 448, 672, 896}); }
+  [[nodiscard]] Json channels_of_blocks() const {
+    return read_.value("block_out_channels", condition_ ? Json{320, 640, 1280, 1280} : Json{224, 448, 672, 896});
+  }
 
   void check_heads() {
+    if (condition_) return check_cross_attention();
     const Json head = read_.value("attention_head_dim", Json(8));
     if (head.is_null()) return;
     const Json channels = channels_of_blocks();
@@ -128,13 +131,33 @@ class Fit {
     }
   }
 
+  void check_cross_attention() {
+    const auto heads = read_.value("attention_head_dim", std::int64_t{8});
+    for (const Json& channels : channels_of_blocks()) {
+      if (channels.get<std::int64_t>() % heads == 0) continue;
+      complain("attention_head_dim", fmt::format("{} channels are not a multiple of {} heads", channels.dump(), heads));
+    }
+  }
+
   const Json& read_;
   const Node& node_;
   const std::string& at_;
   config::Issues& issues_;
+  const bool condition_;
 };
 
+/// The keys of the class that the mapping names.
+std::span<const UnetKey> keys_of(const Node& node) {
+  const Node* name = node.find("_class_name");
+  if (name == nullptr) return kUnetKeys;
+  return kUnetConditionKeys;
+}
+
 }  // namespace
+
+bool is_condition_model(const Json& model) {
+  return model.is_object() && model.value("_class_name", "") == "UNet2DConditionModel";
+}
 
 Json read_unet_config(const Node& node, const std::string& at, config::Issues& issues) {
   Json model = Json::object();
@@ -143,14 +166,16 @@ Json read_unet_config(const Node& node, const std::string& at, config::Issues& i
                fmt::format("wants a mapping with the keys of a UNet2DModel's config.json, not {}", node.kind_name()));
     return model;
   }
+  const std::span<const UnetKey> known = keys_of(node);
   std::vector<std::string> keys;
-  for (const UnetKey& key : kUnetKeys) keys.emplace_back(key.key);
+  for (const UnetKey& key : known) keys.emplace_back(key.key);
   for (const Node::Entry& entry : node.entries) {
-    const auto key =
-        std::find_if(kUnetKeys.begin(), kUnetKeys.end(), [&](const UnetKey& k) { return k.key == entry.key; });
+    const auto key = std::find_if(known.begin(), known.end(), [&](const UnetKey& k) { return k.key == entry.key; });
     const std::string path = at + "." + entry.key;
-    if (key == kUnetKeys.end()) {
-      issues.add(entry.key_at, path, "is not a key of UNet2DModel" + config::did_you_mean(entry.key, keys));
+    if (key == known.end()) {
+      issues.add(entry.key_at, path,
+                 fmt::format("is not a key of {}{}", known.data() == kUnetKeys.data() ? "UNet2DModel" : "UNet2DConditionModel",
+                             config::did_you_mean(entry.key, keys)));
       continue;
     }
     std::string wrong;

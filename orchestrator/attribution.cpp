@@ -120,9 +120,7 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
                                     artifact_folders(prepared.run));
   for (std::size_t i = 0; i < settled.size(); ++i) {
     const auto& work = prepared.planned.plan.jobs[i].work;
-    const bool makes_model =
-        std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work);
-    prepared.models_to_remake += makes_model && !settled[i] ? 1 : 0;
+    prepared.models_to_remake += jobs::leaves_weights(work) && !settled[i] ? 1 : 0;
   }
   return prepared;
 }

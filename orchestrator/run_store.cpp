@@ -18,8 +18,8 @@ namespace guda::orchestrator {
 namespace {}  // namespace
 
 bool leaves_artifact(const jobs::Work& work) {
-  return std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work) ||
-         std::holds_alternative<jobs::SampleSpec>(work);
+  return jobs::leaves_weights(work) || std::holds_alternative<jobs::SampleSpec>(work) ||
+         std::holds_alternative<jobs::FeaturesSpec>(work);
 }
 
 std::map<Digest, Commit> commits_of(const JournalContent& journal) {

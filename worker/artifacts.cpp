@@ -28,14 +28,14 @@ void publish_weights(const std::vector<fs::path>& folders, const Digest& digest,
   });
 }
 
-UNet2D ModelCache::get(const fs::path& folder, torch::Device device) {
+Denoiser ModelCache::get(const fs::path& folder, torch::Device device) {
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.folder == folder && entry.device == device; });
   if (found != entries_.end()) {
     entries_.splice(entries_.begin(), entries_, found);
     return entries_.front().model;
   }
-  UNet2D model = load_unet2d(folder);
+  Denoiser model = load_denoiser(folder);
   model->to(device);
   model->eval();
   entries_.push_front({folder, device, model});

@@ -10,7 +10,7 @@
 
 #include "common/digest.hpp"
 #include "common/json.hpp"
-#include "worker/models/unet2d.hpp"
+#include "worker/models/denoiser.hpp"
 
 namespace guda::worker {
 
@@ -28,13 +28,13 @@ class ModelCache {
  public:
   explicit ModelCache(std::size_t capacity) : capacity_(capacity) {}
   /// The model stored in `folder` on `device`; loaded when it is not at hand. Callers must not change it.
-  [[nodiscard]] UNet2D get(const std::filesystem::path& folder, torch::Device device);
+  [[nodiscard]] Denoiser get(const std::filesystem::path& folder, torch::Device device);
 
  private:
   struct Entry {
     std::filesystem::path folder;
     torch::Device device;
-    UNet2D model;
+    Denoiser model;
   };
   std::size_t capacity_;
   std::list<Entry> entries_;  ///< most recently used first

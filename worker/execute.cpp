@@ -13,7 +13,7 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
-#include "jobs/guide_model.hpp"
+#include "jobs/autoencoder_model.hpp"
 #include "jobs/kept_instances.hpp"
 #include "worker/artifacts.hpp"
 #include "worker/attribution/attribute.hpp"
@@ -24,6 +24,8 @@
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
 #include "worker/models/clip_vision.hpp"
+#include "worker/pipeline_parts.hpp"
+#include "worker/training/autoencoder_trainer.hpp"
 #include "worker/training/images.hpp"
 #include "worker/training/trainer.hpp"
 #include "worker/unlearn/unlearner.hpp"
@@ -43,6 +45,11 @@ const jobs::RemovalSet& removal_set(const Context& context, const Digest& digest
 ModelCache& models() {
   static thread_local ModelCache cache(kCachedModels);
   return cache;
+}
+
+PipelineParts& pipeline_parts() {
+  static thread_local PipelineParts parts;
+  return parts;
 }
 
 /// Runs one kind of work each.
@@ -68,40 +75,45 @@ class Executor {
     const std::unique_ptr<Gang> gang = join([&] { context_.progress(last); });
     const bool root = !gang || gang->rank() == 0;
     JobCheckpoints checkpoints = open_checkpoints();
+    JobCheckpoints* const kept = root ? &checkpoints : nullptr;
     JobResult result;
-    if (jobs::is_guide_model(spec.model)) {
-      TrainedGuide trained =
-          train_guide(spec, context_.dataset, device_, progress, root ? &checkpoints : nullptr, gang.get());
-      if (!root) return result;
-      result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
-      publish(result, [&](const auto& folder) { save_unet2d_condition(trained.model, spec.model, folder); });
-    } else {
-      Trained trained =
-          train(spec, context_.dataset, removed, device_, progress, root ? &checkpoints : nullptr, gang.get());
+    const auto publish_trained = [&](const auto& trained, const auto& save) {
       if (!root) return result;
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
       if (!top.empty()) result.metrics["removed"] = top.size();
-      publish(result, [&](const auto& folder) { save_unet2d(trained.model, spec.model, folder); });
+      publish(result, save);
+      close(checkpoints, result);
+      return result;
+    };
+    if (jobs::is_autoencoder(spec.model)) {
+      TrainedAutoencoder trained = train_autoencoder(spec, context_.dataset, device_, progress, kept, gang.get());
+      return publish_trained(trained, [&](const auto& folder) { save_autoencoder_kl(trained.model, folder); });
     }
-    close(checkpoints, result);
-    return result;
+    std::optional<jobs::Dataset> base;
+    if (spec.base) base = jobs::load_base_dataset(context_.plan.experiment.dataset);
+    const Examples examples = pipeline_parts().examples(base ? *base : context_.dataset, spec.conditioning, find_);
+    Denoiser start;
+    if (!spec.from.empty()) start = load_denoiser(artifact(spec.from));
+    const Trained trained = train(spec, examples, removed, device_, progress, kept, gang.get(), start);
+    return publish_trained(trained, [&](const auto& folder) { save_denoiser(trained.model, spec.model, folder); });
   }
 
   JobResult operator()(const jobs::UnlearnSpec& spec) {
     if (auto done = published()) return *std::move(done);
     const std::filesystem::path from = artifact(spec.from);
-    UNet2D model = load_unet2d(from);
+    const Denoiser model = load_denoiser(from);
     model->to(device_);
-    UNet2D teacher{nullptr};
+    Denoiser teacher;
     if (needs_teacher(spec.unlearn)) teacher = models().get(from, device_);
     UNet2DCondition guide{nullptr};
     if (!spec.guide.empty()) {
       guide = load_unet2d_condition(artifact(spec.guide));
       guide->to(device_);
     }
+    const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_);
     JobCheckpoints checkpoints = open_checkpoints();
     const Unlearned unlearned =
-        unlearn(model, teacher, spec, context_.dataset, removal_set(context_, spec.removal).items,
+        unlearn(model, teacher, spec, examples, removal_set(context_, spec.removal).items,
                 context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
@@ -110,15 +122,16 @@ class Executor {
       result.metrics["alignment_sd"] = unlearned.alignment->sd;
     }
     publish(result,
-            [&](const auto& folder) { save_unet2d(model, Json::parse(read_file(from / "config.json")), folder); });
+            [&](const auto& folder) { save_denoiser(model, Json::parse(read_file(from / "config.json")), folder); });
     close(checkpoints, result);
     return result;
   }
 
   JobResult operator()(const jobs::SampleSpec& spec) {
-    UNet2D model{nullptr};
+    Denoiser model;
     if (!spec.from.empty()) model = models().get(artifact(spec.from), device_);
-    const QuerySet set = make_query_set(model, spec, context_.dataset, device_, context_.progress);
+    const QuerySet set = make_query_set(model, spec, context_.dataset, device_, context_.progress,
+                                        pipeline_parts().text_to_image(spec, find_, device_));
     publish_directory(target(), [&](const std::filesystem::path& partial) { save_query_set(set, partial); });
     JobResult result;
     result.metrics = {{"queries", set.names.size()}};
@@ -130,22 +143,21 @@ class Executor {
     if (std::uint64_t{spec.first} + spec.count > set.names.size()) {
       throw Bug("the block of job " + job_.label + " lies outside its query set");
     }
-    UNet2D model = models().get(artifact(spec.weights), device_);
+    const Denoiser model = models().get(artifact(spec.weights), device_);
+    const PipelineParts::Seen seen = pipeline_parts().queries(spec, set, find_, device_, [this] { wait(); });
     JobResult result;
     result.rows.rows = spec.count;
     result.rows.columns = static_cast<std::uint32_t>(spec.slots.size());
-    result.rows.losses = squared_errors(model, spec.diffusion, set.images.narrow(0, spec.first, spec.count),
+    result.rows.losses = squared_errors(model, spec.diffusion, seen.x0,
                                         std::span(set.names).subspan(spec.first, spec.count), spec.slots, spec.batch,
-                                        spec.noise_seed, device_, context_.progress);
+                                        spec.noise_seed, device_, context_.progress, seen.contexts);
     return result;
   }
 
   JobResult operator()(const jobs::AttributeSpec& spec) {
     const QuerySet set = load_query_set(artifact(spec.queries));
-    const Attributed attributed = attribute(
-        spec, set, context_.dataset, removal_sets(spec.groups),
-        [this](const Digest& digest) { return artifact(digest); },
-        [this] { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); });
+    const Attributed attributed = attribute(spec, set, context_.dataset, removal_sets(spec.groups), find_,
+                                            [this] { wait(); });
     if (attributed.instances) {
       publish_directory(target(), [&](const std::filesystem::path& partial) {
         save_instances(*attributed.instances, set.names, context_.dataset.train, partial);
@@ -160,7 +172,21 @@ class Executor {
 
   JobResult operator()(const jobs::FeaturesSpec& spec) {
     if (auto done = published()) return *std::move(done);
+    if (spec.kind == "texts") {
+      const std::filesystem::path encoder = artifact(spec.weights);
+      const text::ClipTokenizer tokenizer(encoder / "tokenizer");
+      ClipText clip = load_clip_text(encoder / "text_encoder");
+      clip->to(device_);
+      const EmbeddedTexts embedded = embed_texts(tokenizer, clip, spec.texts, device_);
+      return publish_features(spec, [&](const auto& folder) { save_texts(spec.texts, embedded, folder); });
+    }
     const torch::Tensor images = images_of(spec);
+    if (spec.kind == "latents") {
+      AutoencoderKL autoencoder = load_autoencoder_kl(artifact(spec.weights));
+      autoencoder->to(device_);
+      const LatentTable latents = encode_images(autoencoder, images, spec.flip, device_, [this] { wait(); });
+      return publish_features(spec, [&](const auto& folder) { save_latents(latents, folder); });
+    }
     Features features;
     if (spec.kind == "gradients" || spec.kind == "fisher") {
       UNet2D model = load_unet2d(artifact(spec.weights));
@@ -170,12 +196,13 @@ class Executor {
     } else {
       features.rows = clip_features(spec, images);
     }
+    return publish_features(spec, [&](const auto& folder) { save_features(features, folder); });
+  }
+
+  JobResult operator()(const jobs::ComponentSpec& spec) {
+    if (auto done = published()) return *std::move(done);
     JobResult result;
-    result.metrics = {{"images", spec.count}};
-    publish_directory(target(), [&](const std::filesystem::path& partial) {
-      save_features(features, partial);
-      replace_file(partial / "guda.json", provenance(result).dump(1) + "\n", false);
-    });
+    publish(result, [&](const auto& folder) { make_component(spec, folder); });
     return result;
   }
 
@@ -206,6 +233,20 @@ class Executor {
   }
 
  private:
+  /// Says that the job is alive while it has no steps to count.
+  void wait() const { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); }
+
+  JobResult publish_features(const jobs::FeaturesSpec& spec,
+                             const std::function<void(const std::filesystem::path&)>& save) const {
+    JobResult result;
+    result.metrics = {{spec.kind == "texts" ? "texts" : "images", spec.count}};
+    publish_directory(target(), [&](const std::filesystem::path& partial) {
+      save(partial);
+      replace_file(partial / "guda.json", provenance(result).dump(1) + "\n", false);
+    });
+    return result;
+  }
+
   /// The other workers of the job; nullptr when there are none.
   [[nodiscard]] std::unique_ptr<Gang> join(std::function<void()> while_waiting) const {
     const std::uint32_t size = jobs::gang_of(job_.work);
@@ -227,6 +268,10 @@ class Executor {
 
   [[nodiscard]] torch::Tensor images_of(const jobs::FeaturesSpec& spec) const {
     if (!spec.queries.empty()) return load_query_set(artifact(spec.queries)).images.narrow(0, spec.first, spec.count);
+    if (spec.base) {
+      const jobs::Dataset base = jobs::load_base_dataset(context_.plan.experiment.dataset);
+      return gather_images(base, std::span(base.train).subspan(spec.first, spec.count));
+    }
     return gather_images(context_.dataset, std::span(context_.dataset.train).subspan(spec.first, spec.count));
   }
 
@@ -312,6 +357,7 @@ class Executor {
   const jobs::JobSpec& job_;
   Context& context_;
   torch::Device device_;
+  const PipelineParts::FindArtifact find_ = [this](const Digest& digest) { return artifact(digest); };
 };
 
 }  // namespace

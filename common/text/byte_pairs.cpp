@@ -10,8 +10,6 @@
 namespace guda::text {
 namespace {
 
-constexpr const char* kWordEnd = "</w>";
-
 bool printable(unsigned byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE; }
 
 std::string two_byte_utf8(unsigned code) {

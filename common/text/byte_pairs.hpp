@@ -12,6 +12,8 @@ namespace guda::text {
 
 using TokenId = std::int32_t;
 
+inline constexpr const char* kWordEnd = "</w>";  ///< after the last symbol of a word
+
 /// The printable character, as UTF-8, that stands for each byte in vocabularies.
 [[nodiscard]] const std::array<std::string, 256>& byte_letters();
 

@@ -10,6 +10,7 @@
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/json.hpp"
+#include "common/text/clip_vocabulary.hpp"
 #include "common/text/clip_words.hpp"
 
 namespace guda::text {
@@ -17,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStart = "<|startoftext|>";
-constexpr const char* kEnd = "<|endoftext|>";
 /// CLIP's 49,408 tokens are bytes, bytes at the end of a word, these merges and two special ones; its files list more.
 constexpr std::size_t kMostMerges = 49408 - 2 * 256 - 2;
 constexpr std::size_t kLargestFile = 64U << 20U;  // unpacked
@@ -73,21 +72,6 @@ BytePairs::Vocabulary vocabulary_from(const fs::path& file) {
   return vocabulary;
 }
 
-/// OpenAI's file lists merges only: bytes, bytes at the end of a word and merges have the numbers of their places.
-BytePairs::Vocabulary vocabulary_of(const BytePairs::Merges& merges) {
-  BytePairs::Vocabulary vocabulary;
-  const auto add = [&](const std::string& token) {
-    vocabulary.emplace(token, static_cast<TokenId>(vocabulary.size()));
-  };
-  for (const char* end : {"", "</w>"}) {
-    for (const unsigned char byte : byte_order()) add(byte_letters()[byte] + end);
-  }
-  for (const auto& [left, right] : merges) add(left + right);
-  add(kStart);
-  add(kEnd);
-  return vocabulary;
-}
-
 }  // namespace
 
 struct ClipTokenizer::Files {
@@ -99,13 +83,13 @@ struct ClipTokenizer::Files {
   BytePairs::Vocabulary vocabulary;
   BytePairs::Merges merges;
   std::size_t context_length = 77;
-  Token start{kStart}, end{kEnd}, padding{kEnd}, unknown{kEnd};
+  Token start{kStartOfText}, end{kEndOfText}, padding{kEndOfText}, unknown{kEndOfText};
   fs::path place;
 
   explicit Files(const fs::path& given) : place(given) {
     if (!fs::is_directory(place)) {
       merges = merges_from(unpacked(place), place);
-      vocabulary = vocabulary_of(merges);
+      vocabulary = clip_vocabulary(merges);  // OpenAI's file lists merges only
       return;
     }
     vocabulary = vocabulary_from(place / "vocab.json");

@@ -16,6 +16,12 @@ void describe(Visit& visit, ConfigOf<SamplerConfig> auto& c) {
               .max = 100000,
               .unit = "steps"},
         c.steps);
+  visit(Field{.key = "guidance",
+              .meaning = "of a text-to-image model by its prompt: e_u + guidance (e_c - e_u) with the predictions without "
+                         "and with it; 0 = e_c alone",
+              .max = 1000,
+              .younger = true},
+        c.guidance);
   visit(Field{.key = "eta",
               .meaning = "noise of DDIM: 0 = deterministic, 1 = ancestral",
               .max = 1,
@@ -76,6 +82,14 @@ void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
               .only_key = "kind",
               .only_values = "images"},
         c.images);
+  visit(Field{.key = "prompts",
+              .meaning = "of a text-to-image model: what each image shows; generated: texts to draw from, in turn",
+              .example = "[\"An artwork of Seven, with soft edges, hazy shapes, low contrast\"]",
+              .by_default = "generated: every style with every object",
+              .younger = true,
+              .only_key = "kind",
+              .only_values = "generated|images"},
+        c.prompts);
 }
 
 }  // namespace guda::jobs

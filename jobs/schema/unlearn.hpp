@@ -6,21 +6,50 @@
 namespace guda::jobs {
 
 template <class Visit>
+void describe(Visit& visit, ConfigOf<AnchorConfig> auto& c) {
+  constexpr std::string_view kStyled = "weighted_style_select|uniform";
+  visit(Field{.key = "mode",
+              .meaning = "the full model is asked under another style's caption, drawn by the likeness of the descriptors "
+                         "or uniformly; under the caption without its style; or about a retained image of the same object",
+              .choices = "weighted_style_select|uniform|style_removed|matched_retain"},
+        c.mode);
+  visit(Field{.key = "beta",
+              .meaning = "inverse temperature of the cosines between mean descriptor embeddings",
+              .max = 1e6,
+              .only_key = "mode",
+              .only_values = "weighted_style_select"},
+        c.beta);
+  visit(Field{.key = "eta",
+              .meaning = "share of the uniform distribution",
+              .max = 1,
+              .only_key = "mode",
+              .only_values = "weighted_style_select"},
+        c.eta);
+  visit(Field{.key = "descriptors",
+              .meaning = "how many of the other style's descriptors its caption has",
+              .min = 1,
+              .max = 16,
+              .only_key = "mode",
+              .only_values = kStyled},
+        c.descriptors);
+}
+
+template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
   constexpr std::string_view kForgetting =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|fisher";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|fisher|guda_c";
   constexpr std::string_view kInLoop =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|guda_c";
   constexpr std::string_view kByGradient =
       "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|esd_class|erasediff|siss|"
-      "mucs";
+      "mucs|guda_c";
   constexpr std::string_view kWeighted =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|esd_class|erasediff|mucs";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|esd|esd_class|erasediff|mucs|guda_c";
   constexpr std::string_view kWithNeighbours = "retrack_exact|retrack_clipped|retrack_minsnr";
   visit(Field{.key = "op",
               .meaning = "unlearning operator (docs/methods.md)",
               .choices = "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|finetune_retain|ifu|esd|"
-                         "esd_class|erasediff|siss|mucs|fisher"},
+                         "esd_class|erasediff|siss|mucs|fisher|guda_c"},
         c.op);
   visit(Field{.key = "steps",
               .meaning = "optimizer steps per group; fisher: batches that its averages run over",
@@ -158,6 +187,12 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
           .only_key = "op",
           .only_values = kInLoop},
       c.guard_temperature);
+  visit(Field{.key = "anchor",
+              .meaning = "what the full model is asked in place of a forget image's caption",
+              .younger = true,
+              .only_key = "op",
+              .only_values = "guda_c"},
+        c.anchor);
 }
 
 }  // namespace guda::jobs

@@ -166,6 +166,7 @@ TEST_CASE("recipes: the smoke recipe uses every method, and the operators that f
 
 TEST_CASE("experiment file: it may ask for exactly the operators that guda has") {
   for (const OperatorInfo& op : operators()) {
+    if (op.text_to_image) continue;
     std::vector<std::string> overrides{"methods.1.name=first", "methods.2.name=second",
                                        fmt::format("methods.second.unlearn={{op: {}}}", op.name)};
     if (std::string_view(op.name) == "esd_class") overrides.emplace_back("guide={block_out_channels: [16, 32]}");

@@ -48,7 +48,11 @@ std::vector<Work> one_of_each() {
   mirror.fisher = {d("fisher")};
   mirror.ascent.items = 3;
   mirror.groups = {d("group 0")};
-  return {train, unlearn, sample, score, attribute, features, mirror};
+  ComponentSpec component;
+  component.part = "text_encoder";
+  component.text_encoder.hidden_size = 32;
+  component.texts = {"A depiction of Seven"};
+  return {train, unlearn, sample, score, attribute, features, mirror, component};
 }
 
 std::string refusal(const Json& json) {
@@ -63,7 +67,7 @@ std::string refusal(const Json& json) {
 }  // namespace
 
 TEST_CASE("work as JSON: every kind comes back equal and is named by its kind") {
-  const std::vector<std::string> kinds = {"train", "unlearn", "sample", "score", "attribute", "features", "mirror"};
+  const std::vector<std::string> kinds = {"train", "unlearn", "sample", "score", "attribute", "features", "mirror", "component"};
   const auto works = one_of_each();
   for (std::size_t i = 0; i < works.size(); ++i) {
     CAPTURE(kinds[i]);
@@ -87,6 +91,22 @@ TEST_CASE("work as JSON: slots of a Score job are timestep and draw, and weights
   CHECK(back.noise_seed == 18446744073709551615ULL);
 }
 
+TEST_CASE("work as JSON: what a text-to-image job reads beside its weights is part of it, and absent for others") {
+  for (const std::size_t kind : {0, 1, 2, 3}) {
+    Work work = one_of_each()[kind];
+    CHECK_FALSE(to_json(work).contains("conditioning"));
+    Conditioning read{d("autoencoder"), {d("latents")}, {d("captions"), d("anchors")}};
+    std::visit(
+        [&](auto& spec) {
+          if constexpr (requires { spec.conditioning; }) spec.conditioning = read;
+        },
+        work);
+    CHECK(to_json(work)["conditioning"]["texts"].size() == 2);
+    CHECK(to_json(work_from_json(to_json(work))) == to_json(work));
+  }
+  CHECK(inputs_of({d("a"), {d("b")}, {d("c")}}) == std::vector{d("b"), d("a"), d("c")});
+}
+
 TEST_CASE("work as JSON: any field that shapes the result changes the text") {
   auto train = std::get<TrainSpec>(one_of_each()[0]);
   const std::string before = to_json(Work{train}).dump();
@@ -103,7 +123,7 @@ TEST_CASE("work as JSON: wrong and missing keys are refused by name") {
   CHECK(refusal(Json::array()) == "JSON: work wants an object");
   Json bad = json;
   bad["kind"] = "bake";
-  CHECK(refusal(bad) == "kind: wants train, unlearn, sample, score, attribute, features or mirror, not \"bake\"");
+  CHECK(refusal(bad) == "kind: wants train, unlearn, sample, score, attribute, features, mirror or component, not \"bake\"");
   bad = json;
   bad.erase("kind");
   CHECK(refusal(bad) == "kind: the key is missing");

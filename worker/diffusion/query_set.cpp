@@ -69,8 +69,9 @@ void save_query_set(const QuerySet& set, const std::filesystem::path& folder) {
   NpyArray array;
   for (const std::int64_t side : images.sizes()) array.shape.push_back(static_cast<std::uint64_t>(side));
   array.values = std::vector<float>(images.data_ptr<float>(), images.data_ptr<float>() + images.numel());
-  const Json index{
+  Json index{
       {"schema", kSchema}, {"names", set.names}, {"items", nullable(set.items)}, {"classes", nullable(set.classes)}};
+  if (!set.prompts.empty()) index["prompts"] = set.prompts;
   replace_file(folder / "queries.npy", encode_npy(array), false);
   replace_file(folder / "queries.json", index.dump(1) + "\n", false);
   replace_file(folder / "sheet.png", encode_png(contact_sheet(images)), false);
@@ -85,6 +86,7 @@ QuerySet load_query_set(const std::filesystem::path& folder) {
     set.names = index.at("names").get<std::vector<std::string>>();
     set.items = read_nullable<std::uint32_t>(index.at("items"));
     set.classes = read_nullable<std::string>(index.at("classes"));
+    set.prompts = index.value("prompts", std::vector<std::string>());
   } catch (const Json::exception& error) {
     throw Error(index_file.string() + ": damaged: " + error.what());
   }
@@ -93,7 +95,7 @@ QuerySet load_query_set(const std::filesystem::path& folder) {
   if (values == nullptr || array.shape.size() != 4)
     throw Error(array_file.string() + ": is no float32 array [N, C, H, W]");
   if (array.shape[0] != set.names.size() || set.items.size() != set.names.size() ||
-      set.classes.size() != set.names.size()) {
+      set.classes.size() != set.names.size() || (!set.prompts.empty() && set.prompts.size() != set.names.size())) {
     throw Error(array_file.string() + ": holds another number of queries than queries.json");
   }
   const std::vector<std::int64_t> shape(array.shape.begin(), array.shape.end());

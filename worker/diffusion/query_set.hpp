@@ -15,6 +15,7 @@ struct QuerySet {
   std::vector<std::string> names;                   ///< [N]
   std::vector<std::optional<std::uint32_t>> items;  ///< [N] row of the data set a query is, where it is one
   std::vector<std::optional<std::string>> classes;  ///< [N] true class, where it is known
+  std::vector<std::string> prompts;                 ///< [N] of a text-to-image model; empty for others
 };
 
 /// Writes the three files into an existing folder.

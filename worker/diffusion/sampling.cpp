@@ -36,6 +36,15 @@ void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::ui
     fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
 }
 
+/// Of `count` queries from number `first` on, filled up to `batch` rows with the last one; undefined without prompts.
+torch::Tensor contexts_of(const Prompted& prompted, std::size_t first, std::size_t count, std::uint32_t batch,
+                          torch::Device device) {
+  if (!prompted.contexts.defined()) return {};
+  torch::Tensor rows = torch::arange(static_cast<std::int64_t>(batch));
+  rows = (rows + static_cast<std::int64_t>(first)).clamp_max(static_cast<std::int64_t>(first + count) - 1);
+  return prompted.contexts.index_select(0, rows).to(device);
+}
+
 QuerySet read_images(const jobs::SampleSpec& spec, const jobs::Dataset& dataset) {
   QuerySet set;
   std::vector<torch::Tensor> images;
@@ -70,8 +79,9 @@ QuerySet take_items(const jobs::SampleSpec& spec, const jobs::Dataset& dataset, 
 
 }  // namespace
 
-torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
-                            torch::Device device, const std::function<void(const Progress&)>& progress) {
+torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
+                            torch::Device device, const std::function<void(const Progress&)>& progress,
+                            const TextToImage& text_to_image) {
   const jobs::SamplerConfig& sampler = spec.set.sampler;
   if (sampler.batch == 0) throw Error("sampler.batch: must be at least 1");
   if (sampler.grey_levels == 1) throw Error("sampler.grey_levels: must be 0 (off) or at least 2");
@@ -82,7 +92,13 @@ torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const j
   std::vector<std::uint64_t> ids;
   for (const std::string& name : spec.names) ids.push_back(query_id(name));
 
-  const auto [channels, height, width] = dataset.shape;
+  AutoencoderKL autoencoder = text_to_image.autoencoder;
+  auto [channels, height, width] = dataset.shape;
+  if (!autoencoder.is_empty()) {
+    channels = autoencoder->config().latent_channels;
+    height /= autoencoder->config().reduction();
+    width /= autoencoder->config().reduction();
+  }
   const std::vector<std::int64_t> shape{sampler.batch, channels, height, width};
   const std::uint64_t batches = (ids.size() + sampler.batch - 1) / sampler.batch;
   std::vector<torch::Tensor> samples;
@@ -92,16 +108,20 @@ torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const j
     const std::span<const std::uint64_t> rows(ids.data() + first,
                                               std::min<std::size_t>(sampler.batch, ids.size() - first));
     torch::Tensor x = torch::zeros(shape), noise = torch::zeros(shape);
+    const torch::Tensor contexts = contexts_of(text_to_image.prompted, first, rows.size(), sampler.batch, device);
     torch::Tensor memory;
     fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
     for (std::size_t i = 0; i < chain.timesteps().size(); ++i) {
       const std::uint32_t t = chain.timesteps()[i];
       const torch::Tensor at = torch::full({sampler.batch}, static_cast<std::int64_t>(t), torch::kInt64);
-      const torch::Tensor output = model->forward(x.to(device), at.to(device)).to(torch::kCPU, torch::kFloat32);
+      const torch::Tensor output = guided_output(model, x.to(device), at.to(device), text_to_image.prompted, contexts)
+                                       .to(torch::kCPU, torch::kFloat32);
       if (chain.noise_std(t) > 0) fill_rows(noise, rows, seed, t, kStepDraw);
       x = chain.step(output, i, x, noise, memory).contiguous();
       progress({++done, batches * chain.timesteps().size(), std::numeric_limits<double>::quiet_NaN()});
     }
+    if (!autoencoder.is_empty())
+      x = autoencoder->decode((x / autoencoder->config().scaling_factor).to(device)).to(torch::kCPU).contiguous();
     samples.push_back(x.narrow(0, 0, static_cast<std::int64_t>(rows.size())));
   }
   const torch::Tensor images = torch::cat(samples);
@@ -109,13 +129,14 @@ torch::Tensor sample_images(UNet2D& model, const jobs::SampleSpec& spec, const j
   return to_levels(images, sampler.grey_levels).clone();
 }
 
-QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset, torch::Device device,
-                        const std::function<void(const Progress&)>& progress) {
+QuerySet make_query_set(const Denoiser& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
+                        torch::Device device, const std::function<void(const Progress&)>& progress,
+                        const TextToImage& text_to_image) {
   if (spec.names.empty()) throw Error("query set " + spec.set.name + ": is empty");
   QuerySet set;
   if (spec.set.kind == "generated") {
     if (model.is_empty()) throw Bug("a generated query set was given no model");
-    set.images = sample_images(model, spec, dataset, device, progress);
+    set.images = sample_images(model, spec, dataset, device, progress, text_to_image);
     set.items.resize(spec.names.size());
     set.classes.resize(spec.names.size());
   } else if (spec.set.kind == "held_out") {
@@ -133,6 +154,7 @@ QuerySet make_query_set(UNet2D& model, const jobs::SampleSpec& spec, const jobs:
                 "' is not known; known: generated, held_out, training, images");
   }
   set.names = spec.names;
+  set.prompts = spec.prompts;
   return set;
 }
 

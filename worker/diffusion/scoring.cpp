@@ -33,10 +33,11 @@ float squared_error(const float* a, const float* b, std::size_t n) {
 
 }  // namespace
 
-std::vector<float> squared_errors(UNet2D& model, const jobs::DiffusionConfig& diffusion, const torch::Tensor& queries,
+std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionConfig& diffusion, const torch::Tensor& queries,
                                   std::span<const std::string> names, std::span<const jobs::Slot> slots,
                                   std::uint32_t batch, std::uint64_t noise_seed, torch::Device device,
-                                  const std::function<void(const Progress&)>& progress) {
+                                  const std::function<void(const Progress&)>& progress,
+                                  const torch::Tensor& contexts) {
   if (batch == 0) throw Error("scoring.batch: must be at least 1");
   const c10::InferenceMode inference;
   const jobs::NoiseSchedule schedule(diffusion);
@@ -55,6 +56,7 @@ std::vector<float> squared_errors(UNet2D& model, const jobs::DiffusionConfig& di
   std::vector<std::int64_t> shape{batch, x0.size(1), x0.size(2), x0.size(3)};
   torch::Tensor noise = torch::zeros(shape), x_t = torch::zeros(shape);
   torch::Tensor timesteps = torch::zeros({batch}, torch::kInt64);
+  torch::Tensor told = torch::zeros({batch}, torch::kInt64);  // rows of `contexts`
   NoiseLevels levels{torch::ones({batch, 1, 1, 1}), torch::ones({batch, 1, 1, 1})};
   const std::size_t rows = ids.size() * slots.size();
   std::vector<float> result(rows);
@@ -72,11 +74,14 @@ std::vector<float> squared_errors(UNet2D& model, const jobs::DiffusionConfig& di
       float* const out = x_t.data_ptr<float>() + i * size;
       for (std::size_t p = 0; p < size; ++p) out[p] = scale * image[p] + spread * eps[p];
       timesteps.data_ptr<std::int64_t>()[i] = slot.timestep;
+      told.data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(query);
       levels.gamma.data_ptr<float>()[i] = scale;
       levels.sigma.data_ptr<float>()[i] = spread;
     }
     const torch::Tensor at = x_t.to(device);
-    torch::Tensor predicted = model->forward(at, timesteps.to(device));
+    Condition condition;
+    if (contexts.defined()) condition.context = contexts.index_select(0, told).to(device);
+    torch::Tensor predicted = model(at, timesteps.to(device), condition);
     predicted = to_eps(prediction, predicted, at, {levels.gamma.to(device), levels.sigma.to(device)});
     predicted = predicted.to(torch::kCPU, torch::kFloat32).contiguous();
     for (std::size_t i = 0; i < count; ++i) {

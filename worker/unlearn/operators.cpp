@@ -40,6 +40,7 @@ void refuse_unread(const OperatorEntry& entry, const jobs::UnlearnConfig& config
   check("gradient_cap", config.gradient_cap != standard.gradient_cap);
   check("damping", config.damping != standard.damping);
   check("guard_temperature", config.guard_temperature != standard.guard_temperature);
+  check("anchor", !config.anchor.empty());
   if (!entry.one_step) return;
   const jobs::OptimizerConfig &o = config.optimizer, &usual = standard.optimizer;
   check("optimizer", std::tie(o.lr, o.beta1, o.beta2, o.eps, o.weight_decay) !=

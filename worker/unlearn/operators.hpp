@@ -20,7 +20,8 @@ struct ForgetBatch {
   torch::Tensor noise;       ///< [rows, D]
   torch::Tensor teacher;     ///< [rows, D] noise predicted by the full model; defined when the row asks for it
   torch::Tensor unconditional, conditional;  ///< [rows, D] of the class guide; defined when the row asks for them
-  torch::Tensor snr;                         ///< [rows] A_t / (1 - A_t)
+  torch::Tensor anchor;  ///< [rows, D] predicted by the full model under anchor captions; defined when the row asks
+  torch::Tensor snr;     ///< [rows] A_t / (1 - A_t)
   torch::Tensor fresh_noise;  ///< [rows, D] independent of everything else; defined when the row asks for it
   torch::Tensor
       differences;  ///< [rows, K, D] a_f - a_r to the K nearest retain images; defined when the row asks for it
@@ -36,6 +37,7 @@ struct OperatorEntry {
   bool needs_neighbours = false;
   bool needs_teacher = false;  ///< on the forget batch
   bool needs_guide = false;    ///< predictions of a class-conditional model on the forget batch
+  bool needs_anchor = false;   ///< the teacher under anchor captions (anchors.hpp)
   bool distils = false;        ///< the retain target is the teacher whatever `preserve` says
   bool needs_fresh_noise = false;
   bool weight_is_size_ratio =
@@ -55,6 +57,7 @@ torch::Tensor esd_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& conf
 torch::Tensor esd_class_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor erasediff_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor siss_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
+torch::Tensor guda_c_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 torch::Tensor mucs_loss(const ForgetBatch& batch, const jobs::UnlearnConfig& config);
 
 /// Adds `gradients` (of the forget loss; may hold undefined ones) to those that the parameters have, scaled down to a
@@ -127,6 +130,12 @@ inline constexpr std::array kOperators{
                   .weight_is_size_ratio = true,
                   .one_step = true,
                   .fields = "forget_batch strength damping"},
+    OperatorEntry{.name = "guda_c",
+                  .summary = "noise target = teacher under another style's caption",
+                  .forget_loss = guda_c_loss,
+                  .needs_anchor = true,
+                  .distils = true,
+                  .fields = "forget_batch forget_weight forget_scaling anchor"},
 };
 
 /// The row named `config.op`. Throws Error when there is none (listing all), when a number is out of range, or when a

@@ -16,6 +16,7 @@
 #include "worker/training/loss_guard.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/training/streams.hpp"
+#include "worker/unlearn/anchors.hpp"
 #include "worker/unlearn/class_guide.hpp"
 #include "worker/unlearn/fisher.hpp"
 #include "worker/unlearn/guard.hpp"
@@ -26,24 +27,19 @@
 namespace guda::worker {
 namespace {
 
-void append(StepImages& batch, const StepImages& more) {
-  batch.items.insert(batch.items.end(), more.items.begin(), more.items.end());
-  batch.timesteps.insert(batch.timesteps.end(), more.timesteps.begin(), more.timesteps.end());
-  batch.x_t = torch::cat({batch.x_t, more.x_t});
-}
-
 /// GUARD weights of the forget images, by item, and what they come from; empty when all weigh 1.
 struct GuardTable {
   std::map<std::uint32_t, float> weights;
   std::optional<AlignmentSpread> alignment;
 };
 
-GuardTable guard_table(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+GuardTable guard_table(const Denoiser& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
                        std::span<const std::uint32_t> removed, torch::Device device,
                        const std::function<void()>& poll) {
   GuardTable table;
   if (spec.unlearn.guard_temperature == 0) return table;
-  const std::vector<double> alignments = guard_alignments(model, spec, dataset, removed, device, poll);
+  UNet2D plain = model.unet2d();
+  const std::vector<double> alignments = guard_alignments(plain, spec, dataset, removed, device, poll);
   const std::vector<double> weights = guard_weights(alignments, spec.unlearn.guard_temperature);
   AlignmentSpread& spread = table.alignment.emplace();
   const auto n = static_cast<double>(removed.size());
@@ -104,7 +100,10 @@ void add_to(std::vector<torch::Tensor>& sum, const std::vector<torch::Tensor>& g
 
 }  // namespace
 
-bool needs_teacher(const jobs::UnlearnConfig& config) { return find_operator(config).needs_teacher || distils(config); }
+bool needs_teacher(const jobs::UnlearnConfig& config) {
+  const OperatorEntry& op = find_operator(config);
+  return op.needs_teacher || op.needs_anchor || distils(config);
+}
 
 double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained, std::size_t groups) {
   const double ratio = static_cast<double>(removed) / static_cast<double>(retained);
@@ -118,18 +117,22 @@ double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std
   return 1 + static_cast<double>(removed) / static_cast<double>(retained);
 }
 
-Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
-                  std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
+Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
+                  const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
                   const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints,
                   const UNet2DCondition& guide) {
   const jobs::UnlearnConfig& config = spec.unlearn;
+  const jobs::Dataset& dataset = examples.dataset();
   const OperatorEntry& op = find_operator(config);
   const bool forgets = op.forget_loss != nullptr;
   const bool taught_retain = distils(config);
   if (removed.empty()) throw Error("there is nothing to unlearn: the removal set is empty");
   if (needs_teacher(config) && teacher.is_empty()) throw Bug("the operator " + config.op + " was given no teacher");
   if (op.needs_guide && guide.is_empty()) throw Bug("the operator " + config.op + " was given no guide");
-  if (op.one_step) return fisher_removal(model, spec, dataset, removed, device, progress, checkpoints);
+  if (op.one_step) {
+    UNet2D plain = model.unet2d();
+    return fisher_removal(plain, spec, dataset, removed, device, progress, checkpoints);
+  }
   const SeedPath seed = SeedPath(spec.seed) / "unlearn";
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
@@ -141,6 +144,8 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   std::shared_ptr<const NeighbourTable> neighbours;
   if (op.needs_neighbours)
     neighbours = neighbour_table(dataset, removed, config.neighbours, config.horizontal_flip, poll);
+  std::optional<Anchors> anchors;
+  if (op.needs_anchor) anchors.emplace(config.anchor, examples, removed);
   const GuardTable guarded = guard_table(model, spec, dataset, removed, device, poll);
   const std::map<std::uint32_t, float>& guard = guarded.weights;
   const std::size_t retained = dataset.train.size() - removed.size();
@@ -161,19 +166,21 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
   std::uint64_t first_step = 0;
   if (checkpoints) {
     NamedTensors state{{"losses", losses}};
-    append_state(*model, state);
+    append_state(model.module(), state);
     optimizer.append_state(state);
     first_step = checkpoints->resume(std::move(state), config.steps, device);
     optimizer.resume_at(first_step);
   }
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
     const StepImages retain = draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip,
-                                               retain_stream, dataset, schedule);
+                                               retain_stream, examples, schedule);
     std::optional<StepImages> forget;
     if (forgets) {
       forget = draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip, forget_stream,
-                                dataset, schedule);
+                                examples, schedule);
     }
+    std::optional<StepImages> anchored;
+    if (op.needs_anchor) anchored = anchors->of(*forget, seed / "forget", step, schedule);
     torch::Tensor fresh_noise;
     if (op.needs_fresh_noise) fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes());
 
@@ -186,13 +193,16 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
       std::optional<StepImages> leaving;
       if (forgets) {
         leaving = rows_of(*forget, part.forget);
-        append(batch, *leaving);
+        batch = joined(batch, *leaving);
       }
       const torch::Tensor predicted = predict_noise(model, prediction, schedule, batch, device);
       torch::Tensor taught;  // of the whole part, or of its retain rows where only they are taught
-      if (taught_retain || op.needs_teacher) {
+      if (needs_teacher(config)) {
         const torch::NoGradGuard no_grad;
-        taught = predict_noise(teacher, prediction, schedule, op.needs_teacher ? batch : kept, device);
+        const StepImages asked = op.needs_teacher  ? batch
+                                 : op.needs_anchor ? joined(kept, rows_of(*anchored, part.forget))
+                                                   : kept;
+        taught = predict_noise(teacher, prediction, schedule, asked, device);
       }
 
       const torch::Tensor target = taught_retain ? taught.narrow(0, 0, split) : kept.noise.flatten(1).to(device);
@@ -206,6 +216,7 @@ Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec&
         rows.noise = leaving->noise.flatten(1).to(device);
         rows.snr = snr_of(schedule, leaving->timesteps).to(device);
         if (op.needs_teacher) rows.teacher = taught.narrow(0, split, part.forget.count);
+        if (op.needs_anchor) rows.anchor = taught.narrow(0, split, part.forget.count);
         if (neighbours) rows.differences = neighbours->differences(dataset, leaving->items, leaving->flips).to(device);
         if (op.needs_guide) {
           const Guidance guidance = guidance_of(guide, prediction, schedule, *leaving, dataset, device);

@@ -7,11 +7,11 @@
 #include <optional>
 #include <span>
 
-#include "jobs/dataset.hpp"
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
-#include "worker/models/unet2d.hpp"
+#include "worker/models/denoiser.hpp"
 #include "worker/models/unet2d_condition.hpp"
+#include "worker/training/examples.hpp"
 #include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
@@ -29,14 +29,15 @@ struct Unlearned {
 
 /// Changes `model` in place; it starts from the full model's weights and ends with the raw weights of the last step.
 /// `teacher`: another copy of the full model, not changed; may be empty for operators that need none (needs_teacher).
+/// `examples` must outlive the call; with captions the model is told each row's own.
 /// `guide`: a class-conditional model, for operators that need one (needs_guide); not changed.
 /// `removed` sorted, not empty. `groups`: number of groups of the experiment, for proportional forget scaling.
 /// Batch order, timesteps and noise depend on spec.seed only (the forget images on the removal, of course).
 /// With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in one go.
 /// Throws Error on a bad config, DivergenceError, and whatever `progress` (called once a step, and while it looks for
 /// neighbours before the first) throws.
-Unlearned unlearn(UNet2D& model, const UNet2D& teacher, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
-                  std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
+Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
+                  const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
                   const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr,
                   const UNet2DCondition& guide = nullptr);
 

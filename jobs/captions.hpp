@@ -1,0 +1,31 @@
+#pragma once
+// The grammar of captions (methods.md 2.1): an object, and words that describe a style without naming it.
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace guda::jobs {
+
+struct Caption {
+  std::string object;                    ///< "Dogs"
+  std::vector<std::string> descriptors;  ///< "warm", "earthy", "mosaic"; empty: without a style
+  bool operator==(const Caption&) const = default;
+};
+
+/// "A depiction of Dogs, artistic style featuring warm, earthy, mosaic"; without a style "A depiction of Dogs".
+[[nodiscard]] std::string training_caption(const Caption& caption);
+
+/// "An artwork of Dogs, with warm, earthy, mosaic": what queries are drawn from, so that no prompt was a caption.
+[[nodiscard]] std::string query_prompt(const Caption& caption);
+
+/// Reads either form; throws Error quoting a text that is neither.
+[[nodiscard]] Caption parse_caption(std::string_view text);
+
+/// A training caption without its style; any other text as it is.
+[[nodiscard]] std::string without_style(std::string_view caption);
+
+/// The subsets of `size` of a style's descriptors, each in the order of the list, in lexicographic order.
+[[nodiscard]] std::vector<std::vector<std::string>> descriptor_subsets(const std::vector<std::string>& descriptors,
+                                                                       std::size_t size);
+
+}  // namespace guda::jobs

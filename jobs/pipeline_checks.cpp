@@ -1,0 +1,137 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "jobs/experiment_rules.hpp"
+#include "jobs/styled_digits.hpp"
+#include "jobs/unet_config.hpp"
+
+namespace guda::jobs {
+namespace {
+
+constexpr std::array kTextMethods{"logo", "guda", "random", "group_size", "pixel_cosine", "knn", "similarity"};
+constexpr std::array kTextOperators{"guda_c", "ifu", "finetune_retain", "erasediff", "siss", "mucs", "retrack_released"};
+
+template <std::size_t N>
+bool one_of(const std::array<const char*, N>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+class PipelineChecks {
+ public:
+  explicit PipelineChecks(Rules& rules) : r_(rules), e_(rules.experiment()), p_(e_.pipeline) {}
+
+  void all() {
+    what_needs_a_pipeline();
+    if (p_.empty()) return;
+    parts();
+    model();
+    methods();
+    queries();
+  }
+
+ private:
+  void what_needs_a_pipeline() {
+    if (!p_.empty()) return;
+    r_.rule(r_.written({"pipeline"}), {"pipeline"}, [] {
+      return "wants the `folder` of a diffusers pipeline, or a `text_encoder` with its hidden_size";
+    });
+    r_.rule(is_condition_model(e_.model), {"model", "_class_name"},
+            [] { return "a UNet2DConditionModel is told a text: add a `pipeline`, as in jobs/recipes/styles.yaml"; });
+    for (std::size_t i = 0; i < e_.queries.size(); ++i) {
+      const std::string entry = std::to_string(i);
+      r_.rule(e_.queries[i].sampler.guidance > 0, {"queries", entry, "sampler", "guidance"},
+              [] { return "there is no prompt to guide by without a `pipeline`"; });
+      r_.rule(!e_.queries[i].prompts.empty(), {"queries", entry, "prompts"},
+              [] { return "have no effect without a `pipeline`"; });
+    }
+    for (std::size_t i = 0; i < e_.methods.size(); ++i) {
+      r_.rule(e_.methods[i].method == "guda" && e_.methods[i].unlearn.op == "guda_c",
+              {"methods", std::to_string(i), "unlearn", "op"},
+              [] { return "guda_c asks a text-to-image model under other captions: add a `pipeline`"; });
+    }
+  }
+
+  void parts() {
+    r_.rule(e_.dataset.kind != "styled_digits", {"dataset", "kind"},
+            [&] { return fmt::format("{} have no captions, which a text-to-image model needs", e_.dataset.kind); });
+    if (!p_.folder.empty()) {
+      r_.rule(e_.model.empty(), {"pipeline", "folder"},
+              [&] { return fmt::format("there is no {}", (p_.folder / "unet" / "config.json").string()); });
+      for (const char* part : {"text_encoder", "autoencoder", "base"}) {
+        r_.rule(r_.written({"pipeline", part}), {"pipeline", part},
+                [] { return "has no effect with pipeline.folder, which brings its own"; });
+      }
+      return;
+    }
+    const TextEncoderConfig& t = p_.text_encoder;
+    r_.rule(t.hidden_size % t.heads != 0, {"pipeline", "text_encoder", "heads"},
+            [&] { return fmt::format("{} heads can't share a hidden_size of {}", t.heads, t.hidden_size); },
+            {{"pipeline", "text_encoder", "hidden_size"}});
+    for (const std::uint32_t width : p_.autoencoder.block_out_channels) {
+      r_.rule(width % p_.autoencoder.norm_num_groups != 0, {"pipeline", "autoencoder", "block_out_channels"}, [&] {
+        return fmt::format("{} is not a multiple of norm_num_groups, {}", width, p_.autoencoder.norm_num_groups);
+      });
+    }
+    r_.horizon({"pipeline", "base"}, p_.base.horizon, p_.base.steps);
+    r_.at_most_training_items({"pipeline", "base", "batch"}, p_.base.batch);
+  }
+
+  void model() {
+    r_.rule(!e_.model.empty() && !is_condition_model(e_.model), {"model"},
+            [] { return "wants `_class_name: UNet2DConditionModel`, because of the pipeline"; });
+    if (!p_.folder.empty() || !is_condition_model(e_.model)) return;
+    const auto width = e_.model.value("cross_attention_dim", std::uint32_t{1280});
+    r_.rule(width != p_.text_encoder.hidden_size, {"model", "cross_attention_dim"}, [&] {
+      return fmt::format("is {}, but embeddings are {} wide (pipeline.text_encoder.hidden_size)", width,
+                         p_.text_encoder.hidden_size);
+    });
+  }
+
+  void methods() {
+    r_.rule(!e_.guide.empty(), {"guide"}, [] { return "has no effect with a pipeline: its model is told more than a class"; });
+    for (std::size_t i = 0; i < e_.methods.size(); ++i) {
+      const MethodConfig& m = e_.methods[i];
+      const std::string entry = std::to_string(i);
+      r_.rule(!one_of(kTextMethods, m.method), {"methods", entry, "method"}, [&] {
+        return fmt::format("{} is for models without text so far; with a pipeline there are {}", m.method,
+                           fmt::join(kTextMethods, ", "));
+      });
+      if (m.method != "guda") continue;
+      r_.rule(!one_of(kTextOperators, m.unlearn.op), {"methods", entry, "unlearn", "op"}, [&] {
+        return fmt::format("{} is for models without text so far; with a pipeline there are {}", m.unlearn.op,
+                           fmt::join(kTextOperators, ", "));
+      });
+      r_.rule(m.unlearn.guard_temperature > 0, {"methods", entry, "unlearn", "guard_temperature"},
+              [] { return "GUARD's weights are for models without text so far"; });
+      const std::size_t words = kDigitStyles.front().descriptors.size();
+      r_.rule(m.unlearn.anchor.descriptors > words, {"methods", entry, "unlearn", "anchor", "descriptors"},
+              [&] { return fmt::format("a style has {} descriptors", words); });
+    }
+  }
+
+  void queries() {
+    const bool latent = !p_.folder.empty() || !p_.autoencoder.empty();
+    for (std::size_t i = 0; i < e_.queries.size(); ++i) {
+      const QuerySetConfig& q = e_.queries[i];
+      const std::string entry = std::to_string(i);
+      r_.rule(q.kind == "generated" && latent && q.sampler.clamp, {"queries", entry, "sampler", "clamp"},
+              [] { return "latents have no bounds to clamp to: choose false"; });
+      r_.rule(q.kind == "images" && q.prompts.size() != q.images.size(), {"queries", entry, "prompts"}, [&] {
+        return fmt::format("wants what each of the {} images shows, and has {}", q.images.size(), q.prompts.size());
+      });
+    }
+  }
+
+  Rules& r_;
+  const Experiment& e_;
+  const PipelineConfig& p_;
+};
+
+}  // namespace
+
+void check_pipeline(Rules& rules) { PipelineChecks(rules).all(); }
+
+}  // namespace guda::jobs

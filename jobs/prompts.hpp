@@ -1,0 +1,34 @@
+#pragma once
+// What queries of a text-to-image experiment are drawn from and scored under.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/dataset.hpp"
+#include "jobs/experiment.hpp"
+
+namespace guda::jobs {
+
+struct Prompt {
+  std::string text;
+  std::optional<std::uint32_t> style;  ///< class whose descriptors it has, where it is known
+};
+
+/// The objects that captions name, sorted.
+[[nodiscard]] std::vector<std::string> caption_objects(const Dataset& dataset);
+
+/// One prompt for each of `count` queries. generated: every (style, object) pair in turn, styles fastest, with three of
+/// the style's descriptors, all drawn from the seed; or the set's own `prompts` in turn. held_out, training: the item's
+/// caption. images: the set's prompts. Throws Error where there are none.
+[[nodiscard]] std::vector<Prompt> query_prompts(const QuerySetConfig& set, const Dataset& dataset, std::uint32_t count,
+                                                std::uint64_t seed);
+
+/// Every caption that GUDA-C may ask the full model about in place of a forget image's: each object in each style with
+/// any `descriptors` of its words in their order, and without a style. Sorted.
+[[nodiscard]] std::vector<std::string> anchor_captions(const Dataset& dataset, const AnchorConfig& anchor);
+
+/// Lines with every word of captions, prompts and anchors.
+[[nodiscard]] std::vector<std::string> vocabulary_texts(const Dataset& dataset);
+
+}  // namespace guda::jobs

@@ -1,0 +1,49 @@
+#pragma once
+// Training examples as a model takes them: pixels or latents, with or without what their captions say.
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/digest.hpp"
+#include "jobs/dataset.hpp"
+#include "worker/diffusion/text_table.hpp"
+#include "worker/training/latent_table.hpp"
+
+namespace guda::worker {
+
+/// Refers to the data set, which must outlive it. Any thread.
+class Examples {
+ public:
+  /// Pixels, without captions.
+  Examples(const jobs::Dataset& dataset) : dataset_(dataset) {}  // NOLINT(google-explicit-constructor)
+  /// Either may be empty. Throws Error when there are not as many latents as training items.
+  Examples(const jobs::Dataset& dataset, std::shared_ptr<const LatentTable> latents,
+           std::shared_ptr<const TextTable> texts);
+
+  [[nodiscard]] const jobs::Dataset& dataset() const { return dataset_; }
+  [[nodiscard]] bool has_captions() const { return texts_ != nullptr; }
+  [[nodiscard]] const TextTable& texts() const { return *texts_; }
+
+  /// x_0 of training items, float32 [items, C, H, W] on the CPU: pixels, or scale (mean + exp(logvar / 2) noise) with
+  /// the noise of batch number `step`. `flips`: empty or one per item.
+  [[nodiscard]] torch::Tensor clean(std::span<const std::uint32_t> items, const std::vector<bool>& flips,
+                                    const SeedPath& seed, std::uint64_t step) const;
+  /// Embeddings of the items' captions [items, L, W]; undefined without captions. Each is replaced by that of the empty
+  /// text with probability `dropout`: a function of the seed, the step and the row.
+  [[nodiscard]] torch::Tensor context(std::span<const std::uint32_t> items) const;
+  [[nodiscard]] torch::Tensor context(std::span<const std::uint32_t> items, const SeedPath& seed, std::uint64_t step,
+                                      double dropout) const;
+
+ private:
+  const jobs::Dataset& dataset_;
+  std::shared_ptr<const LatentTable> latents_;
+  std::shared_ptr<const TextTable> texts_;
+  std::unordered_map<std::uint32_t, std::int64_t> position_;  ///< of an item in the training split
+};
+
+}  // namespace guda::worker
