@@ -10,17 +10,7 @@
 namespace guda::jobs {
 namespace {
 
-struct Form {
-  std::string_view begin, style;
-};
-constexpr Form kTraining{"A depiction of ", ", artistic style featuring "};
-constexpr Form kQuery{"An artwork of ", ", with "};
-constexpr std::string_view kComma = ", ";
-
-std::string write(const Form& form, const Caption& caption) {
-  if (caption.descriptors.empty()) return fmt::format("{}{}", form.begin, caption.object);
-  return fmt::format("{}{}{}{}", form.begin, caption.object, form.style, fmt::join(caption.descriptors, kComma));
-}
+constexpr std::string_view kObject = "A depiction of ", kStyle = ", artistic style featuring ", kComma = ", ";
 
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> parts;
@@ -34,26 +24,25 @@ std::vector<std::string> split(std::string_view list) {
 
 }  // namespace
 
-std::string training_caption(const Caption& caption) { return write(kTraining, caption); }
-
-std::string query_prompt(const Caption& caption) { return write(kQuery, caption); }
+std::string training_caption(const Caption& caption) {
+  if (caption.descriptors.empty()) return fmt::format("{}{}", kObject, caption.object);
+  return fmt::format("{}{}{}{}", kObject, caption.object, kStyle, fmt::join(caption.descriptors, kComma));
+}
 
 Caption parse_caption(std::string_view text) {
-  for (const Form& form : {kTraining, kQuery}) {
-    if (!text.starts_with(form.begin)) continue;
-    const std::string_view rest = text.substr(form.begin.size());
-    const std::size_t style = rest.find(form.style);
+  if (text.starts_with(kObject)) {
+    const std::string_view rest = text.substr(kObject.size());
+    const std::size_t style = rest.find(kStyle);
     Caption caption{std::string(rest.substr(0, style)), {}};
-    if (style != std::string_view::npos) caption.descriptors = split(rest.substr(style + form.style.size()));
+    if (style != std::string_view::npos) caption.descriptors = split(rest.substr(style + kStyle.size()));
     const bool gap = std::any_of(caption.descriptors.begin(), caption.descriptors.end(),
                                  [](const std::string& word) { return word.empty(); });
     if (!caption.object.empty() && !gap) return caption;
   }
-  throw Error(fmt::format("the caption '{}' is neither '{}OBJECT{}WORDS' nor '{}OBJECT{}WORDS'", text, kTraining.begin,
-                          kTraining.style, kQuery.begin, kQuery.style));
+  throw Error(fmt::format("the caption '{}' is not of the form '{}OBJECT{}WORDS'", text, kObject, kStyle));
 }
 
-std::string without_style(std::string_view caption) { return std::string(caption.substr(0, caption.find(kTraining.style))); }
+std::string without_style(std::string_view caption) { return std::string(caption.substr(0, caption.find(kStyle))); }
 
 std::vector<std::vector<std::string>> descriptor_subsets(const std::vector<std::string>& descriptors,
                                                          std::size_t size) {

@@ -15,10 +15,7 @@ struct Caption {
 /// "A depiction of Dogs, artistic style featuring warm, earthy, mosaic"; without a style "A depiction of Dogs".
 [[nodiscard]] std::string training_caption(const Caption& caption);
 
-/// "An artwork of Dogs, with warm, earthy, mosaic": what queries are drawn from, so that no prompt was a caption.
-[[nodiscard]] std::string query_prompt(const Caption& caption);
-
-/// Reads either form; throws Error quoting a text that is neither.
+/// Throws Error quoting a text of another form.
 [[nodiscard]] Caption parse_caption(std::string_view text);
 
 /// A training caption without its style; any other text as it is.

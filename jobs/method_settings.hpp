@@ -54,7 +54,7 @@ struct MucsConfig {
 };
 
 struct SimilarityConfig {
-  std::string features = "pixels";  ///< pixels | clip | npy
+  std::string features = "pixels";  ///< pixels | clip | npy | latents | captions
   std::string aggregate = "mean";   ///< mean (of cosines) | centroid (cosine to the mean direction) | max
   std::filesystem::path encoder;    ///< clip: folder with config.json and model.safetensors
   bool projected = false;           ///< clip: after the projection

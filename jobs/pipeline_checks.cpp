@@ -12,7 +12,8 @@ namespace guda::jobs {
 namespace {
 
 constexpr std::array kTextMethods{"logo", "guda", "random", "group_size", "pixel_cosine", "knn", "similarity"};
-constexpr std::array kTextOperators{"guda_c", "ifu", "finetune_retain", "erasediff", "siss", "mucs", "retrack_released"};
+constexpr std::array kTextOperators{"guda_c", "ifu",  "finetune_retain", "erasediff",
+                                    "siss",   "mucs", "retrack_released"};
 
 template <std::size_t N>
 bool one_of(const std::array<const char*, N>& names, const std::string& name) {
@@ -35,9 +36,8 @@ class PipelineChecks {
  private:
   void what_needs_a_pipeline() {
     if (!p_.empty()) return;
-    r_.rule(r_.written({"pipeline"}), {"pipeline"}, [] {
-      return "wants the `folder` of a diffusers pipeline, or a `text_encoder` with its hidden_size";
-    });
+    r_.rule(r_.written({"pipeline"}), {"pipeline"},
+            [] { return "wants the `folder` of a diffusers pipeline, or a `text_encoder` with its hidden_size"; });
     r_.rule(is_condition_model(e_.model), {"model", "_class_name"},
             [] { return "a UNet2DConditionModel is told a text: add a `pipeline`, as in jobs/recipes/styles.yaml"; });
     for (std::size_t i = 0; i < e_.queries.size(); ++i) {
@@ -48,6 +48,9 @@ class PipelineChecks {
               [] { return "have no effect without a `pipeline`"; });
     }
     for (std::size_t i = 0; i < e_.methods.size(); ++i) {
+      const std::string& features = e_.methods[i].similarity.features;
+      r_.rule(features == "latents" || features == "captions", {"methods", std::to_string(i), "similarity", "features"},
+              [&] { return fmt::format("there are no {} without a `pipeline`", features); });
       r_.rule(e_.methods[i].method == "guda" && e_.methods[i].unlearn.op == "guda_c",
               {"methods", std::to_string(i), "unlearn", "op"},
               [] { return "guda_c asks a text-to-image model under other captions: add a `pipeline`"; });
@@ -91,7 +94,8 @@ class PipelineChecks {
   }
 
   void methods() {
-    r_.rule(!e_.guide.empty(), {"guide"}, [] { return "has no effect with a pipeline: its model is told more than a class"; });
+    r_.rule(!e_.guide.empty(), {"guide"},
+            [] { return "has no effect with a pipeline: its model is told more than a class"; });
     for (std::size_t i = 0; i < e_.methods.size(); ++i) {
       const MethodConfig& m = e_.methods[i];
       const std::string entry = std::to_string(i);
@@ -99,6 +103,9 @@ class PipelineChecks {
         return fmt::format("{} is for models without text so far; with a pipeline there are {}", m.method,
                            fmt::join(kTextMethods, ", "));
       });
+      r_.rule(m.similarity.features == "latents" && p_.folder.empty() && p_.autoencoder.empty(),
+              {"methods", entry, "similarity", "features"},
+              [] { return "there are no latents without pipeline.autoencoder"; });
       if (m.method != "guda") continue;
       r_.rule(!one_of(kTextOperators, m.unlearn.op), {"methods", entry, "unlearn", "op"}, [&] {
         return fmt::format("{} is for models without text so far; with a pipeline there are {}", m.unlearn.op,

@@ -77,6 +77,10 @@ class PlanBuilder {
                                            const std::function<std::vector<std::string>()>& make_texts);
   /// Moments of the training images' latents, in blocks, mirrored ones too with `flip`; none without an autoencoder.
   const std::vector<Digest>& latents(bool base, bool flip);
+  /// Embeddings of the training items' captions, of the base's with `base`, and of a query set's prompts; all with that
+  /// of no caption.
+  const std::vector<Digest>& captions(bool base);
+  const std::vector<Digest>& prompts(std::uint64_t run_seed, std::size_t set);
 
   /// Orders by digest of content; the builder is spent.
   [[nodiscard]] Plan finish() &&;

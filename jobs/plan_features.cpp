@@ -12,6 +12,7 @@ namespace {
 
 double features_seconds(const Experiment& e, const FeaturesSpec& spec, double images) {
   if (spec.kind == "clip") return 0.05 * images;
+  if (spec.kind == "latents") return 1e-3 * images;
   const double passes = spec.normalised ? 2 : 1;  // norms first
   return passes * training_seconds(e.model, images * spec.timesteps);
 }

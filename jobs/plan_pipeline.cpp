@@ -124,7 +124,8 @@ const std::vector<Digest>& PlanBuilder::latents(bool base, bool flip) {
   // The base has an image for every object, the data set one in each style.
   const std::size_t items = base ? load_base_dataset(plan_.experiment.dataset).train.size() : dataset_.train.size();
   const PipelineConfig& p = plan_.experiment.pipeline;
-  const double seconds = p.folder.empty() ? forward_seconds(autoencoder_model(p.autoencoder, dataset_.shape), 0.5) : 0.5;
+  const double seconds =
+      p.folder.empty() ? forward_seconds(autoencoder_model(p.autoencoder, dataset_.shape), 0.5) : 0.5;
   FeaturesSpec spec;
   spec.kind = "latents";
   spec.weights = encoder;
@@ -133,22 +134,25 @@ const std::vector<Digest>& PlanBuilder::latents(bool base, bool flip) {
   for (std::size_t first = 0; first < items; first += kLatentBlock) {
     spec.first = static_cast<std::uint32_t>(first);
     spec.count = at_most(items - first, kLatentBlock);
-    features.push_back(add(spec, fmt::format("encode {}images {}-{}", base ? "base " : "", first, first + spec.count - 1),
+    features.push_back(add(spec,
+                           fmt::format("encode {}images {}-{}", base ? "base " : "", first, first + spec.count - 1),
                            {encoder}, seconds * spec.count * (flip ? 2 : 1), {}, true));
   }
   return features;
 }
 
-Conditioning PlanBuilder::training_conditioning(bool base, bool flip) {
+const std::vector<Digest>& PlanBuilder::captions(bool base) {
   const auto captions_of = [](const Dataset& data) {
     std::vector<std::string> captions{kNoCaption};
     for (const std::uint32_t item : data.train) captions.push_back(data.captions.at(item));
     return captions;
   };
-  const std::vector<Digest>& texts =
-      base ? text_features("base captions", [&] { return captions_of(load_base_dataset(plan_.experiment.dataset)); })
-           : text_features("captions", [&] { return captions_of(dataset_); });
-  return {{}, latents(base, flip), texts};
+  if (!base) return text_features("captions", [&] { return captions_of(dataset_); });
+  return text_features("base captions", [&] { return captions_of(load_base_dataset(plan_.experiment.dataset)); });
+}
+
+Conditioning PlanBuilder::training_conditioning(bool base, bool flip) {
+  return {{}, latents(base, flip), captions(base)};
 }
 
 Conditioning PlanBuilder::unlearning_conditioning(const UnlearnConfig& unlearn) {
@@ -176,19 +180,23 @@ std::vector<std::string> PlanBuilder::prompts_of(std::uint64_t run_seed, const Q
   return texts;
 }
 
-Conditioning PlanBuilder::query_conditioning(std::uint64_t run_seed, std::size_t set) {
+const std::vector<Digest>& PlanBuilder::prompts(std::uint64_t run_seed, std::size_t set) {
   const QuerySetConfig& config = plan_.experiment.queries.at(set);
-  const auto prompts = [&] {
-    const auto count = static_cast<std::uint32_t>(
-        std::count_if(plan_.queries.begin(), plan_.queries.end(),
-                      [&](const Query& query) { return query.set == config.name && query.seed == run_seed; }));
+  return text_features(fmt::format("prompts of {} (seed {})", config.name, run_seed), [&] {
+    const auto count =
+        static_cast<std::uint32_t>(std::count_if(plan_.queries.begin(), plan_.queries.end(), [&](const Query& query) {
+          return query.set == config.name && query.seed == run_seed;
+        }));
     // The preview draws from a generated set's first prompts, however few queries there are.
     std::vector<std::string> texts =
         prompts_of(run_seed, config, config.kind == "generated" ? std::max(count, kPreviewCount) : count);
     texts.emplace_back(kNoCaption);
     return texts;
-  };
-  return {autoencoder(), {}, text_features(fmt::format("prompts of {} (seed {})", config.name, run_seed), prompts)};
+  });
+}
+
+Conditioning PlanBuilder::query_conditioning(std::uint64_t run_seed, std::size_t set) {
+  return {autoencoder(), {}, prompts(run_seed, set)};
 }
 
 }  // namespace guda::jobs

@@ -40,18 +40,21 @@ std::vector<Prompt> query_prompts(const QuerySetConfig& set, const Dataset& data
     return prompts;
   }
   if (set.kind == "images")
-    throw Error(fmt::format("queries.{}.prompts: wants the prompt of every image, for a text-to-image model", set.name));
+    throw Error(
+        fmt::format("queries.{}.prompts: wants the prompt of every image, for a text-to-image model", set.name));
   const std::vector<std::string> objects = caption_objects(dataset);
   const std::uint64_t key = (SeedPath(seed) / "prompts" / set.name).value();
   const auto styles = static_cast<std::uint32_t>(dataset.descriptors.size());
-  if (styles == 0) throw Error(fmt::format("queries.{}.prompts: the data set has no styles to make prompts of", set.name));
+  if (styles == 0)
+    throw Error(fmt::format("queries.{}.prompts: the data set has no styles to make prompts of", set.name));
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t style = i % styles;
     const auto& words = dataset.descriptors[style];
     const auto order = random_permutation(static_cast<std::uint32_t>(words.size()), random_bits(key, i));
     Caption caption{objects[i / styles % objects.size()], {}};
-    for (std::size_t k = 0; k < std::min(kDescriptors, words.size()); ++k) caption.descriptors.push_back(words[order[k]]);
-    prompts.push_back({query_prompt(caption), style});
+    for (std::size_t k = 0; k < std::min(kDescriptors, words.size()); ++k)
+      caption.descriptors.push_back(words[order[k]]);
+    prompts.push_back({training_caption(caption), style});
   }
   return prompts;
 }
@@ -74,7 +77,6 @@ std::vector<std::string> vocabulary_texts(const Dataset& dataset) {
   for (const std::string& object : caption_objects(dataset)) texts.push_back(training_caption({object, {}}));
   for (const auto& words : dataset.descriptors) {
     texts.push_back(training_caption({"object", words}));
-    texts.push_back(query_prompt({"object", words}));
   }
   return texts;
 }

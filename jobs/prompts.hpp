@@ -19,7 +19,8 @@ struct Prompt {
 [[nodiscard]] std::vector<std::string> caption_objects(const Dataset& dataset);
 
 /// One prompt for each of `count` queries. generated: every (style, object) pair in turn, styles fastest, with three of
-/// the style's descriptors, all drawn from the seed; or the set's own `prompts` in turn. held_out, training: the item's
+/// the style's descriptors drawn from the seed, in the form of a caption (a text encoder with random weights can't know
+/// that two forms mean the same); or the set's own `prompts` in turn. held_out, training: the item's
 /// caption. images: the set's prompts. Throws Error where there are none.
 [[nodiscard]] std::vector<Prompt> query_prompts(const QuerySetConfig& set, const Dataset& dataset, std::uint32_t count,
                                                 std::uint64_t seed);

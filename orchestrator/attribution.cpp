@@ -54,6 +54,16 @@ void check_images(const std::vector<fs::path>& images, const jobs::Dataset& data
   if (!faults.empty()) throw Error(faults);
 }
 
+void check_prompts(const AttributionRequest& request, const jobs::Experiment& e) {
+  const std::size_t prompts = request.prompts.size(), images = request.images.size();
+  if (e.pipeline.empty() && prompts > 0) throw Error("--prompt: the run's models are told no text; leave it out");
+  if (!e.pipeline.empty() && prompts != 1 && prompts != images)
+    throw Error(
+        fmt::format("--prompt: a text-to-image run wants what the images show: one prompt for all {} or one "
+                    "each, for example --prompt 'A depiction of Seven'",
+                    images));
+}
+
 /// Paired difference of the two best groups in standard errors of its noise draws.
 bool is_undecided(const ResultsTable& table, const jobs::Plan& plan, const std::string& method, std::size_t query,
                   std::size_t a, std::size_t b) {
@@ -85,10 +95,12 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   std::vector<std::string> names;
   const jobs::Dataset dataset = jobs::load_dataset(e.dataset);
   check_images(request.images, dataset);
+  check_prompts(request, e);
   for (const fs::path& image : request.images) {
     names.push_back(stored_name(image));
     identity += " " + names.back();
   }
+  for (const std::string& prompt : request.prompts) identity += "\n" + prompt;
   PreparedAttribution prepared{
       RunLayout{parent.folder / "attributions" / digest_of(identity).hex.substr(0, 12)}, {}, method.name, 0};
   make_run_folders(prepared.run);
@@ -102,6 +114,8 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
     if (!fs::exists(store / names[i])) replace_file(store / names[i], read_file(request.images[i]), true);
     set.images.push_back(fs::absolute(store / names[i]).lexically_normal());
   }
+  set.prompts = request.prompts;
+  if (set.prompts.size() == 1) set.prompts.resize(set.images.size(), set.prompts.front());
   e.name = e.name + "-attribution";
   e.seeds.resize(1);
   e.queries = {set};

@@ -13,8 +13,9 @@ namespace guda::orchestrator {
 
 struct AttributionRequest {
   std::vector<std::filesystem::path> images;
-  std::string method;       ///< empty: the run's first guda method, else its reference
-  std::uint32_t draws = 4;  ///< noise draws per timestep
+  std::string method;                  ///< empty: the run's first guda method, else its reference
+  std::uint32_t draws = 4;             ///< noise draws per timestep
+  std::vector<std::string> prompts{};  ///< of a text-to-image run: what each image shows, or one for all
 };
 
 struct PreparedAttribution {

@@ -16,8 +16,12 @@ std::vector<std::uint8_t> draw_attribution(const PreparedAttribution& prepared,
   }
   std::vector<report::QueryCard> cards;
   for (std::size_t i = 0; i < images.size(); ++i) {
-    report::QueryCard card{
-        images[i].image.filename().string(), "images", "", i < pictures.size() ? pictures[i] : report::Picture{}, {}};
+    report::QueryCard card{images[i].image.filename().string(),
+                           "images",
+                           "",
+                           "",
+                           i < pictures.size() ? pictures[i] : report::Picture{},
+                           {}};
     report::MethodAnswer answer{prepared.method, {}, images[i].undecided};
     for (const GroupContribution& g : images[i].groups) answer.top.push_back({g.group, g.score, g.standard_error});
     card.answers.push_back(std::move(answer));

@@ -73,7 +73,8 @@ void fill_cards(const Source& s, ReportData& data) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t within = i * pictures.size() / count;
       const jobs::Query& q = s.plan.queries[at + within];
-      report::QueryCard card{q.name, q.set, q.true_group, pictures[within], {}};
+      const std::string prompt = within < sample->prompts.size() ? sample->prompts[within] : "";
+      report::QueryCard card{q.name, q.set, q.true_group, prompt, pictures[within], {}};
       for (const auto& m : s.plan.experiment.methods) card.answers.push_back(answer(s, m.name, at + within));
       data.cards.push_back(std::move(card));
     }
@@ -178,6 +179,19 @@ void fill_profiles(const Source& s, ReportData& data) {
   }
 }
 
+/// Previews are drawn by the first prompts of the first generated set.
+std::vector<report::Gallery::Prompt> preview_prompts(const jobs::Plan& plan, const jobs::SampleSpec& preview) {
+  std::vector<report::Gallery::Prompt> prompts;
+  const auto& sets = plan.experiment.queries;
+  const auto set = std::find_if(sets.begin(), sets.end(), [](const auto& q) { return q.kind == "generated"; });
+  std::size_t at = 0;
+  for (const jobs::Query& query : plan.queries) {
+    if (set == sets.end() || query.set != set->name || at == preview.prompts.size()) continue;
+    prompts.push_back({preview.prompts[at++], query.true_group});
+  }
+  return prompts;
+}
+
 void fill_gallery(const Source& s, ReportData& data) {
   std::map<Digest, Digest> preview_of;                               // weights -> Sample job
   std::map<Digest, std::pair<std::string, std::uint32_t>> place_of;  // weights -> method, group
@@ -185,6 +199,7 @@ void fill_gallery(const Source& s, ReportData& data) {
     if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
         sample && sample->set.name == jobs::kPreviewSet) {
       preview_of[sample->from] = job.digest;
+      if (data.gallery.prompts.empty()) data.gallery.prompts = preview_prompts(s.plan, *sample);
     }
     if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
       for (const auto& p : job.placements) place_of.try_emplace(score->weights, p.method, p.group);

@@ -139,8 +139,9 @@ void describe(Visit& visit, ConfigOf<MucsConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<SimilarityConfig> auto& c) {
   visit(Field{.key = "features",
-              .meaning = "what is compared: pixels, a CLIP vision tower, or arrays of any embedding",
-              .choices = "pixels|clip|npy"},
+              .meaning = "what is compared: pixels, a CLIP vision tower, or arrays of any embedding; of text-to-image "
+                         "models latents, or the embedded captions and prompts",
+              .choices = "pixels|clip|npy|latents|captions"},
         c.features);
   visit(Field{.key = "aggregate",
               .meaning = "mean of cosines, cosine to the mean direction (centroid), or the largest cosine",

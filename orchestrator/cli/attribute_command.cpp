@@ -37,6 +37,8 @@ int attribute_command(const Arguments& arguments) {
                         "whose counterfactual models answer [the first guda method]")(
       "draws", po::value<std::uint32_t>()->default_value(4),
       "noise draws per timestep, 2 to 64; more draws, smaller errors")(
+      "prompt", po::value<std::vector<std::string>>(),
+      "what the images show, for a text-to-image run: once for all, or once for each image")(
       "top", po::value<std::uint32_t>()->default_value(3), "groups to print")(
       "png", po::value<std::string>(), "also draw the answer into this file")("json", "print every group as JSON");
   add_supervision_options(options);
@@ -53,6 +55,7 @@ int attribute_command(const Arguments& arguments) {
   for (const auto& image : (*values)["images"].as<std::vector<std::string>>()) request.images.emplace_back(image);
   request.method = (*values)["method"].as<std::string>();
   request.draws = (*values)["draws"].as<std::uint32_t>();
+  if (values->contains("prompt")) request.prompts = (*values)["prompt"].as<std::vector<std::string>>();
   if (request.draws < 2 || request.draws > 64) throw UsageError("--draws must be 2 to 64");
   const RunLayout parent{std::filesystem::absolute((*values)["run"].as<std::string>()).lexically_normal()};
   const PreparedAttribution prepared = prepare_attribution(parent, request);

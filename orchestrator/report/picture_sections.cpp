@@ -88,6 +88,36 @@ std::string gallery_row(std::string_view heading, const std::vector<Picture>& pi
   return row + "</tr>\n";
 }
 
+/// A row for every group whose style a column asks for: that picture by the full model and by each method's model
+/// without the group.
+std::string style_panels(const Gallery& gallery) {
+  std::string head = "<th scope=\"col\">full model</th>", rows;
+  for (const auto& block : gallery.blocks) head += fmt::format("<th scope=\"col\">{}</th>", breakable(block.method));
+  for (std::size_t c = 0; c < gallery.prompts.size(); ++c) {
+    const Gallery::Prompt& prompt = gallery.prompts[c];
+    if (prompt.group.empty() || c >= gallery.full.size()) continue;
+    rows += fmt::format("<tr><th scope=\"row\">without {}</th><td>{}</td>", escape_html(prompt.group),
+                        picture_img(gallery.full[c], "full model, " + prompt.text, shown_size(gallery.full)));
+    for (const auto& block : gallery.blocks) {
+      const auto row = std::find_if(block.rows.begin(), block.rows.end(),
+                                    [&](const Gallery::Row& r) { return r.group == prompt.group; });
+      static const Picture kNone;
+      const bool there = row != block.rows.end() && c < row->pictures.size();
+      rows += fmt::format("<td>{}</td>", picture_img(there ? row->pictures[c] : kNone,
+                                                     fmt::format("{} without {}", block.method, prompt.group),
+                                                     shown_size(gallery.full)));
+    }
+    rows += fmt::format("<td class=\"note\">{}</td></tr>\n", escape_html(prompt.text));
+  }
+  if (rows.empty()) return "";
+  return fmt::format(
+      "<figure><figcaption><b>Each style by its own prompt</b></figcaption>{}</figure>\n",
+      scrolling("Each style by its own prompt",
+                fmt::format("<table class=\"gallery\"><thead><tr><td></td>{}<th scope=\"col\">prompt</th></tr></thead>"
+                            "<tbody>{}</tbody></table>",
+                            head, rows)));
+}
+
 }  // namespace
 
 std::string heatmaps_section(const ReportData& data) {
@@ -118,10 +148,14 @@ std::string gallery_section(const ReportData& data) {
   for (const auto& block : gallery.blocks)
     for (const auto& row : block.rows) columns = std::max(columns, row.pictures.size());
   std::string head = "<tr><th scope=\"col\">noise</th>";
-  for (std::size_t c = 0; c < columns; ++c) head += fmt::format("<th scope=\"col\">{}</th>", c + 1);
+  for (std::size_t c = 0; c < columns; ++c) {
+    const std::string prompt = c < gallery.prompts.size() ? escape_html(gallery.prompts[c].text) : "";
+    head += prompt.empty() ? fmt::format("<th scope=\"col\">{}</th>", c + 1)
+                           : fmt::format("<th scope=\"col\" title=\"{}\">{}</th>", prompt, c + 1);
+  }
   const std::string full =
       gallery.full.empty() ? std::string() : gallery_row("full model", gallery.full, columns, "full model");
-  std::string blocks;
+  std::string blocks = style_panels(gallery);
   const auto block_html = [&](const std::string& method, const std::string& rows) {
     return fmt::format(
         "<figure><figcaption><b>{}</b></figcaption>{}</figure>\n", breakable(method),

@@ -61,12 +61,14 @@ std::string card_html(const ReportData& data, const QueryCard& card) {
   const std::string about = card.true_group.empty() ? escape_html(card.set)
                                                     : fmt::format("{} \u00b7 true group <b>{}</b>",
                                                                   escape_html(card.set), escape_html(card.true_group));
+  const std::string prompt =
+      card.prompt.empty() ? "" : fmt::format("<p class=\"note\">{}</p>", escape_html(card.prompt));
   return fmt::format(
-      "<article class=\"card\"><header>{}<div><h3>{}</h3><p>{}</p></div></header>"
+      "<article class=\"card\"><header>{}<div><h3>{}</h3><p>{}</p>{}</div></header>"
       "<table><thead><tr><th scope=\"col\">method</th><th scope=\"col\">1st</th><th scope=\"col\">2nd</th><th "
       "scope=\"col\">3rd</th>"
       "</tr></thead><tbody>\n{}</tbody></table></article>\n",
-      picture_img(card.picture, "query " + card.name, 88), breakable(card.name), about, rows);
+      picture_img(card.picture, "query " + card.name, 88), breakable(card.name), about, prompt, rows);
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ struct QueryCard {
   std::string name;
   std::string set;         ///< query set
   std::string true_group;  ///< empty: not known (generated)
+  std::string prompt;      ///< of a text-to-image model; empty for others
   Picture picture;
   std::vector<MethodAnswer> answers;  ///< the reference's first
 };
@@ -82,8 +83,14 @@ struct Gallery {
     std::string method;
     std::vector<Row> rows;
   };
-  std::vector<Picture> full;  ///< [column] the full model
-  std::vector<Block> blocks;  ///< the reference's first
+  /// What a text-to-image model was told in a column.
+  struct Prompt {
+    std::string text;
+    std::string group;  ///< whose style it asks for; empty: of none
+  };
+  std::vector<Prompt> prompts;  ///< [column]; empty for models without text
+  std::vector<Picture> full;    ///< [column] the full model
+  std::vector<Block> blocks;    ///< the reference's first
 };
 
 /// GUARD's alignments of the groups under one unlearning method, and what its models lose elsewhere.

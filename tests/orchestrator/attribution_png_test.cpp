@@ -14,8 +14,12 @@ using namespace guda::orchestrator::report;
 namespace {
 
 QueryCard card(std::vector<GroupScore> top, bool is_undecided) {
-  QueryCard c{
-      .name = "mine.png", .set = "images", .true_group = "", .picture = {1, 2, 2, 17, {0, 16, 16, 0}}, .answers = {}};
+  QueryCard c{.name = "mine.png",
+              .set = "images",
+              .true_group = "",
+              .prompt = "",
+              .picture = {1, 2, 2, 17, {0, 16, 16, 0}},
+              .answers = {}};
   c.answers = {{"retrack_exact", std::move(top), is_undecided}};
   return c;
 }

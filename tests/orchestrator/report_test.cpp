@@ -166,16 +166,32 @@ TEST_CASE("report: nothing is fetched and nothing can run") {
   }
 }
 
+TEST_CASE("report: of a text-to-image run it shows what was asked, and each style by its own prompt side by side") {
+  ReportData data = tests::sample_report();
+  CHECK(render_report(data).find("Each style by its own prompt") == std::string::npos);
+  const std::string& group = data.gallery.blocks.at(0).rows.at(0).group;
+  data.cards[0].prompt = "A depiction of Seven, artistic style featuring soft edges";
+  data.gallery.prompts = {{"A depiction of Six, artistic style featuring line work", group}, {"no style", ""}};
+  const std::string html = render_report(data);
+  CHECK(html.find("featuring soft edges</p>") != std::string::npos);
+  const std::size_t panel = html.find("Each style by its own prompt");
+  REQUIRE(panel != std::string::npos);
+  CHECK(html.find("without " + group, panel) != std::string::npos);
+  CHECK(html.find("featuring line work", panel) != std::string::npos);
+  CHECK(html.find("title=\"A depiction of Six", panel) != std::string::npos);
+}
+
 TEST_CASE("report: hostile names stay names everywhere") {
   const std::string evil = "</script><script>alert(1)</script>\"' onload=x <img src=x>";
   ReportData data = tests::sample_report();
   data.title = data.experiment = data.created = data.reference = data.own_group = data.score_unit = evil;
   for (auto& group : data.groups) group += evil;
   data.methods[0] = {evil, "\"><i>", evil};
-  data.cards[0] = {evil, evil, evil, data.cards[0].picture, {{evil, {{evil, 1, 1}, {evil, 0, 1}}, true}}};
+  data.cards[0] = {evil, evil, evil, evil, data.cards[0].picture, {{evil, {{evil, 1, 1}, {evil, 0, 1}}, true}}};
   data.heatmaps[0].method = data.heatmaps[0].query_set = data.heatmaps[0].rows[0] = data.heatmaps[0].columns[0] = evil;
   data.profiles[0].method = data.profiles[0].query_set = evil;
   data.gallery.blocks[0].method = data.gallery.blocks[0].rows[0].group = evil;
+  data.gallery.prompts = {{evil, evil}};
   data.costs[0] = {evil, {{evil, 1, 1}}};
   data.provenance[evil] = {{evil, {evil, {{evil, evil}}}}};
   data.warnings = {evil};

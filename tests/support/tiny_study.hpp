@@ -9,8 +9,7 @@
 #include "jobs/guide_model.hpp"
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
-#include "worker/models/unet2d.hpp"
-#include "worker/models/unet2d_condition.hpp"
+#include "worker/models/denoiser.hpp"
 
 namespace guda::test {
 
@@ -77,7 +76,7 @@ inline worker::UNet2DCondition tiny_guide() {
 inline void no_progress(const worker::Progress&) {}
 
 /// Whether two models have bitwise equal parameters.
-inline bool same_weights(const worker::UNet2D& a, const worker::UNet2D& b) {
+inline bool same_weights(const worker::Denoiser& a, const worker::Denoiser& b) {
   const auto left = a->parameters(), right = b->parameters();
   if (left.size() != right.size()) return false;
   for (std::size_t i = 0; i < left.size(); ++i) {

@@ -8,7 +8,9 @@
 #include "worker/attribution/controls.hpp"
 #include "worker/attribution/kernel_density.hpp"
 #include "worker/attribution/similarity.hpp"
+#include "worker/diffusion/text_table.hpp"
 #include "worker/training/images.hpp"
+#include "worker/training/latent_table.hpp"
 
 namespace guda::worker {
 namespace fs = std::filesystem;
@@ -60,13 +62,28 @@ torch::Tensor rows_of(const torch::Tensor& all, std::span<const std::uint32_t> i
   return all.index_select(0, index);
 }
 
+std::vector<fs::path> folders_of(const std::vector<Digest>& jobs,
+                                 const std::function<fs::path(const Digest&)>& folder) {
+  std::vector<fs::path> folders;
+  for (const Digest& job : jobs) folders.push_back(folder(job));
+  return folders;
+}
+
 std::vector<double> similarities(const jobs::AttributeSpec& spec, const QuerySet& set, const jobs::Dataset& dataset,
                                  std::span<const std::vector<std::int64_t>> groups,
                                  const std::function<fs::path(const Digest&)>& folder,
                                  std::optional<TopInstances>& instances) {
   const jobs::SimilarityConfig& config = spec.similarity;
   torch::Tensor queries, items;
-  if (config.features == "clip") {
+  if (config.features == "latents") {
+    queries = load_latents(folders_of(spec.query_features, folder)).mean.flatten(1);
+    items = load_latents(folders_of(spec.item_features, folder)).mean.flatten(1);
+  } else if (config.features == "captions") {
+    std::vector<std::string> captions;
+    for (const std::uint32_t item : dataset.train) captions.push_back(dataset.captions.at(item));
+    queries = load_texts(folders_of(spec.query_features, folder)).pooled(set.prompts);
+    items = load_texts(folders_of(spec.item_features, folder)).pooled(captions);
+  } else if (config.features == "clip") {
     queries = all_rows(spec.query_features, folder);
     items = all_rows(spec.item_features, folder);
   } else if (config.features == "npy") {

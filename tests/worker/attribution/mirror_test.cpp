@@ -32,7 +32,7 @@ struct Study {
     at::set_num_threads(1);
     jobs::TrainSpec training = test::tiny_training(150);
     training.training.ema_max_decay = 0;
-    model = train(training, data, {}, torch::kCPU, test::no_progress).model;
+    model = train(training, data, {}, torch::kCPU, test::no_progress).model.unet2d();
     model->eval();
     for (std::uint32_t label = 0; label < 10; ++label)
       groups.push_back({"group " + std::to_string(label), test::items_of(data, label)});

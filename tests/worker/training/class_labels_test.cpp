@@ -35,11 +35,11 @@ TEST_CASE("guide: it learns to tell classes apart, and goes on from a checkpoint
   jobs::TrainSpec spec = test::tiny_training(40);
   spec.model = test::tiny_guide_model();
   spec.label_dropout = 0.1;
-  const TrainedGuide whole = train_guide(spec, data, torch::kCPU, no_progress);
+  const Trained whole = train(spec, data, {}, torch::kCPU, no_progress);
   CHECK(whole.last_loss < whole.first_loss);
   CHECK(!whole.model->is_training());
-  const TrainedGuide pieces = test::in_pieces({1, 13, 40}, [&](const auto& progress, JobCheckpoints& checkpoints) {
-    return train_guide(spec, data, torch::kCPU, progress, &checkpoints);
+  const Trained pieces = test::in_pieces({1, 13, 40}, [&](const auto& progress, JobCheckpoints& checkpoints) {
+    return train(spec, data, {}, torch::kCPU, progress, &checkpoints);
   });
   const auto a = whole.model->parameters(), b = pieces.model->parameters();
   REQUIRE(a.size() == b.size());

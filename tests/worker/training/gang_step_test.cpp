@@ -83,11 +83,10 @@ TEST_CASE("gang training: the class-conditional guide is trained by a gang as we
   jobs::TrainSpec spec = test::tiny_training(10);
   spec.model = test::tiny_guide_model();
   spec.label_dropout = 0.3;
-  const TrainedGuide alone = train_guide(spec, data, torch::kCPU, no_progress);
-  std::vector<TrainedGuide> together(2);
-  test::rethrow_first(test::gang_of_threads(2, [&](Gang& gang) {
-    together[gang.rank()] = train_guide(spec, data, torch::kCPU, no_progress, nullptr, &gang);
-  }));
+  const Trained alone = train(spec, data, {}, torch::kCPU, no_progress);
+  std::vector<Trained> together(2);
+  test::rethrow_first(test::gang_of_threads(
+      2, [&](Gang& gang) { together[gang.rank()] = train(spec, data, {}, torch::kCPU, no_progress, nullptr, &gang); }));
   // Weights whose gradient is zero but for rounding (biases of keys) move by the rounding's sign: losses tell.
   CHECK(std::abs(alone.first_loss - together[0].first_loss) < 1e-5);
   CHECK(std::abs(alone.last_loss - together[0].last_loss) < 1e-4);

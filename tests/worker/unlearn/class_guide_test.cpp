@@ -61,7 +61,7 @@ TEST_CASE("esd_class: the loss is the squared distance to e_u + w (e_u - e_c); w
 TEST_CASE("esd_class: unlearning moves the model, leaves the guide alone, and needs one") {
   at::set_num_threads(1);
   const jobs::Dataset data = test::tiny_dataset();
-  const UNet2D full = train(test::tiny_training(), data, {}, torch::kCPU, no_progress).model;
+  const UNet2D full = train(test::tiny_training(), data, {}, torch::kCPU, no_progress).model.unet2d();
   const auto removed = test::items_of(data, 0);
   jobs::UnlearnSpec spec;
   spec.diffusion = test::tiny_diffusion();

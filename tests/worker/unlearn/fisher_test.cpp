@@ -48,7 +48,7 @@ TEST_CASE("fisher: the damping is in units of the mean of the diagonal, and a pa
 TEST_CASE("fisher: the group's loss rises, in proportion to a small strength") {
   at::set_num_threads(1);
   const jobs::Dataset data = test::tiny_dataset();
-  const UNet2D full = train(test::tiny_training(120), data, {}, torch::kCPU, no_progress).model;
+  const UNet2D full = train(test::tiny_training(120), data, {}, torch::kCPU, no_progress).model.unet2d();
   const auto removed = test::items_of(data, 0);
   const auto loss = [&](UNet2D model) {
     std::vector<std::string> names;

@@ -56,7 +56,7 @@ TEST_CASE("GUARD: units and offset of the alignments do not matter, a low temper
 TEST_CASE("GUARD: alignments are the inner products of gradients, and the model is left bit for bit") {
   at::set_num_threads(1);
   const jobs::Dataset data = test::tiny_dataset();
-  UNet2D model = train(test::tiny_training(60), data, {}, torch::kCPU, no_progress).model;
+  UNet2D model = train(test::tiny_training(60), data, {}, torch::kCPU, no_progress).model.unet2d();
   const UNet2D before = copy_unet2d(model);
   auto removed = test::items_of(data, 0);
   removed.resize(4);
@@ -101,7 +101,7 @@ TEST_CASE("GUARD: alignments are the inner products of gradients, and the model 
 TEST_CASE("GUARD: a forget image that is also in the retain set, many times, weighs less (methods.md 9)") {
   at::set_num_threads(1);
   jobs::Dataset data = test::tiny_dataset();
-  UNet2D model = train(test::tiny_training(2), data, {}, torch::kCPU, no_progress).model;
+  UNet2D model = train(test::tiny_training(2), data, {}, torch::kCPU, no_progress).model.unet2d();
   const auto removed = test::items_of(data, 0);
   const auto weight = [&] {
     return guard_weights(guard_alignments(model, tiny_spec(), data, removed, torch::kCPU, {}), 1)[2];

@@ -25,7 +25,7 @@ namespace {
 
 struct Study {
   jobs::Dataset data = test::tiny_dataset();
-  UNet2D full = train(test::tiny_training(120), data, {}, torch::kCPU, no_progress).model;
+  UNet2D full = train(test::tiny_training(120), data, {}, torch::kCPU, no_progress).model.unet2d();
   std::vector<std::uint32_t> removed = test::items_of(data, 0);
 
   [[nodiscard]] static jobs::UnlearnSpec spec(const std::string& op, std::uint32_t steps = 4) {
