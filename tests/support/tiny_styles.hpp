@@ -10,6 +10,7 @@
 #include "jobs/prompts.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/training/examples.hpp"
+#include "worker/training/streams.hpp"
 
 namespace guda::test {
 

@@ -57,7 +57,8 @@ TEST_CASE("examples: captions are embedded as they are; withheld ones are the em
 
 TEST_CASE("examples: blocks of latents come back one behind the other; of another scale or number they are refused") {
   const jobs::Dataset data = test::tiny_styled_dataset();
-  const LatentTable& whole = *test::tiny_latents(data);
+  const auto latents = test::tiny_latents(data);
+  const LatentTable& whole = *latents;
   const auto part = [&](std::int64_t first, std::int64_t count, double scale) {
     return LatentTable{whole.mean.narrow(0, first, count).contiguous(), whole.logvar.narrow(0, first, count).contiguous(),
                        whole.mirrored_mean.narrow(0, first, count).contiguous(),

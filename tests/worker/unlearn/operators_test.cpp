@@ -189,7 +189,7 @@ TEST_CASE("ifu: at the full model the gradient points along the residual of the 
 TEST_CASE("operators: names are unique, an unknown one lists them all") {
   std::set<std::string_view> names;
   for (const OperatorEntry& entry : kOperators) CHECK(names.insert(entry.name).second);
-  CHECK(names.size() == 12);
+  CHECK(names.size() == 13);
   for (const OperatorEntry& entry : kOperators) {
     CHECK(&find_operator(config_of(std::string(entry.name).c_str())) == &entry);
     CHECK_THROWS_WITH_AS((void)find_operator(config_of("retrack")), doctest::Contains(std::string(entry.name).c_str()),
