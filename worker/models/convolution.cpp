@@ -1,10 +1,12 @@
 #include "worker/models/convolution.hpp"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include "worker/kernels/kernels.hpp"
 #include "worker/models/sample_gradients.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 namespace {
@@ -16,6 +18,11 @@ constexpr at::MemoryFormat kLast = at::MemoryFormat::ChannelsLast;
 
 /// What stands for an input that was not given: autograd functions take no undefined tensors.
 const float* data_or_null(const at::Tensor& t) { return t.numel() > 0 ? t.const_data_ptr<float>() : nullptr; }
+
+std::string described(const char* what, const ConvShape& s) {
+  return fmt::format("guda::{} {}->{} {}x{}{}{}{}", what, s.in, s.out, s.height, s.width, s.kernel == 1 ? " 1x1" : "",
+                     s.stride == 2 ? " stride 2" : "", s.enlarge ? " enlarged" : "");
+}
 
 /// Where the kernels win or draw (./run bench kernels). Windows that save products do so for all sizes measured; for
 /// the others the weights of a register block leave the first-level cache beyond 64 channels.
@@ -56,6 +63,7 @@ void over_images(std::int64_t images, const Body& body) {
 
 at::Tensor forward(const ConvShape& s, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                    const at::Tensor& shift, const at::Tensor& residual) {
+  const ProfileSpan span([&] { return described("conv_forward", s); });
   at::Tensor y = at::empty({x.size(0), s.out, s.out_height(), s.out_width()}, x.options(), kLast);
   const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
   const float *const from = x.const_data_ptr<float>(), *const w = weight.const_data_ptr<float>();
@@ -69,6 +77,7 @@ at::Tensor forward(const ConvShape& s, const at::Tensor& x, const at::Tensor& we
 }
 
 at::Tensor backward_input(const ConvShape& s, const at::Tensor& weight, const at::Tensor& dy) {
+  const ProfileSpan span([&] { return described("conv_backward_input", s); });
   at::Tensor dx = at::empty({dy.size(0), s.in, s.height, s.width}, dy.options(), kLast);
   const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
   const float *const w = weight.const_data_ptr<float>(), *const from = dy.const_data_ptr<float>();
@@ -85,6 +94,7 @@ struct WeightGradient {
 };
 
 WeightGradient backward_weight(const ConvShape& s, const at::Tensor& x, const at::Tensor& dy) {
+  const ProfileSpan span([&] { return described("conv_backward_weight", s); });
   const std::int64_t parts = std::min<std::int64_t>(x.size(0), at::get_num_threads());
   at::Tensor partial = at::zeros({parts, s.out, s.in, s.kernel, s.kernel}, x.options());
   at::Tensor shift = at::empty({x.size(0), s.out}, x.options());

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "common/error.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 namespace {
@@ -44,6 +45,7 @@ AdamW::AdamW(std::vector<torch::Tensor> parameters, const jobs::OptimizerConfig&
 }
 
 void AdamW::step(double lr) {
+  const ProfileSpan span("guda::adamw");
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> gradients;
   gradients.reserve(parameters_.size());
@@ -78,6 +80,7 @@ Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay)
 }
 
 void Ema::step() {
+  const ProfileSpan span("guda::ema");
   const torch::NoGradGuard no_grad;
   at::_foreach_lerp_(averages_, parameters_, 1.0 - ema_decay(max_decay_, step_++));
 }
