@@ -3,9 +3,9 @@
 
 namespace guda::worker {
 
-/// Freed activations stay with the process for the next step. They lie just above glibc's mmap threshold for small
-/// models: without this every one of them is mapped, faulted in and unmapped again (docs/performance.md: 17 % of
-/// training, 25 % of scoring on the digits). Before the first thread is started.
+/// Freed activations stay with the process, whole, for the next step: glibc would map, fault in and unmap those of
+/// small models again and again, and cut those of larger ones to pieces (docs/performance.md). The process then holds
+/// the most that it ever needed. Before the first tensor and the first thread.
 void keep_freed_memory();
 
 }  // namespace guda::worker

@@ -1,8 +1,9 @@
 #pragma once
 // The arithmetic of small diffusion UNets on a CPU, torch-free: convolutions and GroupNorm + SiLU on channels-last
-// float32 images. Every source of this folder's set is compiled once per instruction set (avx512, avx2, baseline: the
-// names of common/cpu.hpp) and the table of the running processor is used, so that one binary is fast everywhere. Bits
-// depend on the instruction set and on nothing else: not on the batch, nor on how images are spread over threads.
+// float32 images, and the optimizer. Every source of this folder's set is compiled once per instruction set (avx512,
+// avx2, baseline: the names of common/cpu.hpp) and the table of the running processor is used, so that one binary is
+// fast everywhere. Bits depend on the instruction set and on nothing else: not on the batch, nor on how images are
+// spread over threads.
 #include <cstdint>
 #include <span>
 
@@ -29,6 +30,14 @@ struct GroupNormShape {
   bool silu;
 };
 
+/// What an AdamW step is for every parameter alike; gradients are multiplied by gradient_scale first.
+struct AdamWStep {
+  float gradient_scale, beta1, beta2, eps;
+  float decay;         ///< learning rate times weight decay
+  float size;          ///< learning rate / (1 - beta1^step)
+  float second_scale;  ///< 1 / sqrt(1 - beta2^step)
+};
+
 /// Images are [n, height, width, channels], weights [out, in, kernel, kernel]. Nothing may overlap. Thread-safe.
 struct Kernels {
   const char* isa;
@@ -51,6 +60,14 @@ struct Kernels {
   void (*group_norm_backward)(const GroupNormShape& shape, const float* x, const float* gamma, const float* beta,
                               const float* mean, const float* rstd, const float* dy, float* dx, float* dgamma,
                               float* dbeta);
+
+  /// In float64, of short sums in float32.
+  double (*sum_of_squares)(std::int64_t n, const float* x);
+  /// parameter, first and second moment are updated.
+  void (*adamw)(const AdamWStep& step, std::int64_t n, const float* gradient, float* parameter, float* first,
+                float* second);
+  /// average += weight (target - average), exactly the target at weight 1.
+  void (*move_towards)(float weight, std::int64_t n, const float* target, float* average);
 };
 
 /// The fastest set that this processor can run.

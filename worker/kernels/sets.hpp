@@ -11,8 +11,18 @@
   void group_norm_forward(const GroupNormShape&, const float*, const float*, const float*, float*, float*, float*); \
   void group_norm_backward(const GroupNormShape&, const float*, const float*, const float*, const float*,           \
                            const float*, const float*, float*, float*, float*);                                     \
-  inline constexpr Kernels kSet{                                                                                    \
-      #ISA, conv_forward, conv_backward_input, conv_backward_weight, group_norm_forward, group_norm_backward};      \
+  double sum_of_squares(std::int64_t, const float*);                                                                \
+  void adamw(const AdamWStep&, std::int64_t, const float*, float*, float*, float*);                                 \
+  void move_towards(float, std::int64_t, const float*, float*);                                                     \
+  inline constexpr Kernels kSet{#ISA,                                                                               \
+                                conv_forward,                                                                       \
+                                conv_backward_input,                                                                \
+                                conv_backward_weight,                                                               \
+                                group_norm_forward,                                                                 \
+                                group_norm_backward,                                                                \
+                                sum_of_squares,                                                                     \
+                                adamw,                                                                              \
+                                move_towards};                                                                      \
   }
 
 #if defined(__x86_64__)

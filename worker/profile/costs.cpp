@@ -15,7 +15,7 @@ void sort_by_own(std::vector<Cost>& costs) {
 
 }  // namespace
 
-std::vector<Cost> costs_of(std::vector<Span> spans) {
+std::vector<Cost> costs_of(std::vector<Span> spans, const SpanOverhead& overhead) {
   // Parents before what they contain.
   std::stable_sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
     if (a.thread != b.thread) return a.thread < b.thread;
@@ -25,6 +25,7 @@ std::vector<Cost> costs_of(std::vector<Span> spans) {
   struct Open {
     const Span* span;
     Cost* cost;
+    bool counts;  // in its cost's total
   };
   std::vector<Open> open;
   for (const Span& span : spans) {
@@ -35,12 +36,16 @@ std::vector<Cost> costs_of(std::vector<Span> spans) {
     Cost& cost = by_name[span.name];
     cost.name = span.name;
     ++cost.calls;
-    cost.own += span.processor;
-    if (!open.empty()) open.back().cost->own -= span.processor;
+    const double time = span.processor - overhead.within;
+    cost.own += time;
+    if (!open.empty()) open.back().cost->own -= span.processor + overhead.around;
+    for (const Open& outer : open) {
+      if (outer.counts) outer.cost->total -= overhead.within + overhead.around;
+    }
     const bool within_itself =
         std::any_of(open.begin(), open.end(), [&](const Open& outer) { return outer.cost == &cost; });
-    if (!within_itself) cost.total += span.processor;
-    open.push_back({&span, &cost});
+    if (!within_itself) cost.total += time;
+    open.push_back({&span, &cost, !within_itself});
   }
   std::vector<Cost> costs;
   for (auto& [name, cost] : by_name) costs.push_back(std::move(cost));

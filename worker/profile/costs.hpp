@@ -24,8 +24,13 @@ struct Cost {
   bool operator==(const Cost&) const = default;
 };
 
-/// By own time, largest first, ties by name.
-[[nodiscard]] std::vector<Cost> costs_of(std::vector<Span> spans);
+/// Processor seconds that recording a span costs: counted within the span itself, and around it, in what holds it.
+struct SpanOverhead {
+  double within = 0, around = 0;
+};
+
+/// Without what recording costs; by own time, largest first, ties by name.
+[[nodiscard]] std::vector<Cost> costs_of(std::vector<Span> spans, const SpanOverhead& overhead = {});
 
 /// A table of the `shown` largest costs and a line for all others: per step, and as shares of `processor`, the
 /// processor seconds of all `steps`. What no span covers is a line of its own.

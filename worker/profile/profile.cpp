@@ -123,6 +123,7 @@ class Watch {
       last_ = now;
       if (steps_seen_.size() == steps_) {
         spans_ = recorder_->stop();
+        overhead_ = recorder_->overhead();
         recorder_.reset();
         peak_ = memory_->peak();
         memory_.reset();
@@ -135,9 +136,10 @@ class Watch {
     Profile result;
     result.steps = steps_;
     result.plain_step = (plain_end_ - plain_begin_) / steps_;
-    result.recorded_step = (last_.processor - recorded_begin_) / steps_;
+    const double recording = (overhead_.within + overhead_.around) * static_cast<double>(spans_.size());
+    result.recorded_step = (last_.processor - recorded_begin_ - recording) / steps_;
     result.peak_bytes = peak_;
-    result.costs = costs_of(spans_);
+    result.costs = costs_of(spans_, overhead_);
     result.spans = std::move(steps_seen_);
     std::move(spans_.begin(), spans_.end(), std::back_inserter(result.spans));
     return result;
@@ -154,6 +156,7 @@ class Watch {
   std::int64_t peak_ = 0;
   std::optional<SpanRecorder> recorder_;
   std::vector<Span> spans_, steps_seen_;
+  SpanOverhead overhead_;
 };
 
 }  // namespace
@@ -203,7 +206,8 @@ Profile profile_job(const jobs::Experiment& experiment, const ProfileRequest& re
 
 std::string report(const Profile& p) {
   return fmt::format(
-             "{}: {:.2f} ms of processor time a step, {:.2f} ms while recorded (mean of {}); at most {:.1f} MB of "
+             "{}: {:.2f} ms of processor time a step, {:.2f} ms while recorded but for the recording (means of {}); at "
+             "most {:.1f} MB of "
              "tensors "
              "beside what the job holds between steps\n",
              p.label, 1e3 * p.plain_step, 1e3 * p.recorded_step, p.steps, 1e-6 * static_cast<double>(p.peak_bytes)) +

@@ -20,7 +20,7 @@ struct Profile {
   std::string label;            ///< of the job, for people
   std::uint64_t steps = 0;      ///< recorded
   double plain_step = 0;        ///< processor seconds of a step that nobody watches
-  double recorded_step = 0;     ///< of one that is recorded
+  double recorded_step = 0;     ///< of one that is recorded, without what recording cost
   std::int64_t peak_bytes = 0;  ///< of tensors that the recorded steps made, at any one time
   std::vector<Cost> costs;      ///< of all recorded steps
   std::vector<Span> spans;      ///< the same, one by one, and one span named "step" for each step

@@ -1,8 +1,10 @@
 #include "worker/profile/tensor_memory.hpp"
 
 #include <c10/core/Allocator.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <string>
 #include <unordered_map>
 
 namespace guda::worker {
@@ -25,7 +27,21 @@ struct TensorMemory::Meter : c10::MemoryReportingInfoBase {
   [[nodiscard]] bool memoryProfilingEnabled() const override { return true; }
 };
 
-TensorMemory::TensorMemory() : meter_(std::make_shared<Meter>()), guard_(c10::DebugInfoKind::PROFILER_STATE, meter_) {}
+/// LibTorch warns of every older tensor that is freed: that is expected here.
+struct TensorMemory::Quiet : c10::WarningHandler {
+  c10::WarningHandler* before = c10::WarningUtils::get_warning_handler();
+  Quiet() { c10::WarningUtils::set_warning_handler(this); }
+  ~Quiet() override { c10::WarningUtils::set_warning_handler(before); }
+  void process(const c10::Warning& warning) override {
+    if (warning.msg().find("before the profiling started") == std::string::npos) before->process(warning);
+  }
+};
+
+TensorMemory::TensorMemory()
+    : meter_(std::make_shared<Meter>()),
+      quiet_(std::make_unique<Quiet>()),
+      guard_(c10::DebugInfoKind::PROFILER_STATE, meter_) {}
+TensorMemory::~TensorMemory() = default;
 
 std::int64_t TensorMemory::bytes() const { return meter_->now; }
 std::int64_t TensorMemory::peak() const { return meter_->most; }

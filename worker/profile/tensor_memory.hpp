@@ -12,12 +12,15 @@ namespace guda::worker {
 class TensorMemory {
  public:
   TensorMemory();
+  ~TensorMemory();
   [[nodiscard]] std::int64_t bytes() const;  ///< now
   [[nodiscard]] std::int64_t peak() const;   ///< most at any time
 
  private:
   struct Meter;
+  struct Quiet;
   std::shared_ptr<Meter> meter_;
+  std::unique_ptr<Quiet> quiet_;
   c10::DebugInfoGuard guard_;
 };
 

@@ -44,6 +44,14 @@ TEST_CASE("costs: the order in which spans ended does not matter") {
   CHECK(costs_of(turned) == costs_of(spans()));
 }
 
+TEST_CASE("costs: what recording costs is taken off, from a span and from whatever holds it") {
+  const std::vector<Cost> costs = costs_of(spans(), {0.25, 0.125});
+  CHECK(named(costs, "product") == Cost{"product", 3, 3.5 - 3 * 0.25, 3.5 - 3 * 0.25});
+  // The outer block holds three spans, one of them in the inner one; both blocks are spans themselves.
+  CHECK(named(costs, "block").own == doctest::Approx(4.5 - 2 * 0.25 - 3 * 0.125));
+  CHECK(named(costs, "block").total == doctest::Approx(7 - 0.25 - 3 * 0.375));
+}
+
 TEST_CASE("costs: the table shows the largest, sums up the rest and says what no span covers") {
   const std::vector<Cost> costs = costs_of(spans());
   CHECK(uncovered(costs, 10).own == doctest::Approx(1));
