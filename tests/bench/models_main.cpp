@@ -1,6 +1,7 @@
 // Scoring and training of a given UNet on one thread, as a worker does them. Reads lines "score BATCH BATCHES" and
 // "train BATCH STEPS", and answers each with processor microseconds an image; the first batch or step of each line is
-// warm-up and comes on top. ./run bench models
+// warm-up and comes on top. "save FOLDER" writes the network, untrained, as a diffusers folder. ./run bench models
+// growth worker-start
 //   guda_bench_models MODEL.json
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -89,9 +90,16 @@ int main(int argc, char** argv) {
   const jobs::Dataset data = noisy_images(config);
   UNet2D model = make_unet2d(config, 1);
   model->eval();
-  std::string what;
-  std::uint32_t batch = 0, count = 0;
-  while (std::cin >> what >> batch >> count)
-    std::cout << 1e6 * (what == "score" ? scored(model, data, batch, count) : trained(config, data, batch, count))
-              << std::endl;
+  for (std::string what, first; std::cin >> what >> first;) {
+    if (what == "save") {
+      save_unet2d(model, config, first);
+      std::cout << 0 << std::endl;
+      continue;
+    }
+    const auto batch = static_cast<std::uint32_t>(std::stoul(first));
+    std::uint32_t count = 0;
+    std::cin >> count;
+    const double seconds = what == "score" ? scored(model, data, batch, count) : trained(config, data, batch, count);
+    std::cout << 1e6 * seconds << std::endl;
+  }
 }

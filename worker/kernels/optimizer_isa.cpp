@@ -56,15 +56,15 @@ double sum_of_squares(std::int64_t n, const float* x) {
 }
 
 void adamw(const AdamWStep& s, std::int64_t n, const float* gradient, float* parameter, float* first, float* second) {
-  const float keep = 1.0F - s.decay, new_first = 1.0F - s.beta1, new_second = 1.0F - s.beta2;
   over_numbers(n, [&](auto get, auto put, std::int64_t i) __attribute__((always_inline)) {
     const Lanes g = get(gradient + i) * s.gradient_scale;
     Lanes m = get(first + i), v = get(second + i);
-    m += (g - m) * new_first;
-    v = v * s.beta2 + g * g * new_second;
+    m += (g - m) * s.new_first;
+    v = v * s.beta2 + g * g * s.new_second;
     put(first + i, m);
     put(second + i, v);
-    put(parameter + i, get(parameter + i) * keep - m * s.size / (square_root(v) * s.second_scale + s.eps));
+    const Lanes p = get(parameter + i);  // p * (1 - decay) would round the factor the same way in every step
+    put(parameter + i, p - (p * s.decay + m * s.size / (square_root(v) * s.second_scale + s.eps)));
   });
 }
 

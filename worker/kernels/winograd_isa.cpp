@@ -200,12 +200,12 @@ GUDA_BLOCK void multiply(const float* tiles, std::int64_t tile_step, const float
   }
 }
 
-/// Adds x^T dy over tiles to J input channels times V vectors of output channels.
+/// x^T dy over tiles for J input channels times V vectors of output channels, added to what there is or in its place.
 template <int J, int V>
 GUDA_BLOCK void multiply_transposed(const float* x, std::int64_t x_step, const float* dy, std::int64_t dy_step,
-                                    std::int64_t tiles, float* gradient) {
-  Lanes sum[J][V];
-  for (int j = 0; j < J; ++j) {
+                                    std::int64_t tiles, bool added, float* gradient) {
+  Lanes sum[J][V] = {};
+  for (int j = 0; added && j < J; ++j) {
     for (int v = 0; v < V; ++v) sum[j][v] = load(gradient + j * dy_step + v * kLanes);
   }
   for (std::int64_t t = 0; t < tiles; ++t, x += x_step, dy += dy_step) {
@@ -293,7 +293,8 @@ void winograd_convolve(const ConvShape& s, bool forward, std::int64_t images, co
   const Scratch<float> weights(kPoints * matrix), points(kPoints * from_stride), products(kPoints * to_stride),
       base(tiling.group * padded);
   weights_at_points(s, forward, weight, matrix, weights);
-  clear(points, kPoints * from_stride);  // the tiles that only fill a register block
+  if (tiling.group * tiling.per_image % kTiles != 0 || images % tiling.group != 0)
+    clear(points, kPoints * from_stride);  // tiles that only fill a register block
   clear(base, tiling.group * padded);
   Padded padded_images(tiling, from);
   for (std::int64_t n = 0; n < images; n += tiling.group) {
@@ -337,8 +338,7 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
   const std::int64_t pixels = s.height * s.width, matrix = in_padded * padded + kApart;
   const std::int64_t x_stride = kTogether * in_padded + kApart, dy_stride = kTogether * padded + kApart;
   const Scratch<float> points(kPoints * x_stride), dy_points(kPoints * dy_stride), gradient(kPoints * matrix);
-  clear(gradient, kPoints * matrix);
-  clear(points, kPoints * x_stride);  // channels that only fill a register block
+  if (in_padded != s.in) clear(points, kPoints * x_stride);  // channels that only fill a register block
   Padded padded_images(tiling, s.in);
   for (std::int64_t n = 0; n < images; n += tiling.group) {
     const std::int64_t count = images - n < tiling.group ? images - n : tiling.group;
@@ -354,7 +354,7 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
       for (std::int64_t p = 0; p < kPoints; ++p) {
         const auto block = [&]<int J, int V>(std::int64_t i, std::int64_t o) __attribute__((always_inline)) {
           multiply_transposed<J, V>(points + p * x_stride + i, in_padded, dy_points + p * dy_stride + o, padded,
-                                    together, gradient + p * matrix + i * padded + o);
+                                    together, n + first > 0, gradient + p * matrix + i * padded + o);
         };
         std::int64_t o = 0;
         for (; o + 2 * kLanes <= padded; o += 2 * kLanes) {

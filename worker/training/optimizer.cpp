@@ -92,9 +92,10 @@ void AdamW::step_flat(const std::vector<torch::Tensor>& gradients, double lr) {
   const auto n = static_cast<double>(step_);
   const double scale = clip_ > 0 ? std::min(1.0, clip_ / (norm_of(gradients) + 1e-6)) : 1.0;
   const kernels::AdamWStep step{.gradient_scale = static_cast<float>(scale),
-                                .beta1 = static_cast<float>(config_.beta1),
-                                .beta2 = static_cast<float>(config_.beta2),
                                 .eps = static_cast<float>(config_.eps),
+                                .new_first = static_cast<float>(1 - config_.beta1),
+                                .beta2 = static_cast<float>(config_.beta2),
+                                .new_second = static_cast<float>(1 - config_.beta2),
                                 .decay = static_cast<float>(lr * config_.weight_decay),
                                 .size = static_cast<float>(lr / (1 - std::pow(config_.beta1, n))),
                                 .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(config_.beta2, n)))};

@@ -10,19 +10,11 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import tempfile
 
 from measure import ROOT, program
+from networks import MODELS, Side
 
-SMALL = {"layers_per_block": 1, "down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2, "norm_num_groups": 8, "add_attention": False}
-ATTENTION = ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"]
-MODELS = {
-    "digits": {"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": [16, 32], **SMALL},
-    "16px": {"sample_size": 16, "in_channels": 3, "out_channels": 3, "block_out_channels": [24, 48], **SMALL},
-    "cifar": {"sample_size": 32, "in_channels": 3, "out_channels": 3, "block_out_channels": [128, 256, 256, 256], "layers_per_block": 3,
-              "attention_head_dim": 8, "norm_num_groups": 32, "dropout": 0.3, "down_block_types": ATTENTION,
-              "up_block_types": [name.replace("Down", "Up") for name in reversed(ATTENTION)]}}
 # batch and times: ours, (a), (b)
 WORK = {
     "digits": {"score": ((256, 20), (64, 40), (256, 20)), "train": ((64, 40), (64, 40), (64, 40))},
@@ -31,25 +23,6 @@ WORK = {
 # of the peer's time at most: issue 7
 AIMS = {("digits", "score"): (3, 1.3), ("16px", "score"): (3, 1.3), ("cifar", "score"): (1.9, 1.1),
         ("digits", "train"): (2, 1.1), ("16px", "train"): (2, 1.1)}
-
-
-class Side:
-    """A program that answers every line with microseconds an image."""
-
-    def __init__(self, *command):
-        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"})
-
-    def __call__(self, what, size):
-        print(what, *size, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{self.process.args[0]} ended with {self.process.wait()}")
-        return float(answer)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def compared(name, mine, theirs, peer, aim):

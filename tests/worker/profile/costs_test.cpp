@@ -41,7 +41,7 @@ TEST_CASE("costs: own time is without the spans within, total time counts a span
 TEST_CASE("costs: the order in which spans ended does not matter") {
   std::vector<Span> turned = spans();
   std::reverse(turned.begin(), turned.end());
-  CHECK(costs_of(turned) == costs_of(spans()));
+  CHECK((costs_of(turned) == costs_of(spans())));
 }
 
 TEST_CASE("costs: what recording costs is taken off, from a span and from whatever holds it") {
