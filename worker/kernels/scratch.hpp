@@ -9,8 +9,8 @@ namespace {
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-/// Memory that this thread's kernels use again and again: asking for it anew in every call costs a twentieth of a small
-/// network's step. Last in, first out.
+/// Memory that this thread's kernels use again and again, rather than ask for it anew in every call. Last in, first
+/// out.
 class Arena {
  public:
   Arena() = default;
