@@ -98,6 +98,7 @@ jobs::Work cut_down(jobs::Work work, const jobs::Work& reader) {
     if (const auto* score = std::get_if<jobs::ScoreSpec>(&reader)) {
       sample->names.resize(std::min<std::size_t>(sample->names.size(), score->count));
       if (!sample->set.images.empty()) sample->set.images.resize(sample->names.size());
+      if (!sample->prompts.empty()) sample->prompts.resize(sample->names.size());
       sample->set.sampler.batch = std::min<std::uint32_t>(sample->set.sampler.batch, score->count);
     }
   }
