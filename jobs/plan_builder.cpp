@@ -17,8 +17,8 @@ namespace guda::jobs {
 namespace {
 
 /// Bumped by hand when a kind of job starts to compute something else, be it another rounding; part of every digest.
-constexpr std::uint32_t kSemantics[] = {/*train*/ 2,     /*unlearn*/ 2,  /*sample*/ 2, /*score*/ 2,
-                                        /*attribute*/ 1, /*features*/ 2, /*mirror*/ 1, /*component*/ 1};
+constexpr std::uint32_t kSemantics[] = {/*train*/ 3,     /*unlearn*/ 3,  /*sample*/ 3, /*score*/ 3,
+                                        /*attribute*/ 1, /*features*/ 3, /*mirror*/ 2, /*component*/ 2};
 
 void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
   inputs.insert(inputs.end(), more.begin(), more.end());

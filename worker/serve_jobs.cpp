@@ -1,7 +1,6 @@
 #include "worker/serve_jobs.hpp"
 
 #include <ATen/Parallel.h>
-#include <malloc.h>
 #include <poll.h>
 
 #include <cstdio>
@@ -21,6 +20,7 @@
 #include "worker/collective/gang.hpp"
 #include "worker/execute.hpp"
 #include "worker/failure.hpp"
+#include "worker/keep_memory.hpp"
 
 namespace guda::worker {
 namespace {
@@ -136,11 +136,7 @@ class Server {
 }  // namespace
 
 int serve_jobs(const ServeConfig& config) {
-  // Activations of small models lie just above glibc's mmap threshold: without this every one of them is mapped,
-  // faulted in and unmapped again (docs/performance.md: 17 % of training, 25 % of scoring on the digits).
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  ::mallopt(M_TOP_PAD, 64 << 20);
+  keep_freed_memory();
   at::set_num_threads(config.threads);
   at::set_num_interop_threads(1);
   return Server(config).run();

@@ -3,6 +3,7 @@
 //   eval-model  one forward of a diffusers folder, for anybody who wants to check our models against diffusers
 //   eval-tokenizer  token ids of given texts, for the same
 //   eval-sampler  the steps of a sampler on given model outputs, for the same
+//   --profile   where the time of the steps of an experiment goes
 //   time-checkpoint  what saving the state of a training loop costs on a file system
 #include <torch/torch.h>
 
@@ -16,6 +17,7 @@
 #include "guda_build.hpp"
 #include "worker/eval_model.hpp"
 #include "worker/eval_sampler.hpp"
+#include "worker/profile/profile.hpp"
 #include "worker/serve_jobs.hpp"
 #include "worker/time_checkpoint.hpp"
 
@@ -36,6 +38,9 @@ constexpr const char* kUsage =
     "         [--chaos SPEC]  (started by guda-agent)\n"
     "       guda-worker time-checkpoint CONFIG.json --folder D [--repeat N]\n"
     "         writes and reads checkpoints of a model of this config in D and prints their size and time\n"
+    "       guda-worker --profile EXPERIMENT.yaml [--work train|unlearn|score] [--steps N] [--set KEY=VALUE]...\n"
+    "         [--output TRACE.json] [--json]\n"
+    "         the ten largest costs of a step; TRACE.json opens in ui.perfetto.dev and chrome://tracing\n"
     "       guda-worker --version\n"
     "example: guda-worker eval-model my-ddpm/unet --input probe.safetensors --output mine.safetensors\n";
 
@@ -85,6 +90,7 @@ int main(int argc, char** argv) {
       return guda::worker::time_checkpoint(argv[2], o["--folder"],
                                            o.contains("--repeat") ? std::stoi(o["--repeat"]) : 3);
     }
+    if (command == "--profile") return guda::worker::profile_command({argv + 2, argv + argc});
     if (command == "serve") {
       auto o = options_from(argc, argv, 2,
                             {{"--run-dir", true},

@@ -3,7 +3,6 @@
 // 4,096 numbers (sjlt, rademacher, gaussian), which counts batched gradients and projection together. ./run bench
 // gradients
 #include <ATen/Parallel.h>
-#include <malloc.h>
 #include <time.h>
 #include <torch/torch.h>
 
@@ -12,6 +11,7 @@
 
 #include "worker/attribution/projection.hpp"
 #include "worker/attribution/sample_gradients.hpp"
+#include "worker/keep_memory.hpp"
 #include "worker/models/unet2d.hpp"
 
 namespace {
@@ -61,10 +61,7 @@ struct Work {
 }  // namespace
 
 int main() {
-  // As a worker does (worker/serve_jobs.cpp): otherwise every activation is mapped, faulted in and unmapped again.
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  ::mallopt(M_TOP_PAD, 64 << 20);
+  keep_freed_memory();  // as a worker does
   at::set_num_threads(1);
   Work work;
   work.model->eval();

@@ -16,6 +16,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "jobs/dataset.hpp"
+#include "worker/keep_memory.hpp"
 #include "worker/training/images.hpp"
 #include "worker/unlearn/neighbours.hpp"
 #include "worker/unlearn/unlearner.hpp"
@@ -117,6 +118,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: {} FOLDER|- (MODEL.json STEPS | neighbours) THREADS\n", argv[0]);
     return 2;
   }
+  keep_freed_memory();  // as a worker does
   at::set_num_threads(std::stoi(words.back()));
   const guda::jobs::Dataset data = images(words[0]);
   const Json result = words[1] == "neighbours" ? time_neighbours(data)

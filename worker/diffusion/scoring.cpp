@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "common/digest.hpp"
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/diffusion/prediction.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 namespace {
@@ -63,6 +65,7 @@ std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionCo
   const std::uint64_t batches = (rows + batch - 1) / batch;
   for (std::uint64_t b = 0; b < batches; ++b) {
     const std::size_t first = b * batch, count = std::min<std::size_t>(batch, rows - first);
+    std::optional<ProfileSpan> making(std::in_place, "guda::noised_rows");
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t query = (first + i) / slots.size();
       const jobs::Slot& slot = slots[(first + i) % slots.size()];
@@ -78,12 +81,14 @@ std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionCo
       levels.gamma.data_ptr<float>()[i] = scale;
       levels.sigma.data_ptr<float>()[i] = spread;
     }
+    making.reset();
     const torch::Tensor at = x_t.to(device);
     Condition condition;
     if (contexts.defined()) condition.context = contexts.index_select(0, told).to(device);
     torch::Tensor predicted = model(at, timesteps.to(device), condition);
     predicted = to_eps(prediction, predicted, at, {levels.gamma.to(device), levels.sigma.to(device)});
     predicted = predicted.to(torch::kCPU, torch::kFloat32).contiguous();
+    const ProfileSpan comparing("guda::squared_error");
     for (std::size_t i = 0; i < count; ++i) {
       result[first + i] =
           squared_error(noise.data_ptr<float>() + i * size, predicted.data_ptr<float>() + i * size, size);

@@ -193,31 +193,56 @@ void run(const Gather& g, const Pixels& pixels, std::int64_t images, const Sourc
   if (channel < padded) over_pixels.template operator()<1>();
 }
 
-/// Few output channels: vectors run over the input channels instead. Weights [tap][out][in, padded].
-void run_narrow(const Gather& g, const Pixels& pixels, std::int64_t images, const Source& layout, const float* source,
-                const ConvShape& s, const float* weight, const Added& added, std::int64_t base_stride, float* result) {
-  const std::int64_t padded = round_up(s.in, kLanes);
-  std::int32_t taps[16];
-  tap_offsets(g, layout, taps);
-  for (std::int64_t p = 0; p < images * pixels.per_image; ++p) {
-    for (std::int64_t o = 0; o < s.out; ++o) {
-      Lanes sum{};
-      for (std::int64_t t = 0; t < g.tap_count; ++t) {
-        const float *const x = source + pixels.source[p] + taps[t], *const w = weight + (t * s.out + o) * padded;
-        std::int64_t i = 0;
-        for (; i + kLanes <= s.in; i += kLanes) sum += load(x + i) * load(w + i);
-        if (i < s.in) sum += load_part(x + i, s.in - i) * load(w + i);
-      }
-      alignas(64) float lanes[kLanes];
-      store(lanes, sum);
-      for (std::int64_t width = kLanes / 2; width > 0; width /= 2) {
-        for (std::int64_t l = 0; l < width; ++l) lanes[l] += lanes[l + width];
-      }
-      const std::int64_t at = pixels.destination[p] + o;
-      result[at] = lanes[0] + added.base[pixels.image[p] * base_stride + o] +
+/// kTogether pixels times O output channels: vectors run over the input channels. Weights [tap][out][in, padded].
+template <int O>
+GUDA_BLOCK void narrow_block(const float* source, const std::int32_t* from, const std::int32_t* to,
+                             const std::int32_t* image, const std::int32_t* taps, std::int64_t tap_count,
+                             std::int64_t inner, const float* weight, const Added& added, std::int64_t base_stride,
+                             float* result) {
+  constexpr int kTogether = 4;
+  static_assert(kPixels % kTogether == 0);
+  const std::int64_t padded = round_up(inner, kLanes);
+  Lanes sum[kTogether][O] = {};
+  const auto add = [&](std::int64_t tap, std::int64_t i, auto get) __attribute__((always_inline)) {
+    Lanes row[O];
+    for (int o = 0; o < O; ++o) row[o] = load(weight + (tap * O + o) * padded + i);
+    for (int p = 0; p < kTogether; ++p) {
+      const Lanes x = get(source + from[p] + taps[tap] + i);
+      for (int o = 0; o < O; ++o) sum[p][o] += x * row[o];
+    }
+  };
+  for (std::int64_t t = 0; t < tap_count; ++t) {
+    std::int64_t i = 0;
+    for (; i + kLanes <= inner; i += kLanes)
+      add(t, i, [](const float* at) __attribute__((always_inline)) { return load(at); });
+    if (const std::int64_t left = inner - i; left > 0)
+      add(t, i, [left](const float* at) __attribute__((always_inline)) { return load_part(at, left); });
+  }
+  for (int p = 0; p < kTogether; ++p) {
+    for (int o = 0; o < O; ++o) {
+      const std::int64_t at = to[p] + o;
+      result[at] = sum_of_lanes(sum[p][o]) + added.base[image[p] * base_stride + o] +
                    (added.residual != nullptr ? added.residual[at] : 0);
     }
   }
+}
+
+/// Few output channels, at most kNarrow.
+void run_narrow(const Gather& g, const Pixels& pixels, std::int64_t images, const Source& layout, const float* source,
+                const ConvShape& s, const float* weight, const Added& added, std::int64_t base_stride, float* result) {
+  std::int32_t taps[16];
+  tap_offsets(g, layout, taps);
+  const std::int64_t count = pixels.cover(images);
+  const auto over_pixels = [&]<int O>() __attribute__((always_inline)) {
+    for (std::int64_t p = 0; p < count; p += 4) {
+      narrow_block<O>(source, pixels.source + p, pixels.destination + p, pixels.image + p, taps, g.tap_count, s.in,
+                      weight, added, base_stride, result);
+    }
+  };
+  if (s.out == 1) over_pixels.template operator()<1>();
+  else if (s.out == 2) over_pixels.template operator()<2>();
+  else if (s.out == 3) over_pixels.template operator()<3>();
+  else over_pixels.template operator()<4>();
 }
 
 /// All gathers over all images: the forward pass and the way back to the input.

@@ -1,8 +1,9 @@
 #pragma once
 // The arithmetic of small diffusion UNets on a CPU, torch-free: convolutions and GroupNorm + SiLU on channels-last
-// float32 images. Every source of this folder's set is compiled once per instruction set (avx512, avx2, baseline: the
-// names of common/cpu.hpp) and the table of the running processor is used, so that one binary is fast everywhere. Bits
-// depend on the instruction set and on nothing else: not on the batch, nor on how images are spread over threads.
+// float32 images, attention with narrow heads, dropout and the optimizer. Every source of this folder's set is compiled
+// once per instruction set (avx512, avx2, baseline: the names of common/cpu.hpp) and the table of the running processor
+// is used, so that one binary is fast everywhere. Bits depend on the instruction set and on nothing else: not on the
+// batch, nor on how images are spread over threads.
 #include <cstdint>
 #include <span>
 
@@ -29,6 +30,24 @@ struct GroupNormShape {
   bool silu;
 };
 
+inline constexpr std::int64_t kDropoutBlock = 128;
+
+struct AttentionShape {
+  std::int64_t batch, queries, keys, heads;  ///< tokens of an image on either side
+  std::int64_t head_channels;                ///< 8 or 16
+  float scale;                               ///< of the scores
+};
+
+/// What an AdamW step is for every parameter alike; gradients are multiplied by gradient_scale first.
+struct AdamWStep {
+  float gradient_scale, eps;
+  float new_first;          ///< 1 - beta1, subtracted in float64
+  float beta2, new_second;  ///< and 1 - beta2
+  float decay;              ///< learning rate times weight decay
+  float size;               ///< learning rate / (1 - beta1^step)
+  float second_scale;       ///< 1 / sqrt(1 - beta2^step)
+};
+
 /// Images are [n, height, width, channels], weights [out, in, kernel, kernel]. Nothing may overlap. Thread-safe.
 struct Kernels {
   const char* isa;
@@ -51,6 +70,29 @@ struct Kernels {
   void (*group_norm_backward)(const GroupNormShape& shape, const float* x, const float* gamma, const float* beta,
                               const float* mean, const float* rstd, const float* dy, float* dx, float* dgamma,
                               float* dbeta);
+
+  /// out = softmax(scale q k^T) v in each head; q, out [batch, queries, heads, channels], k, v [batch, keys, heads,
+  /// channels]. log_sum [batch, heads, queries] is written for the backward pass.
+  void (*attention_forward)(const AttentionShape& shape, const float* q, const float* k, const float* v, float* out,
+                            float* log_sum);
+  /// dq, dk and dv are written.
+  void (*attention_backward)(const AttentionShape& shape, const float* q, const float* k, const float* v,
+                             const float* out, const float* log_sum, const float* dout, float* dq, float* dk,
+                             float* dv);
+
+  /// y[i] = 0 with probability dropped / 65536 (dropped below 65536), else x[i] 65536 / (65536 - dropped), for the
+  /// numbers first .. first + n - 1 of a tensor, whose fate is a function of the key and their position; `first` a
+  /// multiple of kDropoutBlock.
+  void (*dropout)(std::uint64_t key, std::uint32_t dropped, std::int64_t first, std::int64_t n, const float* x,
+                  float* y);
+
+  /// In float64, of short sums in float32.
+  double (*sum_of_squares)(std::int64_t n, const float* x);
+  /// parameter, first and second moment are updated.
+  void (*adamw)(const AdamWStep& step, std::int64_t n, const float* gradient, float* parameter, float* first,
+                float* second);
+  /// average += weight (target - average), exactly the target at weight 1.
+  void (*move_towards)(float weight, std::int64_t n, const float* target, float* average);
 };
 
 /// The fastest set that this processor can run.

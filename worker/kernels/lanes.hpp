@@ -35,6 +35,24 @@ GUDA_INLINE Lanes load(const float* from) {
   return v;
 }
 GUDA_INLINE void store(float* to, Lanes v) { std::memcpy(to, &v, sizeof v); }
+/// The sum over lanes: halves are added, then halves of that.
+GUDA_INLINE float sum_of_lanes(Lanes v) {
+#if defined(__AVX512F__)
+  __m256 half[2];
+  std::memcpy(half, &v, sizeof half);
+  const __m256 eight = _mm256_add_ps(half[0], half[1]);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+  alignas(64) float lanes[kLanes];
+  store(lanes, v);
+  for (std::int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (std::int64_t l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+  }
+  return lanes[0];
+#endif
+}
 /// The first n lanes; the others are 0.
 GUDA_INLINE Lanes load_part(const float* from, std::int64_t n) {
 #if defined(__AVX512F__)

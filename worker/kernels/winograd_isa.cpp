@@ -12,6 +12,9 @@ namespace {
 constexpr std::int64_t kTile = 4, kSide = 6, kPoints = kSide * kSide, kTaps = 9;
 constexpr std::int64_t kTiles = kLanes == 16 ? 8 : 4;  // of a register block
 constexpr std::int64_t kTogether = 32;                 // tiles whose points are multiplied while they are in the cache
+// Floats from one point to the next beyond what it needs: a tile touches all 36 points, which a stride of 4 KiB (32
+// channels) would crowd into one set of the first-level cache.
+constexpr std::int64_t kApart = 16;
 
 // One axis of each step; the matrices are those of the points 0, 1, -1, 2, -1/2, infinity.
 GUDA_INLINE void inputs_to_points(const Lanes (&d)[6], Lanes (&p)[6]) {
@@ -147,8 +150,8 @@ class Padded {
   Scratch<float> memory_;
 };
 
-/// [point][from][to, padded]
-void weights_at_points(const ConvShape& s, bool forward, const float* weight, float* points) {
+/// [point][from][to, padded], points `stride` apart.
+void weights_at_points(const ConvShape& s, bool forward, const float* weight, std::int64_t stride, float* points) {
   const std::int64_t from = forward ? s.in : s.out, to = forward ? s.out : s.in, padded = round_up(to, kLanes);
   const std::int64_t from_step = forward ? kTaps : s.in * kTaps, to_step = forward ? s.in * kTaps : kTaps;
   const Scratch<float> taps(kTaps * padded);
@@ -171,7 +174,7 @@ void weights_at_points(const ConvShape& s, bool forward, const float* weight, fl
       for (int y = 0; y < 6; ++y) {
         Lanes out[6];
         weights_to_points(half[y], out);
-        for (int x = 0; x < 6; ++x) store(points + ((y * kSide + x) * from + i) * padded + o, out[x]);
+        for (int x = 0; x < 6; ++x) store(points + (y * kSide + x) * stride + i * padded + o, out[x]);
       }
     }
   }
@@ -197,12 +200,12 @@ GUDA_BLOCK void multiply(const float* tiles, std::int64_t tile_step, const float
   }
 }
 
-/// Adds x^T dy over tiles to J input channels times V vectors of output channels.
+/// x^T dy over tiles for J input channels times V vectors of output channels, added to what there is or in its place.
 template <int J, int V>
 GUDA_BLOCK void multiply_transposed(const float* x, std::int64_t x_step, const float* dy, std::int64_t dy_step,
-                                    std::int64_t tiles, float* gradient) {
-  Lanes sum[J][V];
-  for (int j = 0; j < J; ++j) {
+                                    std::int64_t tiles, bool added, float* gradient) {
+  Lanes sum[J][V] = {};
+  for (int j = 0; added && j < J; ++j) {
     for (int v = 0; v < V; ++v) sum[j][v] = load(gradient + j * dy_step + v * kLanes);
   }
   for (std::int64_t t = 0; t < tiles; ++t, x += x_step, dy += dy_step) {
@@ -284,11 +287,14 @@ void winograd_convolve(const ConvShape& s, bool forward, std::int64_t images, co
   const std::int64_t from = forward ? s.in : s.out, to = forward ? s.out : s.in;
   const std::int64_t from_padded = round_up(from, kLanes), padded = round_up(to, kLanes);
   const Tiling tiling(s);
-  const std::int64_t pixels = s.height * s.width, from_stride = kTogether * from_padded, to_stride = kTogether * padded;
-  const Scratch<float> weights(kPoints * from * padded), points(kPoints * from_stride), products(kPoints * to_stride),
+  const std::int64_t pixels = s.height * s.width, from_stride = kTogether * from_padded + kApart,
+                     to_stride = kTogether * padded + kApart;
+  const std::int64_t matrix = from * padded + kApart;
+  const Scratch<float> weights(kPoints * matrix), points(kPoints * from_stride), products(kPoints * to_stride),
       base(tiling.group * padded);
-  weights_at_points(s, forward, weight, weights);
-  clear(points, kPoints * from_stride);  // the tiles that only fill a register block
+  weights_at_points(s, forward, weight, matrix, weights);
+  if (tiling.group * tiling.per_image % kTiles != 0 || images % tiling.group != 0)
+    clear(points, kPoints * from_stride);  // tiles that only fill a register block
   clear(base, tiling.group * padded);
   Padded padded_images(tiling, from);
   for (std::int64_t n = 0; n < images; n += tiling.group) {
@@ -305,7 +311,7 @@ void winograd_convolve(const ConvShape& s, bool forward, std::int64_t images, co
       const std::int64_t together = tiles - first < kTogether ? tiles - first : kTogether;
       padded_images.to_points(first, together, from_padded, from_stride, points);
       for (std::int64_t p = 0; p < kPoints; ++p) {
-        const float *const in = points + p * from_stride, *const w = weights + p * from * padded;
+        const float *const in = points + p * from_stride, *const w = weights + p * matrix;
         float* const out = products + p * to_stride;
         std::int64_t c = 0;
         for (; c + 2 * kLanes <= padded; c += 2 * kLanes) {
@@ -329,11 +335,10 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
                               float* dweight) {
   const std::int64_t in_padded = round_up(s.in, 2 * kTiles), padded = round_up(s.out, kLanes);
   const Tiling tiling(s);
-  const std::int64_t pixels = s.height * s.width, matrix = in_padded * padded;
-  const std::int64_t x_stride = kTogether * in_padded, dy_stride = kTogether * padded;
+  const std::int64_t pixels = s.height * s.width, matrix = in_padded * padded + kApart;
+  const std::int64_t x_stride = kTogether * in_padded + kApart, dy_stride = kTogether * padded + kApart;
   const Scratch<float> points(kPoints * x_stride), dy_points(kPoints * dy_stride), gradient(kPoints * matrix);
-  clear(gradient, kPoints * matrix);
-  clear(points, kPoints * x_stride);  // channels that only fill a register block
+  if (in_padded != s.in) clear(points, kPoints * x_stride);  // channels that only fill a register block
   Padded padded_images(tiling, s.in);
   for (std::int64_t n = 0; n < images; n += tiling.group) {
     const std::int64_t count = images - n < tiling.group ? images - n : tiling.group;
@@ -349,7 +354,7 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
       for (std::int64_t p = 0; p < kPoints; ++p) {
         const auto block = [&]<int J, int V>(std::int64_t i, std::int64_t o) __attribute__((always_inline)) {
           multiply_transposed<J, V>(points + p * x_stride + i, in_padded, dy_points + p * dy_stride + o, padded,
-                                    together, gradient + p * matrix + i * padded + o);
+                                    together, n + first > 0, gradient + p * matrix + i * padded + o);
         };
         std::int64_t o = 0;
         for (; o + 2 * kLanes <= padded; o += 2 * kLanes) {

@@ -1,10 +1,16 @@
 #include "worker/models/convolution.hpp"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <torch/torch.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "worker/kernels/kernels.hpp"
 #include "worker/models/sample_gradients.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 namespace {
@@ -16,6 +22,11 @@ constexpr at::MemoryFormat kLast = at::MemoryFormat::ChannelsLast;
 
 /// What stands for an input that was not given: autograd functions take no undefined tensors.
 const float* data_or_null(const at::Tensor& t) { return t.numel() > 0 ? t.const_data_ptr<float>() : nullptr; }
+
+std::string described(const char* what, const ConvShape& s) {
+  return fmt::format("guda::{} {}->{} {}x{}{}{}{}", what, s.in, s.out, s.height, s.width, s.kernel == 1 ? " 1x1" : "",
+                     s.stride == 2 ? " stride 2" : "", s.enlarge ? " enlarged" : "");
+}
 
 /// Where the kernels win or draw (./run bench kernels). Windows that save products do so for all sizes measured; for
 /// the others the weights of a register block leave the first-level cache beyond 64 channels.
@@ -56,6 +67,7 @@ void over_images(std::int64_t images, const Body& body) {
 
 at::Tensor forward(const ConvShape& s, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                    const at::Tensor& shift, const at::Tensor& residual) {
+  const ProfileSpan span([&] { return described("conv_forward", s); });
   at::Tensor y = at::empty({x.size(0), s.out, s.out_height(), s.out_width()}, x.options(), kLast);
   const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
   const float *const from = x.const_data_ptr<float>(), *const w = weight.const_data_ptr<float>();
@@ -69,6 +81,7 @@ at::Tensor forward(const ConvShape& s, const at::Tensor& x, const at::Tensor& we
 }
 
 at::Tensor backward_input(const ConvShape& s, const at::Tensor& weight, const at::Tensor& dy) {
+  const ProfileSpan span([&] { return described("conv_backward_input", s); });
   at::Tensor dx = at::empty({dy.size(0), s.in, s.height, s.width}, dy.options(), kLast);
   const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
   const float *const w = weight.const_data_ptr<float>(), *const from = dy.const_data_ptr<float>();
@@ -85,8 +98,9 @@ struct WeightGradient {
 };
 
 WeightGradient backward_weight(const ConvShape& s, const at::Tensor& x, const at::Tensor& dy) {
-  const std::int64_t parts = std::min<std::int64_t>(x.size(0), at::get_num_threads());
-  at::Tensor partial = at::zeros({parts, s.out, s.in, s.kernel, s.kernel}, x.options());
+  const ProfileSpan span([&] { return described("conv_backward_weight", s); });
+  const std::int64_t parts = std::max<std::int64_t>(1, std::min<std::int64_t>(x.size(0), at::get_num_threads()));
+  at::Tensor partial = at::zeros({parts * s.out, s.in, s.kernel, s.kernel}, x.options());
   at::Tensor shift = at::empty({x.size(0), s.out}, x.options());
   const std::int64_t x_size = s.in * s.height * s.width, y_size = s.out * s.out_height() * s.out_width();
   const float *const images = x.const_data_ptr<float>(), *const from = dy.const_data_ptr<float>();
@@ -95,7 +109,20 @@ WeightGradient backward_weight(const ConvShape& s, const at::Tensor& x, const at
     kernels().conv_backward_weight(s, count, images + first * x_size, from + first * y_size,
                                    weights + part * s.out * s.in * s.kernel * s.kernel, shifts + first * s.out);
   });
-  return {parts == 1 ? partial[0] : partial.sum(0), shift};
+  return {parts == 1 ? partial : partial.view({parts, s.out, s.in, s.kernel, s.kernel}).sum(0), shift};
+}
+
+/// Sums over rows of [rows, columns].
+at::Tensor sum_of_rows(const at::Tensor& table) {
+  at::Tensor sums = at::empty({table.size(1)}, table.options());
+  std::vector<double> totals(static_cast<std::size_t>(table.size(1)));
+  const float* value = table.const_data_ptr<float>();
+  for (std::int64_t row = 0; row < table.size(0); ++row) {
+    for (double& total : totals) total += *value++;
+  }
+  std::transform(totals.begin(), totals.end(), sums.mutable_data_ptr<float>(),
+                 [](double total) { return static_cast<float>(total); });
+  return sums;
 }
 
 struct SmallConvolution : torch::autograd::Function<SmallConvolution> {
@@ -126,7 +153,7 @@ struct SmallConvolution : torch::autograd::Function<SmallConvolution> {
     if (context->needs_input_grad(1) || bias) {
       WeightGradient gradient = backward_weight(s, x, dy);
       dweight = gradient.weight;
-      if (bias) dbias = gradient.shift.sum(0);
+      if (bias) dbias = sum_of_rows(gradient.shift);
       if (shift) dshift = gradient.shift;
     } else if (shift) {
       dshift = dy.sum({2, 3});  // fixed weights: gradients of single images
@@ -145,9 +172,15 @@ at::Tensor unwatched(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAro
   const auto s = shape_of(conv, x, around.enlarge);
   if (!s) return plain(conv, x, around);
   const at::Tensor input = x.contiguous(kLast), weight = conv->weight.contiguous();
-  const at::Tensor none = at::empty({0}, x.options());
+  static const at::Tensor none = [] {
+    const c10::InferenceMode recordable(false);
+    return at::empty({0});
+  }();
   at::Tensor shift = none, residual = none;
-  if (around.shift.defined()) shift = around.shift.expand({x.size(0), s->out}).contiguous();
+  if (around.shift.defined()) {
+    shift = around.shift.size(0) == x.size(0) ? around.shift : around.shift.expand({x.size(0), s->out});
+    shift = shift.contiguous();
+  }
   if (around.residual.defined()) residual = around.residual.contiguous(kLast);
   const bool recorded =
       at::GradMode::is_enabled() && !x.is_inference() &&

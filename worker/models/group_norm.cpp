@@ -2,6 +2,7 @@
 
 #include "worker/kernels/kernels.hpp"
 #include "worker/models/sample_gradients.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 namespace {
@@ -15,6 +16,7 @@ GroupNormShape shape_of(const at::Tensor& x, std::int64_t groups, double eps, bo
 
 at::Tensor forward_only(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                         const GroupNormShape& shape, at::Tensor& mean, at::Tensor& rstd) {
+  const ProfileSpan span("guda::group_norm_forward");
   mean = at::empty({shape.batch, shape.groups}, x.options().memory_format(at::MemoryFormat::Contiguous));
   rstd = at::empty_like(mean);
   at::Tensor y = at::empty_like(x, at::MemoryFormat::ChannelsLast);
@@ -38,6 +40,7 @@ struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads) {
+    const ProfileSpan span("guda::group_norm_backward");
     const auto saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const at::Tensor& gamma = saved[1];

@@ -5,6 +5,8 @@
 #include <fmt/ranges.h>
 #include <torch/types.h>
 
+#include <utility>
+
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "worker/models/convolution.hpp"
@@ -139,9 +141,9 @@ at::Tensor UNet2DImpl::forward(const at::Tensor& sample, const at::Tensor& times
   // Convolutions on the CPU are fastest on channels-last activations, and every layer keeps the layout it gets.
   if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips{x};
-  for (const auto& block : *down_blocks_) x = block->as<DownBlockImpl>()->forward(x, temb, skips);
-  x = mid_block_(x, temb);
-  for (const auto& block : *up_blocks_) x = block->as<UpBlockImpl>()->forward(x, temb, skips);
+  for (const auto& block : *down_blocks_) x = block->as<DownBlockImpl>()->forward(std::move(x), temb, skips);
+  x = mid_block_(std::move(x), temb);
+  for (const auto& block : *up_blocks_) x = block->as<UpBlockImpl>()->forward(std::move(x), temb, skips);
   x = convolve(conv_out_, group_norm(x, norm_out_->weight, norm_out_->bias, norm_out_->options.num_groups(),
                                      norm_out_->options.eps(), true));
   return fourier_ ? x / t.to(x.scalar_type()).view({-1, 1, 1, 1}) : x;

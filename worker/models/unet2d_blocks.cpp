@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 namespace guda::worker {
 namespace {
 
@@ -75,8 +77,10 @@ UpBlockImpl::UpBlockImpl(const BlockShape& shape, const ResnetStyle& style) {
 at::Tensor UpBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips,
                                 const at::Tensor& context) {
   for (std::size_t i = 0; i < resnets_.size(); ++i) {
-    x = resnets_[i](at::cat({x, skips.back()}, 1), temb);
+    // Neither part is needed beside the whole: while scoring this is the network's widest place.
+    x = at::cat({x, skips.back()}, 1);
     skips.pop_back();
+    x = resnets_[i](std::move(x), temb);
     if (!attentions_.empty()) x = attentions_[i](x);
     if (!transformers_.empty()) x = transformers_[i](x, context);
   }

@@ -89,7 +89,7 @@ class AttentionImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x);
 
  private:
-  std::int64_t heads_, head_dim_;
+  std::int64_t heads_;
   double output_scale_;
   torch::nn::GroupNorm group_norm_{nullptr};
   torch::nn::Linear to_q_{nullptr}, to_k_{nullptr}, to_v_{nullptr}, to_out_{nullptr};

@@ -4,7 +4,9 @@
 #include <numbers>
 
 #include "common/error.hpp"
+#include "worker/models/attention.hpp"
 #include "worker/models/convolution.hpp"
+#include "worker/models/dropout.hpp"
 #include "worker/models/group_norm.hpp"
 #include "worker/models/sample_gradients.hpp"
 #include "worker/models/unet2d_blocks.hpp"
@@ -101,9 +103,10 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
     const std::vector<at::Tensor> parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
     h = style_.activation(apply_norm(norm2_, convolve(conv1_, h), false) * (1 + parts[0]) + parts[1]);
   } else {
-    h = normed(norm2_, convolve(conv1_, h, {.enlarge = false, .shift = time, .residual = {}}));
+    h = convolve(conv1_, h, {.enlarge = false, .shift = time, .residual = {}});  // while scoring, its input goes here
+    h = normed(norm2_, h);
   }
-  if (style_.dropout > 0 && is_training()) h = at::dropout(h, style_.dropout, true);
+  if (style_.dropout > 0 && is_training()) h = dropout(h, style_.dropout);
   h = convolve(conv2_, h,
                {.enlarge = false, .shift = {}, .residual = conv_shortcut_ ? convolve(conv_shortcut_, x) : x});
   return style_.output_scale == 1 ? h : h / style_.output_scale;
@@ -111,8 +114,8 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
 
 AttentionImpl::AttentionImpl(std::int64_t channels, std::int64_t head_dim, std::optional<std::int64_t> groups,
                              double eps, double output_scale)
-    : heads_(channels / head_dim), head_dim_(head_dim), output_scale_(output_scale) {
-  const std::int64_t inner = heads_ * head_dim_;
+    : heads_(channels / head_dim), output_scale_(output_scale) {
+  const std::int64_t inner = heads_ * head_dim;
   if (groups) group_norm_ = register_module("group_norm", make_norm(*groups, channels, eps));
   to_q_ = register_module("to_q", torch::nn::Linear(channels, inner));
   to_k_ = register_module("to_k", torch::nn::Linear(channels, inner));
@@ -125,10 +128,9 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x) {
   const std::int64_t n = x.size(0), c = x.size(1), height = x.size(2), width = x.size(3);
   // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last.
   const at::Tensor tokens = (group_norm_ ? apply_norm(group_norm_, x, false) : x).flatten(2).transpose(1, 2);
-  const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, head_dim_}).transpose(1, 2); };
-  at::Tensor h = at::scaled_dot_product_attention(
-      split(apply_linear(to_q_, tokens)), split(apply_linear(to_k_, tokens)), split(apply_linear(to_v_, tokens)));
-  h = apply_linear(to_out_, h.transpose(1, 2).reshape({n, -1, heads_ * head_dim_}));
+  at::Tensor h =
+      attention(apply_linear(to_q_, tokens), apply_linear(to_k_, tokens), apply_linear(to_v_, tokens), heads_);
+  h = apply_linear(to_out_, h);
   // x comes first so that the sum takes its memory layout.
   h = x + h.transpose(1, 2).reshape({n, c, height, width});
   return output_scale_ == 1 ? h : h / output_scale_;

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "worker/profile/span.hpp"
+
 namespace guda::worker {
 
 torch::Tensor gather_images(const jobs::Dataset& dataset, std::span<const std::uint32_t> items,
                             const std::vector<bool>& flips) {
+  const ProfileSpan span("guda::gather_images");
   std::array<float, 256> value{};
   for (std::uint32_t b = 0; b < dataset.levels && b < value.size(); ++b) {
     value[b] = static_cast<float>(2.0 * b / (dataset.levels - 1) - 1.0);

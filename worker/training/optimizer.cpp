@@ -1,13 +1,42 @@
 #include "worker/training/optimizer.hpp"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "common/error.hpp"
+#include "worker/kernels/kernels.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 namespace {
+
+/// Whether our own kernels can walk the tensors as flat memory, side by side with tensors of the same layout.
+bool is_flat(const std::vector<torch::Tensor>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const torch::Tensor& t) {
+    return t.is_cpu() && t.scalar_type() == torch::kFloat32 && t.is_non_overlapping_and_dense();
+  });
+}
+
+/// Runs body(tensor number) on the worker's threads.
+template <class Body>
+void over_tensors(std::size_t count, const Body& body) {
+  at::parallel_for(0, static_cast<std::int64_t>(count), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
+  });
+}
+
+/// Norm of all gradients together; the same bits on any number of threads.
+double norm_of(const std::vector<torch::Tensor>& gradients) {
+  std::vector<double> squares(gradients.size());
+  over_tensors(gradients.size(), [&](std::size_t i) {
+    squares[i] = kernels::kernels().sum_of_squares(gradients[i].numel(), gradients[i].const_data_ptr<float>());
+  });
+  return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+}
 
 /// torch.nn.utils.clip_grad_norm_ without its host synchronisation.
 void clip_gradients(std::vector<torch::Tensor>& gradients, double clip) {
@@ -34,16 +63,16 @@ double ema_decay(double max_decay, std::uint64_t step) {
 }
 
 AdamW::AdamW(std::vector<torch::Tensor> parameters, const jobs::OptimizerConfig& config, double clip)
-    : parameters_(std::move(parameters)), config_(config), clip_(clip) {
+    : parameters_(std::move(parameters)), config_(config), clip_(clip), flat_(is_flat(parameters_)) {
   for (const torch::Tensor& p : parameters_) {
     // preserve_format: the fused kernel walks parameter, gradient and moments as flat memory of one layout.
     first_moments_.push_back(torch::zeros_like(p, {}, at::MemoryFormat::Preserve));
     second_moments_.push_back(torch::zeros_like(p, {}, at::MemoryFormat::Preserve));
-    steps_.push_back(torch::zeros({}, p.options().dtype(torch::kFloat32)));
   }
 }
 
 void AdamW::step(double lr) {
+  const ProfileSpan span("guda::adamw");
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> gradients;
   gradients.reserve(parameters_.size());
@@ -53,11 +82,36 @@ void AdamW::step(double lr) {
       gradient = torch::empty_like(p, {}, at::MemoryFormat::Preserve).copy_(gradient);
     gradients.push_back(std::move(gradient));
   }
-  if (clip_ > 0) clip_gradients(gradients, clip_);
-  at::_foreach_add_(steps_, 1);
-  at::_fused_adamw_(parameters_, gradients, first_moments_, second_moments_, {}, steps_, lr, config_.beta1,
-                    config_.beta2, config_.weight_decay, config_.eps, /*amsgrad=*/false, /*maximize=*/false);
+  ++step_;
+  if (flat_) step_flat(gradients, lr);
+  else step_by_libtorch(gradients, lr);
   for (torch::Tensor& p : parameters_) p.mutable_grad().reset();
+}
+
+void AdamW::step_flat(const std::vector<torch::Tensor>& gradients, double lr) {
+  const auto n = static_cast<double>(step_);
+  const double scale = clip_ > 0 ? std::min(1.0, clip_ / (norm_of(gradients) + 1e-6)) : 1.0;
+  const kernels::AdamWStep step{.gradient_scale = static_cast<float>(scale),
+                                .eps = static_cast<float>(config_.eps),
+                                .new_first = static_cast<float>(1 - config_.beta1),
+                                .beta2 = static_cast<float>(config_.beta2),
+                                .new_second = static_cast<float>(1 - config_.beta2),
+                                .decay = static_cast<float>(lr * config_.weight_decay),
+                                .size = static_cast<float>(lr / (1 - std::pow(config_.beta1, n))),
+                                .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(config_.beta2, n)))};
+  over_tensors(parameters_.size(), [&](std::size_t i) {
+    kernels::kernels().adamw(step, parameters_[i].numel(), gradients[i].const_data_ptr<float>(),
+                             parameters_[i].mutable_data_ptr<float>(), first_moments_[i].mutable_data_ptr<float>(),
+                             second_moments_[i].mutable_data_ptr<float>());
+  });
+}
+
+void AdamW::step_by_libtorch(std::vector<torch::Tensor>& gradients, double lr) {
+  if (clip_ > 0) clip_gradients(gradients, clip_);
+  const torch::Tensor count = torch::full({}, static_cast<float>(step_), parameters_[0].options());
+  at::_fused_adamw_(parameters_, gradients, first_moments_, second_moments_, {},
+                    std::vector<torch::Tensor>(parameters_.size(), count), lr, config_.beta1, config_.beta2,
+                    config_.weight_decay, config_.eps, /*amsgrad=*/false, /*maximize=*/false);
 }
 
 void AdamW::append_state(NamedTensors& state) const {
@@ -67,19 +121,24 @@ void AdamW::append_state(NamedTensors& state) const {
   }
 }
 
-void AdamW::resume_at(std::uint64_t step) {
-  for (torch::Tensor& count : steps_) count.fill_(static_cast<float>(step));
-}
-
 Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay)
-    : parameters_(std::move(parameters)), max_decay_(max_decay) {
+    : parameters_(std::move(parameters)), max_decay_(max_decay), flat_(is_flat(parameters_)) {
   const torch::NoGradGuard no_grad;
   for (const torch::Tensor& p : parameters_) averages_.push_back(p.detach().clone(at::MemoryFormat::Preserve));
 }
 
 void Ema::step() {
+  const ProfileSpan span("guda::ema");
   const torch::NoGradGuard no_grad;
-  at::_foreach_lerp_(averages_, parameters_, 1.0 - ema_decay(max_decay_, step_++));
+  const double weight = 1.0 - ema_decay(max_decay_, step_++);
+  if (!flat_) {
+    at::_foreach_lerp_(averages_, parameters_, weight);
+    return;
+  }
+  over_tensors(parameters_.size(), [&](std::size_t i) {
+    kernels::kernels().move_towards(static_cast<float>(weight), parameters_[i].numel(),
+                                    parameters_[i].const_data_ptr<float>(), averages_[i].mutable_data_ptr<float>());
+  });
 }
 
 void Ema::append_state(NamedTensors& state) const {

@@ -1,5 +1,6 @@
 #pragma once
-// AdamW, gradient clipping, EMA and the learning rate over a fixed list of parameters, a few kernels a step.
+// AdamW, gradient clipping, EMA and the learning rate over a fixed list of parameters. On the CPU a step is a pass of
+// our own kernels over each tensor (worker/kernels), elsewhere a few of LibTorch's fused ones.
 // Equations: Loshchilov & Hutter, "Decoupled weight decay regularization" (ICLR 2019), as in torch.optim.AdamW.
 #include <torch/torch.h>
 
@@ -30,12 +31,17 @@ class AdamW {
   /// Appends the moments, which share memory with the optimizer: what a continuation needs beside the parameters.
   void append_state(NamedTensors& state) const;
   /// Counts on from `step` finished steps, with moments that append_state() gave away and somebody has filled.
-  void resume_at(std::uint64_t step);
+  void resume_at(std::uint64_t step) noexcept { step_ = step; }
 
  private:
-  std::vector<torch::Tensor> parameters_, first_moments_, second_moments_, steps_;
+  void step_flat(const std::vector<torch::Tensor>& gradients, double lr);
+  void step_by_libtorch(std::vector<torch::Tensor>& gradients, double lr);
+
+  std::vector<torch::Tensor> parameters_, first_moments_, second_moments_;
   jobs::OptimizerConfig config_;
   double clip_;
+  bool flat_;
+  std::uint64_t step_ = 0;  ///< finished
 };
 
 /// Exponential moving average of parameters.
@@ -53,6 +59,7 @@ class Ema {
  private:
   std::vector<torch::Tensor> parameters_, averages_;
   double max_decay_;
+  bool flat_;
   std::uint64_t step_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include "common/error.hpp"
 #include "common/random.hpp"
 #include "worker/diffusion/noise.hpp"
+#include "worker/profile/span.hpp"
 
 namespace guda::worker {
 
@@ -59,6 +60,7 @@ torch::Tensor to_tensor(std::span<const std::uint32_t> timesteps) {
 }
 
 torch::Tensor draw_noise(const SeedPath& seed, std::uint64_t step, at::IntArrayRef shape) {
+  const ProfileSpan span("guda::noise");
   torch::Tensor noise = torch::empty(shape, torch::kFloat32);
   fill_normal(seed.value(), step, 0, 0, {noise.data_ptr<float>(), static_cast<std::size_t>(noise.numel())});
   return noise;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "worker/profile/span.hpp"
 #include "worker/training/images.hpp"
 #include "worker/unlearn/neighbours.hpp"
 
@@ -51,6 +52,7 @@ NeighbourTable::NeighbourTable(const jobs::Dataset& dataset, std::span<const std
 
 torch::Tensor NeighbourTable::differences(const jobs::Dataset& dataset, std::span<const std::uint32_t> items,
                                           const std::vector<bool>& flips) const {
+  const ProfileSpan span("guda::neighbour_differences");
   std::vector<std::uint32_t> near;
   std::vector<bool> turned;
   for (std::size_t i = 0; i < items.size(); ++i) {

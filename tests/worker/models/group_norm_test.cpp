@@ -17,7 +17,8 @@ struct Case {
 
 TEST_CASE("group norm: the fused kernel equals LibTorch's GroupNorm and SiLU, forward and every gradient") {
   torch::manual_seed(3);
-  for (const Case& c : {Case{4, 16, 8, 8}, Case{3, 48, 4, 8}, Case{2, 6, 5, 3}, Case{1, 32, 1, 8}, Case{5, 7, 3, 1}}) {
+  for (const Case& c : {Case{4, 16, 8, 8}, Case{3, 48, 4, 8}, Case{2, 6, 5, 3}, Case{1, 32, 1, 8}, Case{5, 7, 3, 1},
+                        Case{3, 24, 4, 8}, Case{2, 8, 6, 4}, Case{2, 8, 3, 4}, Case{2, 72, 6, 8}, Case{2, 40, 5, 4}}) {
     for (const bool silu : {true, false}) {
       // A mean far from zero shows cancellation in the variance.
       const at::Tensor base = at::randn({c.batch, c.channels, c.size, c.size}) * 2 + 5;
