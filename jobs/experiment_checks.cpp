@@ -6,6 +6,7 @@
 
 #include "jobs/experiment_rules.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/slot_lists.hpp"
 #include "jobs/styled_digits.hpp"
 #include "jobs/unet_config.hpp"
 
@@ -251,10 +252,21 @@ class Checks : Rules {
          },
          {last});
     if (s.first_timestep > s.last_timestep || s.stride == 0) return;
-    const std::uint64_t slots = ((s.last_timestep - s.first_timestep) / s.stride + std::uint64_t{1}) * s.draws;
-    rule(slots > kMostSlots, {"scoring", "draws"},
+    const bool drawn = s.allocation != "grid";
+    const std::uint64_t slots = slots_of_set(s);
+    rule(slots > kMostSlots && !drawn, {"scoring", "draws"},
          [&] { return fmt::format("gives {} slots, more than {}: fewer draws or a larger stride", slots, kMostSlots); },
          {first, last, {"scoring", "stride"}});
+    const Path many{"scoring", "slots"}, allocation{"scoring", "allocation"};
+    rule(drawn && s.slots == 0, many,
+         [&] { return fmt::format("is missing: allocation: {} wants to know how many, for example 50", s.allocation); },
+         {allocation});
+    rule(s.slots % 2 != 0, many,
+         [&] { return fmt::format("{} is odd; two are drawn from every stratum: choose {}", s.slots, s.slots + 1); });
+    rule(
+        drawn && s.draws != 1, {"scoring", "draws"},
+        [&] { return fmt::format("has no effect with allocation: {}; `slots` says how many are drawn", s.allocation); },
+        {allocation});
   }
 
   void methods() {
