@@ -70,7 +70,7 @@ void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
         c.slots);
   visit(Field{.key = "antithetic",
               .meaning = "score every draw or slot twice, with its noise and with the negative of it: twice the "
-                         "forwards, much less than half the variance; the pair counts as one draw",
+                         "forwards; the pair counts as one draw",
               .younger = true},
         c.antithetic);
   visit(Field{.key = "pilot",
