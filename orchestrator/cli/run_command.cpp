@@ -71,7 +71,7 @@ int run_command(const Arguments& arguments) {
   RunLock lock(run.lock());
   const PlanChange change = install_plan(run, planned, values->contains("extend"));
   const Reused reused = link_reused(run, planned.plan);
-  const SupervisorConfig config = supervision_from(*values, planned.plan);
+  SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
   if (!change.added.empty()) progress.note(describe_extension(change));
   if (config.life.deadline > 0) {
@@ -90,7 +90,11 @@ int run_command(const Arguments& arguments) {
     progress.note("reuse: damaged and therefore computed here: " + rejected);
   const double patience = config.life.visible_within;
   enter_next_stage(run, planned, patience, progress);
-  int code = supervise(run, lock, config, progress);
+  const auto supervised = [&] {
+    config.more_follows = jobs::awaits_pilot(planned.plan);
+    return supervise(run, lock, config, progress);
+  };
+  int code = supervised();
   while (code == kDone || code == kQuarantined) {
     auto smaller = code == kQuarantined ? plan_with_half_the_rows(run, planned.plan) : std::nullopt;
     if (smaller) {
@@ -101,7 +105,7 @@ int run_command(const Arguments& arguments) {
     } else if (!enter_next_stage(run, planned, patience, progress)) {
       break;
     }
-    code = supervise(run, lock, config, progress);
+    code = supervised();
   }
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
