@@ -257,7 +257,7 @@ class Checks : Rules {
     rule(slots > kMostSlots && !drawn, {"scoring", "draws"},
          [&] { return fmt::format("gives {} slots, more than {}: fewer draws or a larger stride", slots, kMostSlots); },
          {first, last, {"scoring", "stride"}});
-    const Path many{"scoring", "slots"}, allocation{"scoring", "allocation"};
+    const KeyPath many{"scoring", "slots"}, allocation{"scoring", "allocation"};
     rule(drawn && s.slots == 0, many,
          [&] { return fmt::format("is missing: allocation: {} wants to know how many, for example 50", s.allocation); },
          {allocation});
