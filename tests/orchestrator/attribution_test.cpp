@@ -112,7 +112,9 @@ TEST_CASE("attribution: new images are scored on the whole grid, whatever slots 
   pixels.shape = {1, 8, 8};
   pixels.values = std::vector<float>(64, 0.0F);
   replace_file(image, encode_npy(pixels));
-  const PreparedAttribution prepared = prepare_attribution(parent.run, {{image}, "", 4});
+  AttributionRequest request;
+  request.images = {image};
+  const PreparedAttribution prepared = prepare_attribution(parent.run, request);
   CHECK_FALSE(jobs::awaits_pilot(prepared.planned.plan));
   CHECK(prepared.planned.plan.slots.size() == 2 * 3 * 4 * 2);  // both draw sets, pairs on three timesteps
 }
