@@ -91,8 +91,9 @@ class Checks : Rules {
     const char* const what = !latents.empty() ? "latents" : digits ? "digits" : "CIFAR-10 images";
     if (!e_.pipeline.folder.empty()) return;  // its autoencoder says what latents are
     const std::uint32_t side = latents.empty() ? pixels_side : pixels_side >> (latents.block_out_channels.size() - 1);
-    rule(!latents.empty() && side == 0, {"pipeline", "autoencoder", "block_out_channels"},
-         [&] { return fmt::format("has {} entries: too many for {} pixels", latents.block_out_channels.size(), pixels_side); });
+    rule(!latents.empty() && side == 0, {"pipeline", "autoencoder", "block_out_channels"}, [&] {
+      return fmt::format("has {} entries: too many for {} pixels", latents.block_out_channels.size(), pixels_side);
+    });
     if (side == 0) return;
     const std::int64_t wanted = !latents.empty() ? latents.latent_channels : digits ? 1 : 3;
     const auto channels = e_.model.value("in_channels", std::int64_t{is_condition_model(e_.model) ? 4 : 3});
@@ -238,7 +239,8 @@ class Checks : Rules {
 
   void scoring() {
     const auto& s = e_.scoring;
-    const KeyPath first{"scoring", "first_timestep"}, last{"scoring", "last_timestep"}, length{"diffusion", "timesteps"};
+    const KeyPath first{"scoring", "first_timestep"}, last{"scoring", "last_timestep"},
+        length{"diffusion", "timesteps"};
     rule(s.last_timestep >= e_.diffusion.timesteps, last,
          [&] {
            return fmt::format("{}{} must be less than diffusion.timesteps, {}", s.last_timestep, by_default(last),

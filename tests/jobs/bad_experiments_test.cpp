@@ -60,7 +60,8 @@ const Bad kBad[] = {
     // text to image
     {"pipeline: {caption_dropout: 0.2}", "pipeline: wants the `folder` of a diffusers pipeline, or a `text_encoder`"},
     {"pipeline: {text_encoder: {hidden_size: 32}}", "dataset.kind: digits have no captions"},
-    {"pipeline: {text_encoder: {hidden_size: 30}}", "pipeline.text_encoder.heads: 4 heads can't share a hidden_size of 30"},
+    {"pipeline: {text_encoder: {hidden_size: 30}}",
+     "pipeline.text_encoder.heads: 4 heads can't share a hidden_size of 30"},
     {"pipeline: {text_encoder: {hidden_size: 32}}", "model: wants `_class_name: UNet2DConditionModel`"},
     {"pipeline: {folder: /nowhere, base: {steps: 5}}", "pipeline.base: has no effect with pipeline.folder"},
     {"model: {_class_name: UNet2DConditionModel, block_out_channels: [16, 32], norm_num_groups: 8, in_channels: 1, "
@@ -71,7 +72,8 @@ const Bad kBad[] = {
      "model.add_attention: is not a key of UNet2DConditionModel"},
     {"queries: [{kind: generated, sampler: {guidance: 3}}]", "sampler.guidance: there is no prompt to guide by"},
     {"queries: [{kind: generated, prompts: [A picture]}]", "prompts: have no effect without a `pipeline`"},
-    {"methods: [{method: logo}, {method: guda, unlearn: {op: guda_c}}]", "unlearn.op: guda_c asks a text-to-image model"},
+    {"methods: [{method: logo}, {method: guda, unlearn: {op: guda_c}}]",
+     "unlearn.op: guda_c asks a text-to-image model"},
     {"methods: [{method: logo}, {method: guda, unlearn: {op: ifu, anchor: {beta: 3}}}]",
      "unlearn.anchor: has no effect with op: ifu"},
     {"pipeline: {text_encoder: {hidden_size: 32}}\nmethods: [{method: logo}, {method: trak}]",
