@@ -119,13 +119,25 @@ struct QuerySetConfig {
   std::vector<std::string> prompts{};         ///< text-to-image: of each image; generated: used in turn
 };
 
+/// The queries whose noise decides where adaptive slots are drawn; their own draws are in no score.
+struct PilotConfig {
+  double share = 0.04;      ///< of the first run seed's queries; at least 4 of them
+  std::uint32_t draws = 2;  ///< noise draws of every timestep
+  bool operator==(const PilotConfig&) const = default;
+  [[nodiscard]] bool empty() const { return *this == PilotConfig{}; }
+};
+
 struct ScoringConfig {
   std::uint32_t first_timestep = 10;
   std::uint32_t last_timestep = 990;
   std::uint32_t stride = 20;
-  std::uint32_t draws = 1;     ///< independent noise draws per timestep within each draw set
-  std::uint32_t block = 1024;  ///< queries per Score job
-  std::uint32_t batch = 256;   ///< rows (query, slot) per forward; part of the numerics
+  std::uint32_t draws = 1;          ///< independent noise draws per timestep within each draw set
+  std::uint32_t block = 1024;       ///< queries per Score job
+  std::uint32_t batch = 256;        ///< rows (query, slot) per forward; part of the numerics
+  std::string allocation = "grid";  ///< grid (every timestep) | weight | adaptive: how slots are drawn from the grid
+  std::uint32_t slots = 0;          ///< weight, adaptive: how many within each draw set
+  bool antithetic = false;          ///< every draw twice, as +eps and -eps; the pair counts as one draw
+  PilotConfig pilot;                ///< adaptive
 };
 
 /// What the full model is asked in place of a forget image's caption (GUDA-C; methods.md 2.4).

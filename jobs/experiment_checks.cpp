@@ -6,6 +6,7 @@
 
 #include "jobs/experiment_rules.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/slot_lists.hpp"
 #include "jobs/styled_digits.hpp"
 #include "jobs/unet_config.hpp"
 
@@ -90,8 +91,9 @@ class Checks : Rules {
     const char* const what = !latents.empty() ? "latents" : digits ? "digits" : "CIFAR-10 images";
     if (!e_.pipeline.folder.empty()) return;  // its autoencoder says what latents are
     const std::uint32_t side = latents.empty() ? pixels_side : pixels_side >> (latents.block_out_channels.size() - 1);
-    rule(!latents.empty() && side == 0, {"pipeline", "autoencoder", "block_out_channels"},
-         [&] { return fmt::format("has {} entries: too many for {} pixels", latents.block_out_channels.size(), pixels_side); });
+    rule(!latents.empty() && side == 0, {"pipeline", "autoencoder", "block_out_channels"}, [&] {
+      return fmt::format("has {} entries: too many for {} pixels", latents.block_out_channels.size(), pixels_side);
+    });
     if (side == 0) return;
     const std::int64_t wanted = !latents.empty() ? latents.latent_channels : digits ? 1 : 3;
     const auto channels = e_.model.value("in_channels", std::int64_t{is_condition_model(e_.model) ? 4 : 3});
@@ -237,7 +239,8 @@ class Checks : Rules {
 
   void scoring() {
     const auto& s = e_.scoring;
-    const KeyPath first{"scoring", "first_timestep"}, last{"scoring", "last_timestep"}, length{"diffusion", "timesteps"};
+    const KeyPath first{"scoring", "first_timestep"}, last{"scoring", "last_timestep"},
+        length{"diffusion", "timesteps"};
     rule(s.last_timestep >= e_.diffusion.timesteps, last,
          [&] {
            return fmt::format("{}{} must be less than diffusion.timesteps, {}", s.last_timestep, by_default(last),
@@ -251,10 +254,21 @@ class Checks : Rules {
          },
          {last});
     if (s.first_timestep > s.last_timestep || s.stride == 0) return;
-    const std::uint64_t slots = ((s.last_timestep - s.first_timestep) / s.stride + std::uint64_t{1}) * s.draws;
-    rule(slots > kMostSlots, {"scoring", "draws"},
+    const bool drawn = s.allocation != "grid";
+    const std::uint64_t slots = slots_of_set(s);
+    rule(slots > kMostSlots && !drawn, {"scoring", "draws"},
          [&] { return fmt::format("gives {} slots, more than {}: fewer draws or a larger stride", slots, kMostSlots); },
          {first, last, {"scoring", "stride"}});
+    const KeyPath many{"scoring", "slots"}, allocation{"scoring", "allocation"};
+    rule(drawn && s.slots == 0, many,
+         [&] { return fmt::format("is missing: allocation: {} wants to know how many, for example 50", s.allocation); },
+         {allocation});
+    rule(s.slots % 2 != 0, many,
+         [&] { return fmt::format("{} is odd; two are drawn from every stratum: choose {}", s.slots, s.slots + 1); });
+    rule(
+        drawn && s.draws != 1, {"scoring", "draws"},
+        [&] { return fmt::format("has no effect with allocation: {}; `slots` says how many are drawn", s.allocation); },
+        {allocation});
   }
 
   void methods() {

@@ -24,9 +24,11 @@ struct QueryBlock {
   std::uint32_t first = 0, count = 0;
 };
 
-/// Names of the draw sets of the slot axis; a slot of draw d belongs to set d / experiment.scoring.draws.
+/// Names of the draw sets; a slot of draw d belongs to set d / draws_of_set(experiment.scoring). The pilot's draws are
+/// not on the slot axis.
 inline constexpr std::uint32_t kOracleDraws = 0;
 inline constexpr std::uint32_t kMethodDraws = 1;
+inline constexpr std::uint32_t kPilotDraws = 2;
 
 /// Name of the Sample jobs that draw the report's counterfactual gallery, and how many pictures each draws.
 inline constexpr const char* kPreviewSet = "preview";
@@ -40,6 +42,13 @@ inline constexpr const char* kRegeneratedSet = "regenerated";
   return spec.set.name != kPreviewSet && spec.set.name != kRegeneratedSet;
 }
 
+/// What the next stage of planning will add, once this stage's jobs have said what it is.
+struct NextStage {
+  std::uint32_t jobs = 0;
+  double cost = 0;  ///< predicted device-seconds
+  bool operator==(const NextStage&) const = default;
+};
+
 struct Plan {
   Experiment experiment;
   Digest dataset;                      ///< content digest of the data set
@@ -48,11 +57,17 @@ struct Plan {
   std::map<Digest, RemovalSet> removal_sets;
   std::vector<Query> queries;  ///< the query axis
   std::vector<QueryBlock> blocks;
-  std::vector<Slot> slots;  ///< the slot axis: draw set 0 first, then 1; ascending t within a draw
+  std::vector<Slot> slots;  ///< the slot axis: draw set 0 first, then 1; a grid's ascend in t within a draw. Empty
+                            ///< while adaptive slots wait for their pilot
+  std::vector<double> pilot_spread;  ///< adaptive slots: noise per timestep of the grid, by the pilot; empty: not known
+  NextStage next;                    ///< no jobs: this plan is the whole of it
   Numerics numerics;
   std::vector<JobSpec> jobs;  ///< inputs precede users
   Digest digest;              ///< of all of the above that shapes the results
 };
+
+/// Whether the pilot's rows are wanted before the scores can be planned (jobs/pilot.hpp).
+[[nodiscard]] inline bool awaits_pilot(const Plan& plan) { return plan.next.jobs > 0; }
 
 [[nodiscard]] Json to_json(const Plan& plan);
 [[nodiscard]] Plan plan_from_json(const Json& json);

@@ -10,8 +10,9 @@
 #include "jobs/experiment_json.hpp"
 #include "jobs/groups.hpp"
 #include "jobs/guide_model.hpp"
-#include "jobs/noise_schedule.hpp"
+#include "jobs/pilot.hpp"
 #include "jobs/prompts.hpp"
+#include "jobs/slot_lists.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -26,17 +27,6 @@ void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
 
 std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
-}
-
-std::vector<Slot> make_slots(const ScoringConfig& scoring, const DiffusionConfig& diffusion) {
-  const NoiseSchedule schedule(diffusion);
-  std::vector<Slot> slots;
-  for (std::uint32_t draw = 0; draw < 2 * scoring.draws; ++draw) {
-    for (std::uint32_t t = scoring.first_timestep; t <= scoring.last_timestep; t += scoring.stride) {
-      slots.push_back({t, draw, schedule.elbo_weight(t) / scoring.draws});
-    }
-  }
-  return slots;
 }
 
 std::string query_name(const QuerySetConfig& set, std::uint64_t seed, std::uint32_t i) {
@@ -98,7 +88,7 @@ Digest removal_digest(const std::vector<std::uint32_t>& items) {
 }
 
 PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-                         bool weights_may_be_missing)
+                         bool weights_may_be_missing, std::span<const double> spread)
     : dataset_(dataset), weights_may_be_missing_(weights_may_be_missing) {
   plan_.experiment = experiment;
   plan_.dataset = dataset.content;
@@ -129,7 +119,9 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
       }
     }
   }
-  plan_.slots = make_slots(experiment.scoring, experiment.diffusion);
+  const bool adaptive = experiment.scoring.allocation == "adaptive";
+  if (adaptive) plan_.pilot_spread.assign(spread.begin(), spread.end());
+  if (!adaptive || !spread.empty()) plan_.slots = slot_axis(experiment, plan_.pilot_spread);
 }
 
 Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs, double cost,
@@ -269,7 +261,7 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
 void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group,
                         std::uint32_t draw_set) {
   const Experiment& e = plan_.experiment;
-  const auto slots_per_set = static_cast<std::uint32_t>(plan_.slots.size() / 2);
+  const auto slots_per_set = static_cast<std::uint32_t>(slots_of_set(e.scoring));
   const std::uint32_t first_slot = draw_set * slots_per_set;
   for (std::size_t set = 0; set < e.queries.size(); ++set) {
     std::uint32_t set_begin = 0;
@@ -281,6 +273,13 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
       const QueryBlock block = plan_.blocks[b];
       const Query& query = plan_.queries[block.first];
       if (query.set != e.queries[set].name || query.seed != run_seed) continue;
+      const double cost = forward_seconds(e.model, double(block.count) * slots_per_set);
+      if (plan_.slots.empty()) {
+        if (!postponed_.emplace(weights, b, draw_set).second) continue;
+        ++plan_.next.jobs;
+        plan_.next.cost += cost;
+        continue;
+      }
       ScoreSpec spec;
       spec.weights = weights;
       spec.queries = query_set(run_seed, set);
@@ -290,7 +289,6 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
       spec.slots.assign(plan_.slots.begin() + first_slot, plan_.slots.begin() + first_slot + slots_per_set);
       spec.batch = e.scoring.batch;
       spec.noise_seed = (SeedPath(run_seed) / "score").value();
-      const double cost = forward_seconds(e.model, double(block.count) * slots_per_set);
       const Placement placement{rows, static_cast<std::uint32_t>(std::max(group, 0)), block.first, b, first_slot};
       std::string label =
           fmt::format("score {}{} on {} (seed {}, draws {})", rows, group < 0 ? "" : " " + removal_label(plan_, group),
@@ -302,6 +300,44 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
       }
       add(std::move(spec), std::move(label), std::move(inputs), cost, {placement}, false);
     }
+  }
+}
+
+void PlanBuilder::pilot(std::uint64_t run_seed, const Digest& weights, const std::string& method, int group) {
+  const Experiment& e = plan_.experiment;
+  if (e.scoring.allocation != "adaptive" || method != e.comparison.reference || run_seed != e.seeds.front()) return;
+  std::vector<std::uint32_t> queries;  // of this run seed, on the query axis
+  for (std::uint32_t q = 0; q < plan_.queries.size(); ++q) {
+    if (plan_.queries[q].seed == run_seed) queries.push_back(q);
+  }
+  const std::vector<std::uint32_t> pilots = pilot_queries(e, static_cast<std::uint32_t>(queries.size()));
+  for (std::size_t set = 0; set < e.queries.size(); ++set) {
+    ScoreSpec spec;
+    std::optional<std::uint32_t> begin;
+    for (std::uint32_t position = 0, next = 0; position < queries.size(); ++position) {
+      const bool chosen = next < pilots.size() && pilots[next] == position;
+      next += chosen ? 1 : 0;
+      if (plan_.queries[queries[position]].set != e.queries[set].name) continue;
+      if (!begin) begin = position;
+      if (chosen) spec.chosen.push_back(position - *begin);
+    }
+    if (spec.chosen.empty()) continue;
+    spec.weights = weights;
+    spec.queries = query_set(run_seed, set);
+    spec.diffusion = e.diffusion;
+    spec.count = static_cast<std::uint32_t>(spec.chosen.size());
+    spec.slots = pilot_slots(e.scoring);
+    spec.batch = e.scoring.batch;
+    spec.noise_seed = (SeedPath(run_seed) / "score").value();
+    const double cost = forward_seconds(e.model, double(spec.count) * double(spec.slots.size()));
+    std::vector<Digest> inputs{weights, spec.queries};
+    if (text_to_image()) {
+      spec.conditioning = query_conditioning(run_seed, set);
+      append(inputs, inputs_of(spec.conditioning));
+    }
+    add(std::move(spec),
+        fmt::format("pilot {} {} on {} (seed {})", method, removal_label(plan_, group), e.queries[set].name, run_seed),
+        std::move(inputs), cost, {}, false);
   }
 }
 
@@ -363,6 +399,9 @@ Plan PlanBuilder::finish() && {
   identity.push_back(plan_.groups);
   for (const Query& query : plan_.queries) identity.push_back(query.name);
   for (const MethodConfig& method : plan_.experiment.methods) identity.push_back(method.name);
+  if (plan_.experiment.scoring.allocation != "grid") {  // weights that follow from no job
+    for (const Slot& slot : plan_.slots) identity.push_back(slot.weight);
+  }
   plan_.digest = digest_of(identity.dump());
   return std::move(plan_);
 }

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -17,9 +19,10 @@ namespace guda::jobs {
 
 class PlanBuilder {
  public:
-  /// Sets up groups, queries, blocks and slots; throws Error for groups or grids that can't be.
+  /// Sets up groups, queries, blocks and slots; throws Error for groups or grids that can't be. `spread`: as
+  /// make_plan().
   PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-              bool weights_may_be_missing = false);
+              bool weights_may_be_missing = false, std::span<const double> spread = {});
 
   [[nodiscard]] const Experiment& experiment() const { return plan_.experiment; }
   /// An estimate does without the weights of encoders.
@@ -41,8 +44,11 @@ class PlanBuilder {
   Digest query_set(std::uint64_t run_seed, std::size_t set);
 
   /// Scores every query block of a run seed under `weights` on one draw set. `rows` names the data set in results.h5
-  /// ("full", "full__<method>" or a method); `group` is ignored for the former two.
+  /// ("full", "full__<method>" or a method); `group` is ignored for the former two. Where slots wait for a pilot: only
+  /// counts what the next stage will plan.
   void score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set);
+  /// Scores the pilot's queries where adaptive slots want it: under the reference's models of the first run seed.
+  void pilot(std::uint64_t run_seed, const Digest& weights, const std::string& method, int group);
   /// Draws a generated query set again under other weights, from the same noise.
   Digest regenerate(std::uint64_t run_seed, std::size_t set, const Digest& weights, const std::string& removed);
   /// What `weights` draw from a few noises that are the same for every model of a run seed: for the report.
@@ -61,8 +67,6 @@ class PlanBuilder {
   [[nodiscard]] const Digest& attribution(std::uint64_t run_seed, std::size_t set, const std::string& name) const;
   /// One Mirror job per query block of every set; fills its queries, block and groups.
   void mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec, double cost_per_query);
-  /// The scored timesteps of one draw, with what a method needs to know of the schedule.
-  [[nodiscard]] const std::vector<Slot>& slots() const { return plan_.slots; }
   [[nodiscard]] const Dataset& dataset() const { return dataset_; }
 
   // Of text-to-image experiments (jobs/plan_pipeline.cpp).
@@ -112,6 +116,7 @@ class PlanBuilder {
   const bool weights_may_be_missing_;
   std::unordered_map<Digest, std::size_t> index_;
   std::map<std::tuple<std::uint64_t, std::size_t, std::string>, Digest> attributions_;
+  std::set<std::tuple<Digest, std::uint32_t, std::uint32_t>> postponed_;  // weights, block, draw set
 };
 
 /// Digest of a removal set's items.

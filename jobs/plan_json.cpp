@@ -30,6 +30,15 @@ void describe(Visit& visit, ConfigOf<Slot> auto& s) {
   visit(Field{.key = "timestep"}, s.timestep);
   visit(Field{.key = "draw"}, s.draw);
   visit(Field{.key = "weight"}, s.weight);
+  visit(Field{.key = "negated", .younger = true}, s.negated);
+  visit(Field{.key = "stratum", .younger = true}, s.stratum);
+  visit(Field{.key = "unit", .younger = true}, s.unit);
+}
+
+template <class Visit>
+void describe(Visit& visit, ConfigOf<NextStage> auto& s) {
+  visit(Field{.key = "jobs"}, s.jobs);
+  visit(Field{.key = "cost"}, s.cost);
 }
 
 template <class Visit>
@@ -55,42 +64,68 @@ namespace {
 constexpr int kPlanFormat = 2;  // on disk: raised when a reader of the old form would misread the new one
 
 struct Keys {
+  bool younger;  ///< also those that older versions do not know
   Json out = Json::array();
-  void operator()(const Field& field, const auto& member) { out.push_back(std::string(field.key)); }
+  void operator()(const Field& field, const auto& member) {
+    if (younger || !field.younger) out.push_back(std::string(field.key));
+  }
 };
 
 struct Values {
+  bool younger;
   Json out = Json::array();
-  void operator()(const Field& field, const auto& member) { out.push_back(codec::encode(member)); }
+  void operator()(const Field& field, const auto& member) {
+    if (younger || !field.younger) out.push_back(codec::encode(member));
+  }
 };
 
 struct ReadValues {
   const Json& row;
   std::string at;
+  bool younger;
   std::size_t next = 0;
-  void operator()(const Field& field, auto& member) { codec::decode(row[next++], codec::below(at, field.key), member); }
+  void operator()(const Field& field, auto& member) {
+    if (younger || !field.younger) codec::decode(row[next++], codec::below(at, field.key), member);
+  }
 };
+
+/// Whether a younger column holds something.
+struct SaysMore {
+  bool more = false;
+  template <class T>
+  void operator()(const Field& field, const T& member) {
+    more = more || (field.younger && member != T{});
+  }
+};
+
+template <class T>
+Json columns_of(bool younger) {
+  Keys keys{younger};
+  const T any{};
+  describe(keys, any);
+  return std::move(keys.out);
+}
 
 /// A list of structs as {"columns": [...], "rows": [[...], ...]}: keys once instead of once per row.
 template <class T>
 Json encode_table(const std::vector<T>& list) {
-  Keys keys;
-  const T any{};
-  describe(keys, any);
+  SaysMore says;
+  for (const T& entry : list) describe(says, entry);
   Json rows = Json::array();
   for (const T& entry : list) {
-    Values values;
+    Values values{says.more};
     describe(values, entry);
     rows.push_back(std::move(values.out));
   }
-  return {{"columns", std::move(keys.out)}, {"rows", std::move(rows)}};
+  return {{"columns", columns_of<T>(says.more)}, {"rows", std::move(rows)}};
 }
 
 template <class T>
 std::vector<T> decode_table(const Json& json, const std::string& at) {
-  const Json columns = encode_table(std::vector<T>{})["columns"];
-  if (!json.is_object() || !json.contains("rows") || json.value("columns", Json()) != columns ||
-      !json["rows"].is_array()) {
+  const Json given = json.is_object() ? json.value("columns", Json()) : Json();
+  const bool younger = given == columns_of<T>(true);
+  const Json columns = columns_of<T>(younger);
+  if (!json.is_object() || !json.contains("rows") || given != columns || !json["rows"].is_array()) {
     codec::refuse(at, "wants a table with columns " + columns.dump());
   }
   std::vector<T> list(json["rows"].size());
@@ -98,7 +133,7 @@ std::vector<T> decode_table(const Json& json, const std::string& at) {
     const Json& row = json["rows"][i];
     const std::string row_at = fmt::format("{}[{}]", at, i);
     if (!row.is_array() || row.size() != columns.size()) codec::refuse(row_at, "wants a row of " + columns.dump());
-    ReadValues values{row, row_at};
+    ReadValues values{row, row_at, younger};
     describe(values, list[i]);
   }
   return list;
@@ -146,19 +181,22 @@ JobSpec decode_job(const Json& json, const std::string& at, const Json& placemen
 Json to_json(const Plan& plan) {
   Json jobs = Json::array();
   for (const JobSpec& job : plan.jobs) jobs.push_back(encode_job(job));
-  return {{"format", kPlanFormat},
-          {"experiment", codec::encode(plan.experiment)},
-          {"dataset", plan.dataset.hex},
-          {"groups", codec::encode(plan.groups)},
-          {"group_removals", codec::encode(plan.group_removals)},
-          {"removal_sets", codec::encode(plan.removal_sets)},
-          {"queries", encode_table(plan.queries)},
-          {"blocks", encode_table(plan.blocks)},
-          {"slots", encode_table(plan.slots)},
-          {"numerics", codec::encode(plan.numerics)},
-          {"placement_columns", encode_table(std::vector<Placement>{})["columns"]},
-          {"jobs", std::move(jobs)},
-          {"digest", plan.digest.hex}};
+  Json out{{"format", kPlanFormat},
+           {"experiment", codec::encode(plan.experiment)},
+           {"dataset", plan.dataset.hex},
+           {"groups", codec::encode(plan.groups)},
+           {"group_removals", codec::encode(plan.group_removals)},
+           {"removal_sets", codec::encode(plan.removal_sets)},
+           {"queries", encode_table(plan.queries)},
+           {"blocks", encode_table(plan.blocks)},
+           {"slots", encode_table(plan.slots)},
+           {"numerics", codec::encode(plan.numerics)},
+           {"placement_columns", encode_table(std::vector<Placement>{})["columns"]},
+           {"jobs", std::move(jobs)},
+           {"digest", plan.digest.hex}};
+  if (!plan.pilot_spread.empty()) out["pilot_spread"] = plan.pilot_spread;
+  if (awaits_pilot(plan)) out["next"] = codec::encode(plan.next);
+  return out;
 }
 
 Plan plan_from_json(const Json& json) {
@@ -182,6 +220,8 @@ Plan plan_from_json(const Json& json) {
   for (std::size_t i = 0; i < jobs.size(); ++i)
     plan.jobs.push_back(decode_job(jobs[i], fmt::format("plan.jobs[{}]", i), columns));
   plan.digest = read<Digest>(json, "plan", "digest");
+  if (json.contains("pilot_spread")) plan.pilot_spread = read<std::vector<double>>(json, "plan", "pilot_spread");
+  if (json.contains("next")) plan.next = read<NextStage>(json, "plan", "next");
   return plan;
 }
 

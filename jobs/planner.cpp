@@ -4,12 +4,13 @@
 #include "jobs/evaluation.hpp"
 #include "jobs/methods/methods.hpp"
 #include "jobs/plan_builder.hpp"
+#include "jobs/slot_lists.hpp"
 
 namespace guda::jobs {
 
 Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-               bool weights_may_be_missing) {
-  PlanBuilder builder(experiment, dataset, numerics, weights_may_be_missing);
+               bool weights_may_be_missing, std::span<const double> spread) {
+  PlanBuilder builder(experiment, dataset, numerics, weights_may_be_missing, spread);
   for (const std::uint64_t seed : experiment.seeds) {
     const Digest full = builder.train(seed, 0, -1);
     for (std::size_t set = 0; set < experiment.queries.size(); ++set) builder.query_set(seed, set);
@@ -19,6 +20,12 @@ Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numer
     plan_evaluation(builder, seed);
   }
   return std::move(builder).finish();
+}
+
+Plan make_provisional_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
+                           bool weights_may_be_missing) {
+  const std::vector<double> equal(scored_timesteps(experiment.scoring).size(), 1.0);
+  return make_plan(experiment, dataset, numerics, weights_may_be_missing, equal);
 }
 
 Numerics numerics_of(const Experiment& experiment) {

@@ -1,5 +1,7 @@
 #pragma once
 // Experiment -> plan. Pure: equal arguments give an equal plan on any machine.
+#include <span>
+
 #include "jobs/dataset.hpp"
 #include "jobs/plan.hpp"
 
@@ -8,8 +10,15 @@ namespace guda::jobs {
 /// Jobs and axes of an experiment. Throws Error for what only the data can show (groups, counts), and for encoders
 /// whose weights are not there, unless they may be missing: then the digests are not those of the run, which is for
 /// estimates.
+///
+/// `spread`: with scoring.allocation adaptive what pilot_spread() found (jobs/pilot.hpp), one number per timestep of
+/// the grid; without it the plan is the first stage, in which all is made and the pilot scored, and awaits_pilot(plan).
 [[nodiscard]] Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-                             bool weights_may_be_missing = false);
+                             bool weights_may_be_missing = false, std::span<const double> spread = {});
+
+/// Both stages for an estimate: as if a pilot had found equal noise everywhere. The same plan where there is one stage.
+[[nodiscard]] Plan make_provisional_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
+                                         bool weights_may_be_missing = false);
 
 /// The arithmetic that jobs of this experiment will use on this machine.
 [[nodiscard]] Numerics numerics_of(const Experiment& experiment);

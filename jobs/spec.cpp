@@ -66,6 +66,7 @@ void describe(Visit& visit, ConfigOf<ScoreSpec> auto& s) {
   visit(Field{.key = "diffusion"}, s.diffusion);
   visit(Field{.key = "first"}, s.first);
   visit(Field{.key = "count"}, s.count);
+  visit(Field{.key = "chosen", .younger = true}, s.chosen);
   visit(Field{.key = "batch"}, s.batch);
   visit(Field{.key = "noise_seed"}, s.noise_seed);
   visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
@@ -140,10 +141,15 @@ constexpr const char* kKinds[] = {"train",     "unlearn",  "sample", "score",
                                   "attribute", "features", "mirror", "component"};
 static_assert(std::size(kKinds) == std::variant_size_v<Work>);
 
-// Slots of a Score job are [timestep, draw]: the weights in the experiment must not enter its digest.
+// Slots of a Score job are [timestep, draw], and [timestep, draw, -1] where the noise is negated: the weights in the
+// experiment must not enter its digest.
 Json slots_to_json(const std::vector<Slot>& slots) {
   Json out = Json::array();
-  for (const Slot& slot : slots) out.push_back({slot.timestep, slot.draw});
+  for (const Slot& slot : slots) {
+    Json row{slot.timestep, slot.draw};
+    if (slot.negated) row.push_back(-1);
+    out.push_back(std::move(row));
+  }
   return out;
 }
 
@@ -152,7 +158,10 @@ std::vector<Slot> slots_from_json(const Json& json) {
   std::vector<Slot> slots(json.size());
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::string at = fmt::format("slots[{}]", i);
-    if (!json[i].is_array() || json[i].size() != 2) codec::refuse(at, "wants [timestep, draw], not " + json[i].dump());
+    slots[i].negated = json[i].is_array() && json[i].size() == 3 && json[i][2] == -1;
+    if (!json[i].is_array() || (json[i].size() != 2 && !slots[i].negated)) {
+      codec::refuse(at, "wants [timestep, draw] or [timestep, draw, -1], not " + json[i].dump());
+    }
     codec::decode(json[i][0], at, slots[i].timestep);
     codec::decode(json[i][1], at, slots[i].draw);
   }

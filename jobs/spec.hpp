@@ -24,6 +24,8 @@ struct Slot {
   std::uint32_t timestep = 0;
   std::uint32_t draw = 0;  ///< draw number; draw sets are contiguous ranges of draws (oracle first, methods second)
   double weight = 0;       ///< ELBO weight w_t / draws: a score is the plain sum over slots of weight * difference
+  bool negated = false;    ///< second member of an antithetic pair: the same draw with the other sign
+  std::uint32_t stratum = 0, unit = 0;  ///< of drawn slots (common/slot_sampling.hpp), within the draw set
   auto operator<=>(const Slot&) const = default;
 };
 
@@ -91,6 +93,7 @@ struct ScoreSpec {
   Digest queries;
   DiffusionConfig diffusion;
   std::uint32_t first = 0, count = 0;  ///< block of queries within the query set
+  std::vector<std::uint32_t> chosen;   ///< instead of a block: these `count` queries of the set; empty: the block
   std::vector<Slot> slots;             ///< weights are not used by the job and not part of its digest
   std::uint32_t batch = 256;
   std::uint64_t noise_seed = 0;

@@ -72,7 +72,10 @@ bool is_undecided(const ResultsTable& table, const jobs::Plan& plan, const std::
   std::map<std::uint32_t, std::vector<double>> by_timestep;
   for (std::size_t s = first; s < slots; ++s) {
     const auto loss = [&](std::size_t g) { return double(losses[(g * table.queries() + query) * slots + s]); };
-    by_timestep[plan.slots[s].timestep].push_back(plan.slots[s].weight * (loss(a) - loss(b)));
+    const double term = plan.slots[s].weight * (loss(a) - loss(b));
+    auto& draws = by_timestep[plan.slots[s].timestep];
+    if (plan.slots[s].negated) draws.back() += term;  // the pair is one draw
+    else draws.push_back(term);
   }
   double difference = 0, variance = 0;
   for (const auto& [t, u] : by_timestep) {
@@ -124,6 +127,9 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   e.comparison.second_reference.clear();
   e.evaluation = {};
   e.scoring.draws = request.draws;
+  e.scoring.allocation = "grid";  // of few images a pilot would learn little
+  e.scoring.slots = 0;
+  e.scoring.pilot = {};
   e.retention.keep = "all";
   prepared.planned.plan = jobs::make_plan(e, dataset, before.numerics);
 

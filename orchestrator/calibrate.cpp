@@ -215,6 +215,10 @@ jobs::Experiment trial_of(const jobs::Experiment& experiment) {
   const std::uint32_t slots = std::max(1U, experiment.scoring.batch / std::max(1U, set.count));
   const std::uint32_t range = experiment.scoring.last_timestep - experiment.scoring.first_timestep;
   trial.scoring.draws = 1;
+  trial.scoring.allocation = "grid";
+  trial.scoring.slots = 0;
+  trial.scoring.antithetic = false;
+  trial.scoring.pilot = {};
   trial.scoring.stride = std::max(1U, range / slots + 1);
   std::set<std::string> seen;
   trial.methods.clear();

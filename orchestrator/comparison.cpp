@@ -311,7 +311,7 @@ Comparison compare(const ResultsTable& table, const jobs::Plan& plan, const std:
   const bool has_reference = std::any_of(plan.experiment.methods.begin(), plan.experiment.methods.end(),
                                          [&](const auto& m) { return m.name == config.reference; });
   if (!has_reference) return comparison;
-  const auto weightings = weightings_of(plan.experiment);
+  const auto weightings = jobs::weightings_of(plan.experiment);
   std::vector<WeightingScores> by_weighting;
   by_weighting.reserve(weightings.size());
   for (const auto& weighting : weightings) {

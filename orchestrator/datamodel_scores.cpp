@@ -38,7 +38,7 @@ std::vector<DatamodelView> datamodel_scores(const ResultsTable& table, const job
   const jobs::Experiment& e = plan.experiment;
   const auto removed = jobs::removed_groups(e.evaluation.subsets, static_cast<std::uint32_t>(plan.groups.size()));
   if (removed.size() < 2) return views;
-  for (const jobs::WeightingConfig& weighting : weightings_of(e)) {
+  for (const jobs::WeightingConfig& weighting : jobs::weightings_of(e)) {
     std::vector<std::vector<double>> gains;
     for (std::size_t m = 0; m < removed.size(); ++m)
       gains.push_back(loss_gains(table, plan, jobs::subset_rows(m), weighting, jobs::kOracleDraws));

@@ -5,58 +5,69 @@
 
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "jobs/slot_lists.hpp"
 
 namespace guda::orchestrator {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-/// Slots of one timestep, in the order of t.
+/// Slots that are independent draws of one expectation: those of a timestep of the grid, or of a stratum of drawn
+/// slots. In the order of t.
 struct Stratum {
-  std::uint32_t timestep = 0;
   std::vector<std::size_t> slots;
   std::vector<double> weights;
+  std::vector<std::size_t> unit;  ///< of each slot: both members of an antithetic pair are one
+  std::size_t units = 0;
 };
 
-/// The given weights, linear between their timesteps.
-double custom_weight(const jobs::WeightingConfig& weighting, std::uint32_t t) {
-  const auto& at = weighting.timesteps;
-  const auto next = std::lower_bound(at.begin(), at.end(), t);
-  if (next == at.end()) return weighting.weights.back();
-  const auto i = static_cast<std::size_t>(next - at.begin());
-  if (i == 0 || *next == t) return weighting.weights[i];
-  const double part = static_cast<double>(t - at[i - 1]) / static_cast<double>(at[i] - at[i - 1]);
-  return weighting.weights[i - 1] + part * (weighting.weights[i] - weighting.weights[i - 1]);
-}
-
+/// Drawn slots stay in their strata with weight 0 where a weighting leaves their timestep out, and with NaN where it
+/// leaves all of them out: by chance nothing was measured.
 std::vector<Stratum> strata_of(const jobs::Plan& plan, const std::vector<jobs::Slot>& slots,
                                const jobs::WeightingConfig& weighting, std::uint32_t draw_set) {
-  const std::uint32_t draws = std::max(1U, plan.experiment.scoring.draws);
-  std::map<std::uint32_t, Stratum> by_timestep;
+  const jobs::ScoringConfig& scoring = plan.experiment.scoring;
+  const std::uint32_t draws = jobs::draws_of_set(scoring);
+  const bool drawn = scoring.allocation != "grid";
+  const double visits = draws * (scoring.antithetic ? 2.0 : 1.0);  // of a timestep of the grid
+  std::map<std::uint32_t, Stratum> strata;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> units;
   const jobs::NoiseSchedule schedule(plan.experiment.diffusion);
   const auto weight_of = [&](const jobs::Slot& slot) {
-    if (weighting.kind == "flat") return 1.0 / draws;
-    if (weighting.kind == "min_snr") return std::min(1.0, weighting.gamma / schedule.snr(slot.timestep)) / draws;
-    if (weighting.kind == "custom") return custom_weight(weighting, slot.timestep) / draws;
-    return slot.weight;
+    if (weighting.kind == "elbo") return slot.weight;
+    const double whole = jobs::timestep_weight(weighting, schedule, slot.timestep);
+    return drawn ? slot.weight * whole / schedule.elbo_weight(slot.timestep) : whole / visits;
   };
+  bool any = false;
   for (std::size_t s = 0; s < slots.size(); ++s) {
     const jobs::Slot& slot = slots[s];
-    if (slot.draw / draws != draw_set || slot.timestep < weighting.t_min || slot.timestep >= weighting.t_max) continue;
-    Stratum& stratum = by_timestep[slot.timestep];
-    stratum.timestep = slot.timestep;
+    if (slot.draw / draws != draw_set) continue;
+    const bool within = slot.timestep >= weighting.t_min && slot.timestep < weighting.t_max;
+    if (!within && !drawn) continue;
+    any = any || within;
+    const std::uint32_t key = drawn ? slot.stratum : slot.timestep;
+    Stratum& stratum = strata[key];
+    const auto [unit, is_new] = units.try_emplace({key, drawn ? slot.unit : slot.draw}, stratum.units);
+    if (is_new) ++stratum.units;
     stratum.slots.push_back(s);
-    stratum.weights.push_back(weight_of(slot));
+    stratum.weights.push_back(within ? weight_of(slot) : 0);
+    stratum.unit.push_back(unit->second);
   }
-  std::vector<Stratum> strata;
-  for (auto& [timestep, stratum] : by_timestep) strata.push_back(std::move(stratum));
-  return strata;
+  std::vector<Stratum> ordered;
+  for (auto& [key, stratum] : strata) {
+    if (!any) stratum.weights.assign(stratum.weights.size(), kNan);
+    ordered.push_back(std::move(stratum));
+  }
+  return ordered;
 }
 
 /// The same; throws Error when there is none.
 std::vector<Stratum> some_strata(const jobs::Plan& plan, const std::vector<jobs::Slot>& slots,
                                  const jobs::WeightingConfig& weighting, std::uint32_t draw_set) {
   auto strata = strata_of(plan, slots, weighting, draw_set);
+  if (slots.empty()) {
+    throw Error(
+        "nothing is scored yet: the pilot that decides on the slots (scoring.allocation: adaptive) is not done");
+  }
   if (strata.empty()) {
     throw Error("comparison.weightings: '" + weighting.name + "' leaves no timestep of draw set " +
                 std::to_string(draw_set) + "; widen t_min..t_max or lower scoring.stride");
@@ -104,13 +115,6 @@ bool GroupScores::evaluated(std::size_t query) const {
   return std::all_of(row(query), row(query) + groups, [](double v) { return std::isfinite(v); });
 }
 
-std::vector<jobs::WeightingConfig> weightings_of(const jobs::Experiment& experiment) {
-  if (!experiment.comparison.weightings.empty()) return experiment.comparison.weightings;
-  const std::uint32_t timesteps = experiment.diffusion.timesteps;
-  return {{.name = "elbo", .kind = "elbo"},
-          {.name = "mid", .kind = "elbo", .t_min = timesteps / 10, .t_max = timesteps - timesteps / 10}};
-}
-
 bool is_reference(const jobs::Experiment& experiment, const std::string& method) {
   return method == experiment.comparison.reference || method == experiment.comparison.second_reference;
 }
@@ -126,7 +130,7 @@ GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, cons
     return result;
   }
   const auto strata = some_strata(plan, table.shape.slots, weighting, draw_set);
-  result.collapsed = std::any_of(strata.begin(), strata.end(), [](const Stratum& s) { return s.slots.size() < 2; });
+  result.collapsed = std::any_of(strata.begin(), strata.end(), [](const Stratum& s) { return s.units < 2; });
   const auto& full = find_table(table.losses, has_own_full(config) ? own_full_name(method) : "full");
   const auto& without = find_table(table.losses, method);
   const std::size_t slots = table.slots();
@@ -139,11 +143,11 @@ GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, cons
       const float* const without_row = without.data() + (k * result.queries + q) * slots;
       double score = 0, variance = 0;
       for (std::size_t i = 0; i < strata.size(); ++i) {
-        terms.clear();
+        terms.assign(strata[i].units, 0.0);
         for (std::size_t j = 0; j < strata[i].slots.size(); ++j) {
           const std::size_t s = strata[i].slots[j];
-          terms.push_back(strata[i].weights[j] *
-                          (static_cast<double>(without_row[s]) - static_cast<double>(full_row[s])));
+          terms[strata[i].unit[j]] +=
+              strata[i].weights[j] * (static_cast<double>(without_row[s]) - static_cast<double>(full_row[s]));
         }
         sums[i] = 0;
         for (const double term : terms) sums[i] += term;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "jobs/plan.hpp"
+#include "jobs/weighting.hpp"
 #include "orchestrator/results_file.hpp"
 
 namespace guda::orchestrator {
@@ -25,9 +26,6 @@ struct GroupScores {
   [[nodiscard]] bool evaluated(std::size_t query) const;
 };
 
-/// The weightings of the experiment; when it names none: elbo, and mid = elbo restricted to 10 % <= t < 90 % of T.
-[[nodiscard]] std::vector<jobs::WeightingConfig> weightings_of(const jobs::Experiment& experiment);
-
 /// Whether the method is the reference or the second reference (scored on both draw sets).
 [[nodiscard]] bool is_reference(const jobs::Experiment& experiment, const std::string& method);
 
@@ -40,6 +38,8 @@ struct GroupScores {
 ///  last
 ///    three form a triple when their number is odd; a group of L adds L/(L-1) * sum (u - mean u)^2. Never too small on
 ///    average: its bias is the squared difference of the neighbours' expectations. One slot alone has no error (NaN).
+///  - drawn slots (allocation weight, adaptive): the first formula with strata for timesteps and units for draws.
+/// An antithetic pair is one draw: u is the sum of both.
 [[nodiscard]] GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method,
                                        const jobs::WeightingConfig& weighting, std::uint32_t draw_set);
 

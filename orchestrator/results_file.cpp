@@ -95,6 +95,20 @@ hdf5::Dataset index_scale(hdf5::File& file, const std::string& name, std::size_t
   return dataset;
 }
 
+/// Columns that say something of antithetic and of drawn slots only: a plain grid's file does without.
+void write_drawn_columns(Layout& layout, const std::vector<jobs::Slot>& slots) {
+  if (std::any_of(slots.begin(), slots.end(), [](const auto& s) { return s.negated; })) {
+    layout.column("slot_negated", "slot", collect<std::uint8_t>(slots, [](auto& s) { return s.negated; }),
+                  "1: the noise of the slot before it with the other sign");
+  }
+  if (std::any_of(slots.begin(), slots.end(), [](const auto& s) { return s.unit > 0; })) {
+    layout.column("slot_stratum", "slot", collect<std::int32_t>(slots, [](auto& s) { return s.stratum; }),
+                  "stratum of the draw set that the slot was drawn from");
+    layout.column("slot_unit", "slot", collect<std::int32_t>(slots, [](auto& s) { return s.unit; }),
+                  "independent draws of a stratum have different units");
+  }
+}
+
 void write_axes(hdf5::File& file, Layout& layout, const ResultsShape& shape) {
   const auto& queries = shape.queries;
   layout.scale("group", file.create_strings("group", shape.groups), shape.groups.size(), "group of training data");
@@ -116,7 +130,8 @@ void write_axes(hdf5::File& file, Layout& layout, const ResultsShape& shape) {
   layout.column("slot_draw", "slot", collect<std::int32_t>(shape.slots, [](auto& s) { return s.draw; }),
                 "number of the noise draw; draws of the oracle come first, then those of the methods");
   layout.column("slot_weight", "slot", collect<double>(shape.slots, [](auto& s) { return s.weight; }),
-                "ELBO weight divided by the number of draws", "nats per squared error");
+                "ELBO weight divided by the expected number of slots of the timestep", "nats per squared error");
+  write_drawn_columns(layout, shape.slots);
   layout.column("block_first_query", "block", collect<std::int32_t>(shape.blocks, [](auto& b) { return b.first; }),
                 "index of the first query of the block");
   layout.column("block_query_count", "block", collect<std::int32_t>(shape.blocks, [](auto& b) { return b.count; }),
@@ -188,6 +203,17 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
     shape.slots.push_back({.timestep = static_cast<std::uint32_t>(timesteps[s]),
                            .draw = static_cast<std::uint32_t>(draws.at(s)),
                            .weight = weights.at(s)});
+  }
+  const auto column = [&](const char* name, auto kind) {
+    using T = decltype(kind);
+    return file.has(name) ? file.dataset(name).read<T>() : std::vector<T>(timesteps.size());
+  };
+  const auto negated = column("slot_negated", std::uint8_t{});
+  const auto strata = column("slot_stratum", std::int32_t{}), units = column("slot_unit", std::int32_t{});
+  for (std::size_t s = 0; s < timesteps.size(); ++s) {
+    shape.slots[s].negated = negated.at(s) != 0;
+    shape.slots[s].stratum = static_cast<std::uint32_t>(strata.at(s));
+    shape.slots[s].unit = static_cast<std::uint32_t>(units.at(s));
   }
   const auto firsts = file.dataset("block_first_query").read<std::int32_t>();
   const auto counts = file.dataset("block_query_count").read<std::int32_t>();

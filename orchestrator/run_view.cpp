@@ -84,7 +84,7 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
     if (states[i] == "quarantined") v.quarantined.push_back(plan.jobs[i].label);
   }
   if (v.alive && v.has_status) return;
-  v.status.total = plan.jobs.size();
+  v.status.total = plan.jobs.size() + plan.next.jobs;
   v.status.done = static_cast<std::uint64_t>(std::count(states.begin(), states.end(), "done"));
   v.status.quarantined = v.quarantined.size();
   v.status.blocked = static_cast<std::uint64_t>(std::count(states.begin(), states.end(), "blocked"));
@@ -92,7 +92,7 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   v.status.device_seconds = device_seconds;
   v.status.epoch = journal.last_epoch;
   v.status.state = "ended";
-  double total = 0, left = 0;
+  double total = plan.next.cost, left = plan.next.cost;
   for (std::size_t i = 0; i < states.size(); ++i) {
     const double cost = plan.jobs[i].cost * jobs::gang_of(plan.jobs[i].work);
     total += cost;

@@ -56,7 +56,7 @@ RunStatus status_of_life(const Life& life, std::uint64_t sequence) {
 
 void add_schedule(RunStatus& s, const Scheduler& scheduler, const jobs::Plan& plan, const BeatOf& beat_of,
                   double suspect_after) {
-  s.total = plan.jobs.size();
+  s.total = plan.jobs.size() + plan.next.jobs;
   s.done = scheduler.count(JobState::done);
   s.running = scheduler.count(JobState::running);
   s.quarantined = scheduler.count(JobState::quarantined);
@@ -70,7 +70,11 @@ void add_schedule(RunStatus& s, const Scheduler& scheduler, const jobs::Plan& pl
   }
   s.fenced = scheduler.blame().fenced_nodes();
   for (const std::string& device : scheduler.blame().fenced_devices()) s.fenced.push_back(device);
-  const CostRange left = scheduler.remaining();
+  CostRange left = scheduler.remaining();
+  if (plan.next.jobs > 0) {
+    const CostRange next = scheduler.costs().estimate(jobs::Work(jobs::ScoreSpec{}).index(), plan.next.cost);
+    left = {left.p10 + next.p10, left.p50 + next.p50, left.p90 + next.p90};
+  }
   const double undone = std::max(0.0, left.p50 - in_flight);
   s.progress = undone + s.device_seconds + in_flight > 0
                    ? (s.device_seconds + in_flight) / (undone + s.device_seconds + in_flight)

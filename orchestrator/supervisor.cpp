@@ -99,7 +99,7 @@ class Supervisor {
       const bool ended = status && status->state == "ended";
       if (ended && (status->planned || stop_signals_ > 0)) {
         progress_.finish(*status);
-        return status->exit_code;
+        return config_.more_follows && stop_signals_ > 0 ? 75 : status->exit_code;
       }
       if (end == LifeEnd::interrupted || (config_.stop_at > 0 && unix_seconds() >= config_.stop_at)) return 75;
       // A long life without a commit is no barren one: its long jobs have left checkpoints.

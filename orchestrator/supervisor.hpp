@@ -18,6 +18,7 @@ struct SupervisorConfig {
   double stop_at = 0;              ///< Unix time at which running jobs are asked to hand themselves back; 0: never
   std::string stop_reason;         ///< why, for people
   std::uint32_t barren_lives = 3;  ///< lives without progress, one after another, before giving up
+  bool more_follows = false;       ///< another stage is planned after this one: a stop is no end, however late it comes
   double fruitful_after = 900;     ///< s; a life that lasted longer made progress although nothing was committed
 };
 

@@ -139,7 +139,8 @@ class Executor {
   }
 
   JobResult operator()(const jobs::ScoreSpec& spec) {
-    const QuerySet set = load_query_set(artifact(spec.queries));
+    QuerySet set = load_query_set(artifact(spec.queries));
+    if (!spec.chosen.empty()) set = chosen_queries(set, spec.chosen);
     if (std::uint64_t{spec.first} + spec.count > set.names.size()) {
       throw Bug("the block of job " + job_.label + " lies outside its query set");
     }

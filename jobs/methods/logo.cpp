@@ -17,6 +17,7 @@ void plan_logo(PlanBuilder& builder, const MethodConfig& config, std::uint64_t r
     const Digest weights = builder.train(run_seed, config.seed, group);
     for (const std::uint32_t draw_set : {kOracleDraws, kMethodDraws})
       builder.score(run_seed, weights, config.name, group, draw_set);
+    builder.pilot(run_seed, weights, config.name, group);
     if (run_seed == builder.experiment().seeds.front())
       builder.preview(run_seed, weights, config.name + " " + std::to_string(group));
   }

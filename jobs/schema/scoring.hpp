@@ -5,6 +5,17 @@
 namespace guda::jobs {
 
 template <class Visit>
+void describe(Visit& visit, ConfigOf<PilotConfig> auto& c) {
+  visit(Field{.key = "share",
+              .meaning = "of the first run seed's queries, chosen at random; at least 4 of them",
+              .max = 1,
+              .open = true},
+        c.share);
+  visit(Field{.key = "draws", .meaning = "noise draws of every timestep", .min = 2, .max = 1000, .unit = "draws"},
+        c.draws);
+}
+
+template <class Visit>
 void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
   visit(Field{.key = "first_timestep",
               .meaning = "first timestep that is scored (the ELBO weight of t = 0 is undefined)",
@@ -20,14 +31,13 @@ void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
         c.last_timestep);
   visit(Field{.key = "stride", .meaning = "every how many timesteps", .min = 1, .max = 100000, .unit = "timesteps"},
         c.stride);
-  visit(
-      Field{.key = "draws",
-            .meaning = "independent noise draws per timestep, for the oracle and again for the methods; 2 or more give "
-                       "plain standard errors",
-            .min = 1,
-            .max = 10000,
-            .unit = "draws"},
-      c.draws);
+  visit(Field{.key = "draws",
+              .meaning = "independent noise draws per timestep of `allocation: grid`, for the oracle and again for the "
+                         "methods; 2 or more give plain standard errors",
+              .min = 1,
+              .max = 10000,
+              .unit = "draws"},
+        c.draws);
   visit(Field{.key = "block",
               .meaning = "queries per Score job: the unit of work that is lost and repeated",
               .min = 1,
@@ -40,6 +50,35 @@ void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
               .max = 1000000,
               .unit = "rows"},
         c.batch);
+  visit(Field{.key = "allocation",
+              .meaning = "the slots of a score: `grid` takes every timestep `draws` times; `weight` draws `slots` of "
+                         "them, more where the first of comparison.weightings is large; `adaptive` also where a pilot "
+                         "under the oracle's models finds much noise, in a second stage. All estimate the same sum "
+                         "over the timesteps",
+              .choices = "grid|weight|adaptive",
+              .younger = true},
+        c.allocation);
+  visit(Field{.key = "slots",
+              .meaning = "drawn slots per query and model, for the oracle and again for the methods; even",
+              .min = 2,
+              .max = 1000000,
+              .unit = "slots",
+              .by_default = "none",
+              .younger = true,
+              .only_key = "allocation",
+              .only_values = "weight|adaptive"},
+        c.slots);
+  visit(Field{.key = "antithetic",
+              .meaning = "score every draw or slot twice, with its noise and with the negative of it: twice the "
+                         "forwards; the pair counts as one draw",
+              .younger = true},
+        c.antithetic);
+  visit(Field{.key = "pilot",
+              .meaning = "what adaptive slots are decided by",
+              .younger = true,
+              .only_key = "allocation",
+              .only_values = "adaptive"},
+        c.pilot);
 }
 
 }  // namespace guda::jobs

@@ -12,6 +12,7 @@
 #include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/micro_batch.hpp"
+#include "orchestrator/pilot_stage.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
 #include "orchestrator/reuse.hpp"
@@ -22,6 +23,10 @@ namespace po = boost::program_options;
 using namespace guda::orchestrator;
 
 namespace {
+
+jobs::Plan as_it_goes_on(const RunLayout& run, jobs::Plan plan) {
+  return plan_with_the_pilot_so_far(run, plan_with_the_rows_so_far(run, std::move(plan)));
+}
 
 /// What a plan on this machine takes for granted, one sentence each.
 std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint32_t imagined_gpus) {
@@ -42,6 +47,11 @@ std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint
   for (const std::string& encoder : encoders)
     notes.push_back("The encoder's weights were not checked: there is no config.json and model.safetensors in " +
                     encoder);
+  if (jobs::awaits_pilot(planned.plan)) {
+    notes.push_back(
+        "A pilot will decide on the slots: the jobs that score them are counted and priced, but their digests are not "
+        "known yet");
+  }
   if (imagined_gpus > 0) {
     notes.push_back(
         fmt::format("There is no GPU here: planned for {} imagined one{}. --nodes N --gpus-per-node G plans for a "
@@ -75,9 +85,8 @@ int plan_command(const Arguments& arguments) {
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
   PlannedExperiment planned = plan_experiment(file, overrides, !values->contains("run-dir"));
   if (values->contains("run-dir"))
-    planned.plan =
-        plan_with_the_rows_so_far(RunLayout{(*values)["run-dir"].as<std::string>()}, std::move(planned.plan));
-  const jobs::Plan& plan = planned.plan;
+    planned.plan = as_it_goes_on(RunLayout{(*values)["run-dir"].as<std::string>()}, std::move(planned.plan));
+  const jobs::Plan plan = plan_to_price(planned);
   const bool imagined_gpu = plan.numerics.device == "cuda" && !asks_for_nodes(*values) &&
                             !values->contains("hostfile") && !cluster::in_slurm(cluster::process_environment()) &&
                             cluster::visible_gpus().empty();
@@ -107,7 +116,7 @@ int plan_command(const Arguments& arguments) {
     Json out = to_json(e);
     out.update(Json{{"schema", 1},
                     {"experiment", plan.experiment.name},
-                    {"plan_digest", plan.digest.hex},
+                    {"plan_digest", planned.plan.digest.hex},
                     {"groups", plan.groups},
                     {"queries", plan.queries.size()},
                     {"slots", plan.slots.size()},

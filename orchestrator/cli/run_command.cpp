@@ -10,6 +10,7 @@
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/instruction_set.hpp"
 #include "orchestrator/micro_batch.hpp"
+#include "orchestrator/pilot_stage.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/reuse.hpp"
@@ -19,6 +20,23 @@
 namespace guda::cli {
 namespace po = boost::program_options;
 using namespace guda::orchestrator;
+
+namespace {
+
+/// Plans what the pilot's rows ask for, when they are there; whether they were.
+bool enter_next_stage(const RunLayout& run, PlannedExperiment& planned, double patience, Progress& progress) {
+  auto next = plan_after_pilot(run, planned.plan, patience);
+  if (!next) return false;
+  planned.plan = std::move(*next);
+  const PlanChange change = install_plan(run, planned, /*extend=*/true);
+  progress.note(
+      fmt::format("the pilot is done: {} slots are drawn where the noise is; {} jobs added, about {} of "
+                  "device-time",
+                  planned.plan.slots.size(), change.added.size(), duration_text(change.added_cost)));
+  return true;
+}
+
+}  // namespace
 
 int run_command(const Arguments& arguments) {
   po::options_description options("options");
@@ -46,13 +64,14 @@ int run_command(const Arguments& arguments) {
   else if (std::filesystem::is_directory(file)) folder = file;
   const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
 
-  planned.plan = plan_with_the_rows_so_far(run, plan_for_isa(run, std::move(planned.plan), cpu_isa()));
+  planned.plan = plan_with_the_pilot_so_far(
+      run, plan_with_the_rows_so_far(run, plan_for_isa(run, std::move(planned.plan), cpu_isa())));
   static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());
   const PlanChange change = install_plan(run, planned, values->contains("extend"));
   const Reused reused = link_reused(run, planned.plan);
-  const SupervisorConfig config = supervision_from(*values, planned.plan);
+  SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
   if (!change.added.empty()) progress.note(describe_extension(change));
   if (config.life.deadline > 0) {
@@ -69,19 +88,35 @@ int run_command(const Arguments& arguments) {
   }
   for (const std::string& rejected : reused.rejected)
     progress.note("reuse: damaged and therefore computed here: " + rejected);
-  int code = supervise(run, lock, config, progress);
-  while (code == kQuarantined) {
-    auto smaller = plan_with_half_the_rows(run, planned.plan);
-    if (!smaller) break;
-    planned.plan = std::move(*smaller);
-    progress.note(fmt::format("memory ran out and no model is finished: all of them are made with {} rows at once",
-                              planned.plan.numerics.micro_batch));
-    static_cast<void>(install_plan(run, planned, /*extend=*/true));
-    code = supervise(run, lock, config, progress);
+  const double patience = config.life.visible_within;
+  enter_next_stage(run, planned, patience, progress);
+  const auto supervised = [&] {
+    config.more_follows = jobs::awaits_pilot(planned.plan);
+    return supervise(run, lock, config, progress);
+  };
+  int code = supervised();
+  while (code == kDone || code == kQuarantined) {
+    auto smaller = code == kQuarantined ? plan_with_half_the_rows(run, planned.plan) : std::nullopt;
+    if (smaller) {
+      planned.plan = std::move(*smaller);
+      progress.note(fmt::format("memory ran out and no model is finished: all of them are made with {} rows at once",
+                                planned.plan.numerics.micro_batch));
+      static_cast<void>(install_plan(run, planned, /*extend=*/true));
+    } else if (!enter_next_stage(run, planned, patience, progress)) {
+      break;
+    }
+    code = supervised();
   }
   if (code != kDone && code != kQuarantined) {
     progress.note("the same command goes on from here: guda run " + file.string());
     return code;
+  }
+  if (jobs::awaits_pilot(planned.plan)) {
+    progress.note(
+        "the pilot is not complete, so no slots could be chosen and nothing was scored. The reasons: guda "
+        "status " +
+        run.folder.string());
+    return code == kDone ? kStoppedEarly : code;
   }
   finalize_run(run, planned.plan);
   if (code == kDone) {

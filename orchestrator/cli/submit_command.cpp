@@ -16,6 +16,7 @@
 #include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/fenced_nodes.hpp"
+#include "orchestrator/pilot_stage.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
 #include "orchestrator/run_lock.hpp"
@@ -117,12 +118,13 @@ int submit_command(const Arguments& arguments) {
   if (!values) return kDone;
   if (!values->contains("time")) throw UsageError("--time is missing: the walltime of each life, e.g. --time 12h");
   const fs::path file = (*values)["experiment"].as<std::string>();
-  const PlannedExperiment planned = plan_experiment(file, list_of(*values, "set"));
-  const jobs::Plan& plan = planned.plan;
+  PlannedExperiment planned = plan_experiment(file, list_of(*values, "set"));
   fs::path folder = values->contains("run-dir") ? fs::path((*values)["run-dir"].as<std::string>())
                     : fs::is_directory(file)    ? file
-                                                : fs::path("runs") / plan.experiment.name;
+                                                : fs::path("runs") / planned.plan.experiment.name;
   const RunLayout run{fs::absolute(folder).lexically_normal()};
+  planned.plan = plan_with_the_pilot_so_far(run, std::move(planned.plan));
+  const jobs::Plan plan = plan_to_price(planned);
 
   const cluster::LaunchPlan launch = launch_on_nodes(*values, plan);
   std::vector<bool> settled(plan.jobs.size(), false);

@@ -43,7 +43,11 @@ struct Cube {
 Cube cube_of(const orchestrator::ResultsTable& table) {
   const Json& experiment = table.attributes.at("experiment");
   const auto reference = experiment.at("comparison").at("reference").get<std::string>();
-  Cube cube{.groups = table.groups(), .queries = table.queries(), .draws = experiment.at("scoring").at("draws")};
+  const Json& scoring = experiment.at("scoring");
+  if (scoring.value("allocation", "grid") != "grid" || scoring.value("antithetic", false)) {
+    throw Error("the run has drawn slots or pairs; this subsamples a plain grid");
+  }
+  Cube cube{.groups = table.groups(), .queries = table.queries(), .draws = scoring.at("draws")};
   if (cube.draws < 4) {
     throw Error("the run has fewer than 4 draws per timestep; guda run EXPERIMENT --set scoring.draws=16");
   }

@@ -181,6 +181,40 @@ TEST_CASE("planner: weights of slots are the ELBO's, shared by the draws") {
         4);
 }
 
+TEST_CASE("planner: pairs and drawn slots make other Score jobs and no other models") {
+  Experiment e = test::small_experiment();
+  const Dataset data = load_dataset(e.dataset);
+  const Numerics numerics{"cpu", "avx2", "float32", 1};
+  const auto digests_of = [&](bool scores) {
+    std::set<Digest> digests;
+    for (const JobSpec& job : make_plan(e, data, numerics).jobs) {
+      if (std::holds_alternative<ScoreSpec>(job.work) == scores) digests.insert(job.digest);
+    }
+    return digests;
+  };
+  const auto models = digests_of(false), scores = digests_of(true);
+  e.scoring.antithetic = true;
+  CHECK(digests_of(false) == models);
+  const auto pairs = digests_of(true);
+  CHECK(pairs.size() == scores.size());
+  for (const Digest& digest : pairs) CHECK_FALSE(scores.contains(digest));
+  const Plan plan = make_plan(e, data, numerics);
+  const auto& spec = std::get<ScoreSpec>(labelled(plan, "score full").work);
+  CHECK(spec.slots.size() == 6);
+  const auto& back = std::get<ScoreSpec>(work_from_json(to_json(Work{spec}))).slots;
+  for (std::size_t i = 0; i < back.size(); ++i) CHECK(back[i].negated == (i % 2 == 1));
+  e.scoring.antithetic = false;
+  e.scoring.allocation = "weight";
+  e.scoring.slots = 8;
+  CHECK(digests_of(false) == models);
+  CHECK(digests_of(true).size() == scores.size());
+  const Plan drawn = make_plan(e, data, numerics);
+  CHECK(std::get<ScoreSpec>(labelled(drawn, "score logo -3").work).slots.size() == 8);
+  CHECK_FALSE(awaits_pilot(drawn));
+  CHECK(to_json(plan_from_json(to_json(drawn))) == to_json(drawn));
+  CHECK(plan_from_json(to_json(drawn)).slots == drawn.slots);
+}
+
 TEST_CASE("planner: esd_class has one guide a run seed, trained on everything, which its unlearning jobs read") {
   Experiment e = test::small_experiment();
   MethodConfig method{.name = "esd_class", .method = "guda"};

@@ -129,7 +129,7 @@ TEST_CASE("work as JSON: wrong and missing keys are refused by name") {
   CHECK(refusal(bad) == "kind: the key is missing");
   bad = json;
   bad["slots"][0] = {1, 2, 3};
-  CHECK(refusal(bad) == "slots[0]: wants [timestep, draw], not [1,2,3]");
+  CHECK(refusal(bad) == "slots[0]: wants [timestep, draw] or [timestep, draw, -1], not [1,2,3]");
   bad = json;
   bad.erase("slots");
   CHECK(refusal(bad) == "slots: the key is missing");

@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 
 #include "common/error.hpp"
+#include "common/npy.hpp"
+#include "jobs/planner.hpp"
 #include "orchestrator/results_file.hpp"
 #include "tests/orchestrator/synthetic_run.hpp"
+#include "tests/support/fake_run.hpp"
 #include "tests/support/scratch_folder.hpp"
 
 using namespace guda;
@@ -94,4 +97,24 @@ TEST_CASE("attribution: an image that was not scored is an error that says where
   extension.write(2);
   CHECK_THROWS_WITH_AS(static_cast<void>(read_attribution(extension.prepared, extension.request)),
                        doctest::Contains("clear.png was not scored"), Error);
+}
+
+TEST_CASE("attribution: new images are scored on the whole grid, whatever slots the run drew") {
+  jobs::Experiment e = test::small_experiment();
+  e.queries.front().name = "generated";
+  e.scoring.allocation = "adaptive";
+  e.scoring.slots = 8;
+  e.scoring.antithetic = true;
+  const jobs::Plan plan = jobs::make_plan(e, jobs::load_dataset(e.dataset), {}, false, std::vector<double>{1, 2, 3});
+  const test::FakeRun parent(plan);
+  const auto image = parent.scratch.path() / "digit.npy";
+  NpyArray pixels;
+  pixels.shape = {1, 8, 8};
+  pixels.values = std::vector<float>(64, 0.0F);
+  replace_file(image, encode_npy(pixels));
+  AttributionRequest request;
+  request.images = {image};
+  const PreparedAttribution prepared = prepare_attribution(parent.run, request);
+  CHECK_FALSE(jobs::awaits_pilot(prepared.planned.plan));
+  CHECK(prepared.planned.plan.slots.size() == 2 * 3 * 4 * 2);  // both draw sets, pairs on three timesteps
 }

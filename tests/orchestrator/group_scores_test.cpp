@@ -7,6 +7,7 @@
 
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "jobs/slot_lists.hpp"
 #include "tests/orchestrator/synthetic_run.hpp"
 
 using namespace guda;
@@ -100,7 +101,7 @@ TEST_CASE("group scores: weightings select timesteps, and flat ones count each t
   auto table = test::empty_table(plan);
   test::fill_fulls(table);
   test::fill_losses(table, "logo", [](auto...) { return 1.0; });
-  const auto weightings = orchestrator::weightings_of(plan.experiment);
+  const auto weightings = jobs::weightings_of(plan.experiment);
   REQUIRE(weightings.size() == 2);
   CHECK(weightings[1].name == "mid");
   CHECK(group_scores(table, plan, "logo", weightings[1], 0).score[0] == Approx(0.8).epsilon(1e-6));  // 150 ... 850
@@ -179,4 +180,100 @@ TEST_CASE("group scores: the mean of two tables has the error of independent one
   CHECK(mean.score == std::vector<double>{2, 4});
   CHECK(mean.error[0] == Approx(2.5));
   CHECK(mean.collapsed);
+}
+
+namespace {
+
+/// A plan of one method on pairs, or on drawn slots.
+jobs::Plan with_slots(std::uint32_t queries, const jobs::ScoringConfig& scoring) {
+  auto plan =
+      test::synthetic_plan({.groups = 1, .queries = queries, .block = queries}, {{"logo", "logo"}, {"exact", "guda"}});
+  plan.experiment.scoring = scoring;
+  plan.slots = jobs::slot_axis(plan.experiment, {});
+  return plan;
+}
+
+}  // namespace
+
+TEST_CASE("group scores: an antithetic pair counts as one draw") {
+  jobs::ScoringConfig scoring;
+  scoring.antithetic = true;
+  scoring.draws = 2;
+  const auto plan = with_slots(4000, scoring);
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  // An odd part that cancels within a pair and an even one that does not.
+  test::fill_losses(table, "exact", [&](std::size_t q, std::size_t, std::size_t s) {
+    const double sign = plan.slots[s].negated ? -1 : 1;
+    return 1 + sign * 3 * noise(1, q, s / 2) + 0.5 * noise(2, q, s / 2);
+  });
+  const auto scores = group_scores(table, plan, "exact", kElbo, jobs::kMethodDraws);
+  CHECK_FALSE(scores.collapsed);
+  double mean = 0, squares = 0, reported = 0;
+  for (const double v : scores.score) mean += v / 4000;
+  for (std::size_t q = 0; q < 4000; ++q) {
+    squares += std::pow(scores.score[q] - mean, 2) / 4000;
+    reported += scores.error[q] * scores.error[q] / 4000;
+  }
+  CHECK(std::sqrt(reported) == Approx(std::sqrt(squares)).epsilon(0.04));
+  scoring.draws = 1;
+  const auto single = with_slots(1, scoring);
+  auto one = test::empty_table(single);
+  test::fill_fulls(one);
+  test::fill_losses(one, "exact", [](auto...) { return 1.0; });
+  CHECK(group_scores(one, single, "exact", kElbo, jobs::kMethodDraws).collapsed);
+}
+
+TEST_CASE("group scores: drawn slots give the grid's sum with true errors, in every view") {
+  jobs::ScoringConfig scoring;
+  scoring.allocation = "weight";
+  scoring.slots = 40;
+  for (const bool antithetic : {false, true}) {
+    scoring.antithetic = antithetic;
+    const jobs::WeightingConfig mid{.name = "mid", .kind = "elbo", .t_min = 100, .t_max = 900};
+    const jobs::WeightingConfig flat{.name = "flat", .kind = "flat"};
+    for (const auto& view : {kElbo, mid, flat}) {
+      // One query a plan: every list of slots is a draw of its own.
+      constexpr int kLists = 1500;
+      std::vector<double> estimates;
+      double reported = 0, truth = 0;
+      for (int seed = 0; seed < kLists; ++seed) {
+        auto plan = with_slots(1, scoring);
+        plan.experiment.seeds = {static_cast<std::uint64_t>(seed)};
+        plan.slots = jobs::slot_axis(plan.experiment, {});
+        const jobs::NoiseSchedule schedule(plan.experiment.diffusion);
+        const auto mean_at = [](std::uint32_t t) { return 2 + std::cos(t / 150.0); };
+        truth = 0;
+        for (const std::uint32_t t : jobs::scored_timesteps(scoring))
+          truth += jobs::timestep_weight(view, schedule, t) * mean_at(t);
+        auto table = test::empty_table(plan);
+        test::fill_fulls(table);
+        test::fill_losses(table, "exact", [&](std::size_t, std::size_t, std::size_t s) {
+          return mean_at(plan.slots[s].timestep) + noise(3, static_cast<std::size_t>(seed), s);
+        });
+        const auto scores = group_scores(table, plan, "exact", view, jobs::kMethodDraws);
+        CHECK_FALSE(scores.collapsed);
+        estimates.push_back(scores.score[0]);
+        reported += scores.error[0] * scores.error[0] / kLists;
+      }
+      double mean = 0, squares = 0;
+      for (const double v : estimates) mean += v / kLists;
+      for (const double v : estimates) squares += (v - mean) * (v - mean) / kLists;
+      CHECK(std::abs(mean - truth) < 4 * std::sqrt(squares / kLists));
+      CHECK(std::sqrt(reported) == Approx(std::sqrt(squares)).epsilon(0.08));
+    }
+  }
+}
+
+TEST_CASE("group scores: a view none of whose timesteps was drawn is not evaluated") {
+  jobs::ScoringConfig scoring;
+  scoring.allocation = "weight";
+  scoring.slots = 2;
+  const auto plan = with_slots(1, scoring);
+  auto table = test::empty_table(plan);
+  test::fill_fulls(table);
+  test::fill_losses(table, "exact", [](auto...) { return 1.0; });
+  const jobs::WeightingConfig nothing{.name = "nothing", .kind = "elbo", .t_min = 11, .t_max = 12};
+  CHECK_FALSE(group_scores(table, plan, "exact", nothing, jobs::kMethodDraws).evaluated(0));
+  CHECK(group_scores(table, plan, "exact", kElbo, jobs::kMethodDraws).evaluated(0));
 }

@@ -156,7 +156,7 @@ TEST_CASE("pair agreement: every number of every view equals the plain bootstrap
       queries.push_back(q);
       seeds.push_back(plan.queries[q].seed);
     }
-    const auto weighting = weightings_of(plan.experiment)[view.weighting == "elbo" ? 0 : 1];
+    const auto weighting = jobs::weightings_of(plan.experiment)[view.weighting == "elbo" ? 0 : 1];
     const auto draws = view.draws == "independent" ? jobs::kOracleDraws : jobs::kMethodDraws;
     const auto of = [&](const char* method, std::uint32_t set) {
       return group_scores(table, plan, method, weighting, set);

@@ -235,3 +235,21 @@ TEST_CASE("results file: a writer killed at any moment leaves a file whose done 
   CHECK(done_in_all > 0);
   CHECK(unfinished > 0);
 }
+
+TEST_CASE("results file: pairs and drawn slots come back; before a pilot there is a file without slots") {
+  const TempDir dir;
+  auto plan = small_plan();
+  plan.slots = {{10, 0, 0.5}, {10, 0, 0.5, true}, {30, 1, 0.25, false, 1, 1}, {30, 1, 0.25, true, 1, 1}};
+  ResultsFile::create(dir.path / "results.h5", ResultsShape::of(plan), Json::object());
+  CHECK(orchestrator::read_results(dir.path / "results.h5").shape.slots == plan.slots);
+  plan.slots.clear();
+  ResultsFile::create(dir.path / "results.h5", ResultsShape::of(plan), Json::object());
+  auto file = ResultsFile::open(dir.path / "results.h5");
+  const std::vector<double> rows(40, 1.0);
+  file.write_scores("knn", 0, 10, 4, rows, {});
+  file.mark_all_groups_done("knn", 0);
+  const auto table = orchestrator::read_results(dir.path / "results.h5");
+  CHECK(table.slots() == 0);
+  CHECK(table.losses.at("exact").empty());
+  CHECK(table.scores.at("knn").front() == 1);
+}

@@ -104,4 +104,22 @@ QuerySet load_query_set(const std::filesystem::path& folder) {
   return set;
 }
 
+QuerySet chosen_queries(const QuerySet& set, std::span<const std::uint32_t> positions) {
+  for (const std::uint32_t at : positions) {
+    if (at >= set.names.size()) {
+      throw Error("query " + std::to_string(at) + " lies outside of a set of " + std::to_string(set.names.size()));
+    }
+  }
+  const auto pick = [&](const auto& all) {
+    std::decay_t<decltype(all)> some;
+    for (const std::uint32_t at : positions) {
+      if (!all.empty()) some.push_back(all.at(at));  // only text-to-image models have prompts
+    }
+    return some;
+  };
+  const std::vector<std::int64_t> rows(positions.begin(), positions.end());
+  return {set.images.index_select(0, torch::tensor(rows)), pick(set.names), pick(set.items), pick(set.classes),
+          pick(set.prompts)};
+}
+
 }  // namespace guda::worker

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,8 @@ void save_query_set(const QuerySet& set, const std::filesystem::path& folder);
 
 /// Throws IoError or Error naming the file when it is missing, damaged or inconsistent.
 [[nodiscard]] QuerySet load_query_set(const std::filesystem::path& folder);
+
+/// The queries at these positions, in their order; throws Error for a position outside of the set.
+[[nodiscard]] QuerySet chosen_queries(const QuerySet& set, std::span<const std::uint32_t> positions);
 
 }  // namespace guda::worker

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 
@@ -71,6 +72,7 @@ std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionCo
       const jobs::Slot& slot = slots[(first + i) % slots.size()];
       float* const eps = noise.data_ptr<float>() + i * size;
       fill_normal(noise_seed, ids[query], slot.timestep, slot.draw, {eps, size});
+      if (slot.negated) std::transform(eps, eps + size, eps, std::negate<>());
       const auto scale = static_cast<float>(schedule.sqrt_alpha_bar(slot.timestep));
       const auto spread = static_cast<float>(schedule.sigma(slot.timestep));
       const float* const image = x0.data_ptr<float>() + query * size;

@@ -12,6 +12,7 @@
 #include "jobs/noise_schedule.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/diffusion/noise.hpp"
+#include "worker/diffusion/query_set.hpp"
 #include "worker/training/images.hpp"
 #include "worker/training/trainer.hpp"
 
@@ -179,4 +180,47 @@ TEST_CASE(
   CHECK(score == doctest::Approx(kShrink * kShrink * noise).epsilon(1e-9));
   // The sum of weighted chi-squares has a relative deviation of 0.3 %.
   CHECK(score == doctest::Approx(kShrink * kShrink * kPixels * 1.12887).epsilon(0.015));
+}
+
+TEST_CASE("scoring: the x_t of an antithetic pair add up to 2 sqrt(A_t) x_0") {
+  // A model that predicts x_0 = 0 has the noise x_t / sigma_t and the error ||eps - x_t / sigma_t||^2: x_t is seen
+  // through what v = 0 makes of it, eps_hat = sigma_t x_t.
+  Queries q;
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& weights : q.model->parameters()) weights.zero_();
+  }
+  auto diffusion = test::tiny_diffusion();
+  diffusion.prediction = "v_prediction";
+  const std::vector<jobs::Slot> pair{{35, 1, 0}, {35, 1, 0, true}};
+  const auto losses = squared_errors(q.model, diffusion, q.images, q.names, pair, 16, 7, torch::kCPU, no_progress);
+  const jobs::NoiseSchedule schedule(diffusion);
+  const double sigma = schedule.sigma(35), scale = schedule.sqrt_alpha_bar(35);
+  for (const std::int64_t query : {0, 4}) {
+    std::vector<float> eps(64);
+    fill_normal(7, query_id(q.names[static_cast<std::size_t>(query)]), 35, 1, eps);
+    const torch::Tensor noise = torch::tensor(eps).reshape({1, 8, 8}), x0 = q.images[query];
+    const torch::Tensor plus = scale * x0 + sigma * noise, minus = 2 * scale * x0 - plus;
+    const auto at = static_cast<std::size_t>(2 * query);
+    CHECK(losses[at] == doctest::Approx((noise - sigma * plus).square().sum().item<double>()).epsilon(1e-5));
+    CHECK(losses[at + 1] == doctest::Approx((-noise - sigma * minus).square().sum().item<double>()).epsilon(1e-5));
+    CHECK(losses[at] != losses[at + 1]);
+  }
+}
+
+TEST_CASE("scoring: chosen queries have the losses that they have within their block") {
+  Queries q;
+  const auto all = q.score(q.slots, 0, 13, 16);
+  QuerySet set{q.images, q.names, {}, {}, {}};
+  set.items.resize(13);
+  set.classes.resize(13);
+  const std::vector<std::uint32_t> positions{2, 3, 11};
+  const QuerySet some = chosen_queries(set, positions);
+  q.images = some.images;
+  q.names = some.names;
+  const auto few = q.score(q.slots, 0, 3, 16);
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(std::equal(few.begin() + i * 8, few.begin() + i * 8 + 8, all.begin() + positions[i] * 8));
+  const std::vector<std::uint32_t> outside{13};
+  CHECK_THROWS_AS((void)chosen_queries(set, outside), Error);
 }
