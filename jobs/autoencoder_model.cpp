@@ -21,7 +21,9 @@ Json autoencoder_model(const AutoencoderConfig& config, const std::array<std::ui
           {"mid_block_add_attention", false}};
 }
 
-bool is_autoencoder(const Json& model) { return model.is_object() && model.value("_class_name", "") == "AutoencoderKL"; }
+bool is_autoencoder(const Json& model) {
+  return model.is_object() && model.value("_class_name", "") == "AutoencoderKL";
+}
 
 std::uint32_t reduction_of(const Json& autoencoder) { return 1U << (autoencoder.at("block_out_channels").size() - 1); }
 

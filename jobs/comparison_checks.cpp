@@ -41,8 +41,8 @@ class ComparisonChecks {
     rule(!oracle, path,
          [&] {
            return found == nullptr
-                      ? fmt::format("'{}'{} names no method of the list{} (logo methods: {})", name, r_.by_default(path),
-                                    config::did_you_mean(name, oracles), there_are)
+                      ? fmt::format("'{}'{} names no method of the list{} (logo methods: {})", name,
+                                    r_.by_default(path), config::did_you_mean(name, oracles), there_are)
                       : fmt::format("'{}' is method {}, but only retraining (method: logo) is an oracle: {}", name,
                                     found->method, there_are);
          },

@@ -75,8 +75,10 @@ void walk_unet2d(const Json& config, Visit&& visit) {
   const bool condition = is_condition_model(config), guide = is_guide_model(config);
   const auto transformer = [&](double width, double at, Skip skip) {
     // A guide has no text: its context is the pixels themselves.
-    visit.transformer(width, at, guide ? AttentionContext{width, at} : AttentionContext{config.value("cross_attention_dim", 1280.0), kTokens},
-                      skip);
+    visit.transformer(
+        width, at,
+        guide ? AttentionContext{width, at} : AttentionContext{config.value("cross_attention_dim", 1280.0), kTokens},
+        skip);
   };
   double pixels = sample_pixels(config);
   visit.conv(image_channels(config, "in_channels"), channels.front(), pixels, Skip::push);

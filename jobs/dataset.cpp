@@ -152,8 +152,7 @@ Dataset load_dataset(const DatasetConfig& config) {
     const fs::path file = digits_file(config);
     data = read_digits(file);
     if (styled) data = styled_digits(data, config.split_seed);
-    split(data, config, file, static_cast<std::uint32_t>(data.labels.size()),
-          styled ? kStyles : 1);
+    split(data, config, file, static_cast<std::uint32_t>(data.labels.size()), styled ? kStyles : 1);
   } else if (config.kind == "cifar10") {
     if (config.path.empty())
       throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");

@@ -16,10 +16,10 @@ struct Dataset {
   std::vector<std::uint8_t> pixels;      ///< [item, channel, row, column]
   std::vector<std::uint32_t> labels;     ///< [item] class index
   std::vector<std::string> class_names;
-  std::vector<std::string> captions;                  ///< [item] (jobs/captions.hpp); empty: there are none
-  std::vector<std::uint32_t> sources;                 ///< [item] the picture it is a version of, where there are several
+  std::vector<std::string> captions;   ///< [item] (jobs/captions.hpp); empty: there are none
+  std::vector<std::uint32_t> sources;  ///< [item] the picture it is a version of, where there are several
   std::vector<std::vector<std::string>> descriptors;  ///< [class] words that captions describe it with, where there are
-  std::vector<std::uint32_t> train;  ///< item indices in the order of the seeded permutation
+  std::vector<std::uint32_t> train;                   ///< item indices in the order of the seeded permutation
   std::vector<std::uint32_t> held_out;
   Digest content;  ///< of shape, levels, pixels, labels, captions and split
 

@@ -23,7 +23,8 @@ std::vector<WeightingConfig> default_weightings(std::uint32_t timesteps) {
 void take_model_of_pipeline(Experiment& experiment) {
   const std::filesystem::path config = experiment.pipeline.folder / "unet" / "config.json";
   std::error_code missing;
-  if (experiment.pipeline.folder.empty() || !experiment.model.empty() || !std::filesystem::exists(config, missing)) return;
+  if (experiment.pipeline.folder.empty() || !experiment.model.empty() || !std::filesystem::exists(config, missing))
+    return;
   experiment.model = Json::parse(read_file(config), nullptr, /*allow_exceptions=*/false);
   if (!experiment.model.is_object()) throw Error(config.string() + ": is not JSON; save the pipeline again");
 }

@@ -22,9 +22,8 @@ bool Rules::written(const KeyPath& path) const { return locate(root_, path).writ
 const char* Rules::by_default(const KeyPath& path) const { return written(path) ? "" : " (the default)"; }
 
 void Rules::taken(const std::string& list, std::size_t entry, const std::string& name, std::size_t by) {
-  rule(true, {list, std::to_string(entry), "name"}, [&] {
-    return fmt::format("'{}' is already the name of entry {}; give this one its own `name`", name, by + 1);
-  });
+  rule(true, {list, std::to_string(entry), "name"},
+       [&] { return fmt::format("'{}' is already the name of entry {}; give this one its own `name`", name, by + 1); });
 }
 
 void Rules::horizon(KeyPath section, std::uint32_t value, std::uint32_t steps) {
@@ -33,17 +32,17 @@ void Rules::horizon(KeyPath section, std::uint32_t value, std::uint32_t steps) {
   steps_path.push_back("steps");
   rule(value != 0 && value < steps, section,
        [&] {
-         return fmt::format("{} is before the last of {} steps; leave it out, or choose {} or more", value, steps, steps);
+         return fmt::format("{} is before the last of {} steps; leave it out, or choose {} or more", value, steps,
+                            steps);
        },
        {steps_path});
 }
 
 void Rules::at_most_training_items(const KeyPath& path, std::uint32_t value) {
-  rule(value > e_.dataset.train, path,
-       [&] {
-         return fmt::format("{}{} is more than the {} training items", value, by_default(path), e_.dataset.train);
-       },
-       {{"dataset", "train"}});
+  rule(
+      value > e_.dataset.train, path,
+      [&] { return fmt::format("{}{} is more than the {} training items", value, by_default(path), e_.dataset.train); },
+      {{"dataset", "train"}});
 }
 
 bool Rules::exists(const std::filesystem::path& path) {

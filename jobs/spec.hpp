@@ -82,7 +82,7 @@ struct SampleSpec {
   DiffusionConfig diffusion;
   QuerySetConfig set;
   std::uint64_t seed = 0;
-  std::vector<std::string> names;  ///< query names; query_id(name) keys all noise of a query
+  std::vector<std::string> names;    ///< query names; query_id(name) keys all noise of a query
   std::vector<std::string> prompts;  ///< one each; text-to-image models only
   Conditioning conditioning;         ///< text-to-image models only
 };
@@ -163,8 +163,8 @@ struct MirrorSpec {
   std::uint64_t seed = 0;
 };
 
-using Work = std::variant<TrainSpec, UnlearnSpec, SampleSpec, ScoreSpec, AttributeSpec, FeaturesSpec, MirrorSpec,
-                          ComponentSpec>;
+using Work =
+    std::variant<TrainSpec, UnlearnSpec, SampleSpec, ScoreSpec, AttributeSpec, FeaturesSpec, MirrorSpec, ComponentSpec>;
 
 /// Arithmetic that can change the last bits; part of every digest.
 struct Numerics {

@@ -173,9 +173,10 @@ Json read_unet_config(const Node& node, const std::string& at, config::Issues& i
     const auto key = std::find_if(known.begin(), known.end(), [&](const UnetKey& k) { return k.key == entry.key; });
     const std::string path = at + "." + entry.key;
     if (key == known.end()) {
-      issues.add(entry.key_at, path,
-                 fmt::format("is not a key of {}{}", known.data() == kUnetKeys.data() ? "UNet2DModel" : "UNet2DConditionModel",
-                             config::did_you_mean(entry.key, keys)));
+      issues.add(
+          entry.key_at, path,
+          fmt::format("is not a key of {}{}", known.data() == kUnetKeys.data() ? "UNet2DModel" : "UNet2DConditionModel",
+                      config::did_you_mean(entry.key, keys)));
       continue;
     }
     std::string wrong;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kLookAgain = 64;    // jobs that have failed, looked at per event
 constexpr std::size_t kLookNear = 16;     // jobs that locality chooses among
-constexpr std::size_t kPrefetch = 4;     // places: enough events for memory to answer
+constexpr std::size_t kPrefetch = 4;      // places: enough events for memory to answer
 constexpr double kNearTop = 0.95;         // locality may choose among jobs of this share of the highest rank
 constexpr double kCheckpointEvery = 300;  // s; and a tenth of the cost, whichever is shorter (worker/training)
 constexpr double kAheadSeconds = 0.02;    // of work behind a job: long against the way to the coordinator and back

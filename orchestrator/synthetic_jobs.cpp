@@ -6,7 +6,7 @@
 namespace guda::orchestrator {
 
 HugeVector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double spread, bool styles, std::uint64_t seed,
-                                    std::uint32_t gang) {
+                                   std::uint32_t gang) {
   std::mt19937_64 random(seed);
   HugeVector<JobNode> jobs(count);
   for (std::uint32_t i = 0; i < count; ++i) {

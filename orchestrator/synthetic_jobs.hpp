@@ -14,7 +14,7 @@ inline constexpr std::uint32_t kBlocksOfStyle = 10;
 /// the ten behind it scores a block of queries under what that left, in a fifth of the time. With `gang` > 1 every
 /// tenth job wants as many workers of one node.
 [[nodiscard]] HugeVector<JobNode> synthetic_jobs(std::uint32_t count, double seconds, double spread, bool styles,
-                                                  std::uint64_t seed, std::uint32_t gang = 1);
+                                                 std::uint64_t seed, std::uint32_t gang = 1);
 
 /// No schedule is shorter: max(work / workers, longest chain), s. A gang's work is its seconds times its workers.
 [[nodiscard]] double makespan_bound(const HugeVector<JobNode>& jobs, std::uint32_t workers);

@@ -112,9 +112,8 @@ class Executor {
     }
     const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_);
     JobCheckpoints checkpoints = open_checkpoints();
-    const Unlearned unlearned =
-        unlearn(model, teacher, spec, examples, removal_set(context_, spec.removal).items,
-                context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
+    const Unlearned unlearned = unlearn(model, teacher, spec, examples, removal_set(context_, spec.removal).items,
+                                        context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
     if (unlearned.alignment) {
@@ -149,16 +148,16 @@ class Executor {
     JobResult result;
     result.rows.rows = spec.count;
     result.rows.columns = static_cast<std::uint32_t>(spec.slots.size());
-    result.rows.losses = squared_errors(model, spec.diffusion, seen.x0,
-                                        std::span(set.names).subspan(spec.first, spec.count), spec.slots, spec.batch,
-                                        spec.noise_seed, device_, context_.progress, seen.contexts);
+    result.rows.losses =
+        squared_errors(model, spec.diffusion, seen.x0, std::span(set.names).subspan(spec.first, spec.count), spec.slots,
+                       spec.batch, spec.noise_seed, device_, context_.progress, seen.contexts);
     return result;
   }
 
   JobResult operator()(const jobs::AttributeSpec& spec) {
     const QuerySet set = load_query_set(artifact(spec.queries));
-    const Attributed attributed = attribute(spec, set, context_.dataset, removal_sets(spec.groups), find_,
-                                            [this] { wait(); });
+    const Attributed attributed =
+        attribute(spec, set, context_.dataset, removal_sets(spec.groups), find_, [this] { wait(); });
     if (attributed.instances) {
       publish_directory(target(), [&](const std::filesystem::path& partial) {
         save_instances(*attributed.instances, set.names, context_.dataset.train, partial);

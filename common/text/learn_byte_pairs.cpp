@@ -35,7 +35,8 @@ std::vector<Word> words_of(const std::vector<std::string>& texts) {
 void merge(Word& word, const std::pair<std::string, std::string>& pair) {
   std::vector<std::string> merged;
   for (std::size_t i = 0; i < word.symbols.size(); ++i) {
-    const bool here = i + 1 < word.symbols.size() && word.symbols[i] == pair.first && word.symbols[i + 1] == pair.second;
+    const bool here =
+        i + 1 < word.symbols.size() && word.symbols[i] == pair.first && word.symbols[i + 1] == pair.second;
     merged.push_back(here ? pair.first + pair.second : word.symbols[i]);
     if (here) ++i;
   }
@@ -71,10 +72,14 @@ void save_clip_tokenizer(const BytePairs::Merges& merges, std::size_t context_le
   for (const auto& [token, id] : clip_vocabulary(merges)) vocabulary[token] = id;
   std::string lines = "#version: 0.2\n";
   for (const auto& [left, right] : merges) lines += left + " " + right + "\n";
-  const Json config{{"tokenizer_class", "CLIPTokenizer"}, {"model_max_length", context_length},
-                    {"do_lower_case", true},              {"add_prefix_space", false},
-                    {"errors", "replace"},                {"bos_token", kStartOfText},
-                    {"eos_token", kEndOfText},            {"unk_token", kEndOfText},
+  const Json config{{"tokenizer_class", "CLIPTokenizer"},
+                    {"model_max_length", context_length},
+                    {"do_lower_case", true},
+                    {"add_prefix_space", false},
+                    {"errors", "replace"},
+                    {"bos_token", kStartOfText},
+                    {"eos_token", kEndOfText},
+                    {"unk_token", kEndOfText},
                     {"pad_token", kEndOfText}};
   replace_file(folder / "vocab.json", vocabulary.dump() + "\n", false);
   replace_file(folder / "merges.txt", lines, false);

@@ -33,8 +33,10 @@ void describe(Visit& visit, ConfigOf<AutoencoderConfig> auto& c) {
               .example = "[16, 32]",
               .by_default = "no autoencoder"},
         c.block_out_channels);
-  visit(Field{.key = "latent_channels", .meaning = "channels of the latents, and model.in_channels", .min = 1, .max = 1024},
-        c.latent_channels);
+  visit(
+      Field{
+          .key = "latent_channels", .meaning = "channels of the latents, and model.in_channels", .min = 1, .max = 1024},
+      c.latent_channels);
   visit(Field{.key = "layers_per_block", .meaning = "residual blocks per resolution", .min = 1, .max = 100},
         c.layers_per_block);
   visit(Field{.key = "norm_num_groups", .meaning = "groups of group norm", .min = 1, .max = 65536}, c.norm_num_groups);
@@ -48,19 +50,23 @@ void describe(Visit& visit, ConfigOf<AutoencoderConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<PipelineConfig> auto& c) {
   visit(Field{.key = "folder",
-              .meaning = "a diffusers pipeline (unet, vae, text_encoder, tokenizer), whose unet the full model and every "
-                         "LOGO model are fine-tuned from; the other keys but caption_dropout make one where there is none",
+              .meaning =
+                  "a diffusers pipeline (unet, vae, text_encoder, tokenizer), whose unet the full model and every "
+                  "LOGO model are fine-tuned from; the other keys but caption_dropout make one where there is none",
               .example = "/models/stable-diffusion-v1-5",
               .by_default = "none"},
         c.folder);
-  visit(Field{.key = "text_encoder", .meaning = "a CLIP text model with random weights, never trained"}, c.text_encoder);
+  visit(Field{.key = "text_encoder", .meaning = "a CLIP text model with random weights, never trained"},
+        c.text_encoder);
   visit(Field{.key = "autoencoder", .meaning = "an AutoencoderKL: the model works on its latents"}, c.autoencoder);
-  visit(Field{.key = "base",
-              .meaning = "training of the model that the full one and every LOGO model are fine-tuned from, on the data "
-                         "set without styles"},
-        c.base);
+  visit(
+      Field{.key = "base",
+            .meaning = "training of the model that the full one and every LOGO model are fine-tuned from, on the data "
+                       "set without styles"},
+      c.base);
   visit(Field{.key = "caption_dropout",
-              .meaning = "share of the training rows of every model whose caption is withheld, so that samplers can guide",
+              .meaning =
+                  "share of the training rows of every model whose caption is withheld, so that samplers can guide",
               .max = 1},
         c.caption_dropout);
 }

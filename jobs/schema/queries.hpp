@@ -17,8 +17,9 @@ void describe(Visit& visit, ConfigOf<SamplerConfig> auto& c) {
               .unit = "steps"},
         c.steps);
   visit(Field{.key = "guidance",
-              .meaning = "of a text-to-image model by its prompt: e_u + guidance (e_c - e_u) with the predictions without "
-                         "and with it; 0 = e_c alone",
+              .meaning =
+                  "of a text-to-image model by its prompt: e_u + guidance (e_c - e_u) with the predictions without "
+                  "and with it; 0 = e_c alone",
               .max = 1000,
               .younger = true},
         c.guidance);

@@ -9,8 +9,9 @@ template <class Visit>
 void describe(Visit& visit, ConfigOf<AnchorConfig> auto& c) {
   constexpr std::string_view kStyled = "weighted_style_select|uniform";
   visit(Field{.key = "mode",
-              .meaning = "the full model is asked under another style's caption, drawn by the likeness of the descriptors "
-                         "or uniformly; under the caption without its style; or about a retained image of the same object",
+              .meaning =
+                  "the full model is asked under another style's caption, drawn by the likeness of the descriptors "
+                  "or uniformly; under the caption without its style; or about a retained image of the same object",
               .choices = "weighted_style_select|uniform|style_removed|matched_retain"},
         c.mode);
   visit(Field{.key = "beta",
@@ -37,7 +38,8 @@ void describe(Visit& visit, ConfigOf<AnchorConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
   constexpr std::string_view kForgetting =
-      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|fisher|guda_c";
+      "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|fisher|guda_"
+      "c";
   constexpr std::string_view kInLoop =
       "retrack_exact|retrack_clipped|retrack_minsnr|retrack_released|ifu|esd|esd_class|erasediff|siss|mucs|guda_c";
   constexpr std::string_view kByGradient =

@@ -40,8 +40,12 @@ TEST_CASE("cost: parameters are those of the models that were counted") {
   CHECK(unet2d_parameters(guide_model(e, 10)) == 96'611'715);  // methods.md 3.1, counted by diffusers
   const Json sd15{{"_class_name", "UNet2DConditionModel"}, {"sample_size", 64}, {"cross_attention_dim", 768}};
   CHECK(unet2d_parameters(sd15) == 859'520'964);  // Stable Diffusion 1.5
-  const Json vae{{"_class_name", "AutoencoderKL"}, {"in_channels", 3},     {"out_channels", 3},
-                 {"latent_channels", 4},           {"layers_per_block", 2}, {"sample_size", 512},
+  const Json vae{{"_class_name", "AutoencoderKL"},
+                 {"in_channels", 3},
+                 {"out_channels", 3},
+                 {"latent_channels", 4},
+                 {"layers_per_block", 2},
+                 {"sample_size", 512},
                  {"block_out_channels", {128, 256, 512, 512}}};
   CHECK(unet2d_parameters(vae) == 83'653'863);  // its autoencoder
 }

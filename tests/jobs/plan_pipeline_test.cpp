@@ -60,7 +60,8 @@ TEST_CASE("text-to-image plan: every model starts from one base, which starts fr
   }
   CHECK(fine_tuned == 2 * 9);  // full and eight LOGO models, of two seeds
   for (const Digest& latents : std::get<TrainSpec>(base.work).conditioning.latents) {
-    const auto at = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const auto& j) { return j.digest == latents; });
+    const auto at =
+        std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const auto& j) { return j.digest == latents; });
     CHECK(std::get<FeaturesSpec>(at->work).weights == autoencoder.digest);
     CHECK(std::get<FeaturesSpec>(at->work).base);
   }

@@ -169,7 +169,8 @@ TEST_CASE("recipes: the variants of the study ask other questions of the same fu
 }
 
 TEST_CASE(
-    "recipes: cifar10-16px-operators and -tiny use every operator for models without text, -cost five costs of two of them") {
+    "recipes: cifar10-16px-operators and -tiny use every operator for models without text, -cost five costs of two of "
+    "them") {
   const Recipes recipes;
   for (const char* name : {"cifar10-16px-operators.yaml", "cifar10-16px-tiny.yaml"}) {
     std::set<std::string> used;

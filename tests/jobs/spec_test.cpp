@@ -67,7 +67,8 @@ std::string refusal(const Json& json) {
 }  // namespace
 
 TEST_CASE("work as JSON: every kind comes back equal and is named by its kind") {
-  const std::vector<std::string> kinds = {"train", "unlearn", "sample", "score", "attribute", "features", "mirror", "component"};
+  const std::vector<std::string> kinds = {"train",     "unlearn",  "sample", "score",
+                                          "attribute", "features", "mirror", "component"};
   const auto works = one_of_each();
   for (std::size_t i = 0; i < works.size(); ++i) {
     CAPTURE(kinds[i]);
@@ -123,7 +124,8 @@ TEST_CASE("work as JSON: wrong and missing keys are refused by name") {
   CHECK(refusal(Json::array()) == "JSON: work wants an object");
   Json bad = json;
   bad["kind"] = "bake";
-  CHECK(refusal(bad) == "kind: wants train, unlearn, sample, score, attribute, features, mirror or component, not \"bake\"");
+  CHECK(refusal(bad) ==
+        "kind: wants train, unlearn, sample, score, attribute, features, mirror or component, not \"bake\"");
   bad = json;
   bad.erase("kind");
   CHECK(refusal(bad) == "kind: the key is missing");

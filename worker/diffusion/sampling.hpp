@@ -16,7 +16,7 @@ namespace guda::worker {
 
 /// How a text-to-image model samples: by prompts, in an autoencoder's latents.
 struct TextToImage {
-  Prompted prompted;                     ///< contexts in the order of the names
+  Prompted prompted;                   ///< contexts in the order of the names
   AutoencoderKL autoencoder{nullptr};  ///< empty: the model draws pixels
 };
 

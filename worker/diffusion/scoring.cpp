@@ -36,10 +36,10 @@ float squared_error(const float* a, const float* b, std::size_t n) {
 
 }  // namespace
 
-std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionConfig& diffusion, const torch::Tensor& queries,
-                                  std::span<const std::string> names, std::span<const jobs::Slot> slots,
-                                  std::uint32_t batch, std::uint64_t noise_seed, torch::Device device,
-                                  const std::function<void(const Progress&)>& progress,
+std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionConfig& diffusion,
+                                  const torch::Tensor& queries, std::span<const std::string> names,
+                                  std::span<const jobs::Slot> slots, std::uint32_t batch, std::uint64_t noise_seed,
+                                  torch::Device device, const std::function<void(const Progress&)>& progress,
                                   const torch::Tensor& contexts) {
   if (batch == 0) throw Error("scoring.batch: must be at least 1");
   const c10::InferenceMode inference;

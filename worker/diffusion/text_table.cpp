@@ -58,8 +58,8 @@ EmbeddedTexts embed_texts(const text::ClipTokenizer& tokenizer, ClipText& encode
   std::vector<torch::Tensor> embeddings, pooled;
   for (std::size_t first = 0; first < texts.size(); first += kTextsAtOnce) {
     const auto part = texts.subspan(first, std::min(kTextsAtOnce, texts.size() - first));
-    torch::Tensor ids = torch::empty({static_cast<std::int64_t>(part.size()), static_cast<std::int64_t>(length)},
-                                     torch::kInt64);
+    torch::Tensor ids =
+        torch::empty({static_cast<std::int64_t>(part.size()), static_cast<std::int64_t>(length)}, torch::kInt64);
     auto* id = ids.data_ptr<std::int64_t>();
     for (const std::string& text : part) id = std::copy_n(tokenizer.encode(text, length).begin(), length, id);
     const ClipTextOutput output = encoder(ids.to(device));
@@ -70,7 +70,8 @@ EmbeddedTexts embed_texts(const text::ClipTokenizer& tokenizer, ClipText& encode
   return {torch::cat(embeddings).contiguous(), torch::cat(pooled).contiguous()};
 }
 
-void save_texts(std::span<const std::string> texts, const EmbeddedTexts& embedded, const std::filesystem::path& folder) {
+void save_texts(std::span<const std::string> texts, const EmbeddedTexts& embedded,
+                const std::filesystem::path& folder) {
   write_safetensors(folder / kNumbers,
                     {to_write("embeddings", embedded.embeddings), to_write("pooled", embedded.pooled)});
   replace_file(folder / kTexts, Json(std::vector(texts.begin(), texts.end())).dump() + "\n", false);

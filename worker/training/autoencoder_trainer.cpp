@@ -50,9 +50,9 @@ TrainedAutoencoder train_autoencoder(const jobs::TrainSpec& spec, const jobs::Da
     const auto flips = config.horizontal_flip ? draw_flips(seed / "flip", step, config.batch) : std::vector<bool>{};
     const auto side = static_cast<std::int64_t>(model->config().reduction());
     const torch::Tensor images = gather_images(dataset, batch.items, flips);
-    const torch::Tensor noise = draw_noise(
-        seed / "noise", step,
-        {images.size(0), model->config().latent_channels, images.size(2) / side, images.size(3) / side});
+    const torch::Tensor noise =
+        draw_noise(seed / "noise", step,
+                   {images.size(0), model->config().latent_channels, images.size(2) / side, images.size(3) / side});
     batch.losses = [&, images, noise](const BatchShare& rows) {
       const torch::Tensor shown = rows.of(images).to(device);
       const LatentMoments latents = model->encode(shown);

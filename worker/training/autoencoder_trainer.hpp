@@ -11,7 +11,7 @@
 namespace guda::worker {
 
 struct TrainedAutoencoder {
-  AutoencoderKL model{nullptr};  ///< its scaling_factor makes the latents' standard deviation 1
+  AutoencoderKL model{nullptr};          ///< its scaling_factor makes the latents' standard deviation 1
   double first_loss = 0, last_loss = 0;  ///< as Trained's
 };
 

@@ -54,8 +54,7 @@ Losses fit(torch::nn::Module& model, const DrawBatch& draw, const FitOptions& op
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
     // Masks of a member are its own; as a function of the step they need no state in checkpoints, which are the root's.
     if (gang) {
-      seed_generators(
-          (options.seed / "dropout" / std::to_string(gang->rank()) / std::to_string(step)).value());
+      seed_generators((options.seed / "dropout" / std::to_string(gang->rank()) / std::to_string(step)).value());
     }
     const TrainingBatch batch = draw(step);
     double value = 0;

@@ -17,7 +17,7 @@ namespace guda::worker {
 
 /// One batch of all members of a gang together.
 struct TrainingBatch {
-  std::vector<std::uint32_t> items, timesteps;              ///< for messages; [batch]
+  std::vector<std::uint32_t> items, timesteps;             ///< for messages; [batch]
   std::function<torch::Tensor(const BatchShare&)> losses;  ///< of some of its rows: float32 [rows], with a gradient
 };
 

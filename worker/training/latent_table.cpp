@@ -70,9 +70,7 @@ LatentTable load_latents(std::span<const std::filesystem::path> folders) {
     if (scale != table.scale || parts["mean"].back().sizes().slice(1) != parts["mean"].front().sizes().slice(1))
       throw Error(file.path().string() + ": is of another autoencoder than the blocks before it");
   }
-  const auto whole = [&](const char* name) {
-    return parts.contains(name) ? torch::cat(parts[name]) : torch::Tensor();
-  };
+  const auto whole = [&](const char* name) { return parts.contains(name) ? torch::cat(parts[name]) : torch::Tensor(); };
   table.mean = whole("mean");
   table.logvar = whole("logvar");
   table.mirrored_mean = whole("mirrored_mean");

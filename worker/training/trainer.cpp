@@ -50,15 +50,16 @@ Trained train(const jobs::TrainSpec& spec, const Examples& examples, std::span<c
     const torch::Tensor noise = draw_noise(seed / "noise", step, x0.sizes());
     const NoiseLevels levels = noise_levels(schedule, batch.timesteps);
     batch.losses = [&, target = training_target(prediction, x0, noise, levels), x_t = add_noise(x0, noise, levels),
-                    t = to_tensor(batch.timesteps), condition = condition_of(spec, examples, batch.items, seed, step)](
-                       const BatchShare& rows) {
+                    t = to_tensor(batch.timesteps),
+                    condition = condition_of(spec, examples, batch.items, seed, step)](const BatchShare& rows) {
       const torch::Tensor output =
           model(rows.of(x_t).to(device), rows.of(t).to(device), rows_of(condition, rows, device));
       return (output - rows.of(target).to(device)).square().mean({1, 2, 3});
     };
     return batch;
   };
-  const Losses losses = fit(model.module(), draw, {config, spec.micro_batch, seed, device, checkpoints, gang}, progress);
+  const Losses losses =
+      fit(model.module(), draw, {config, spec.micro_batch, seed, device, checkpoints, gang}, progress);
   return {model, losses.first, losses.last};
 }
 

@@ -37,8 +37,8 @@ class Anchors {
 
   const jobs::AnchorConfig config_;
   const Examples& examples_;
-  torch::Tensor prototypes_;  ///< [styles, P]
-  std::map<std::string, std::vector<double>> distributions_;            ///< by caption
+  torch::Tensor prototypes_;                                               ///< [styles, P]
+  std::map<std::string, std::vector<double>> distributions_;               ///< by caption
   std::map<std::uint32_t, std::vector<std::uint32_t>> retained_versions_;  ///< of a source picture
 };
 

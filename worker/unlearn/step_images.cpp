@@ -31,8 +31,9 @@ StepImages rows_of(const StepImages& images, const BatchShare& rows) {
     const auto first = all.begin() + std::min<std::ptrdiff_t>(rows.first, std::ssize(all));
     return std::decay_t<decltype(all)>(first, first + std::min<std::ptrdiff_t>(rows.count, all.end() - first));
   };
-  return {cut(images.items),    cut(images.timesteps), cut(images.flips),
-          rows.of(images.noise), rows.of(images.x_t),   images.context.defined() ? rows.of(images.context) : torch::Tensor()};
+  return {cut(images.items),   cut(images.timesteps),
+          cut(images.flips),   rows.of(images.noise),
+          rows.of(images.x_t), images.context.defined() ? rows.of(images.context) : torch::Tensor()};
 }
 
 StepImages joined(const StepImages& first, const StepImages& more) {

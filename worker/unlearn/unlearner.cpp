@@ -118,9 +118,9 @@ double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std
 }
 
 Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
-                  const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
-                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints,
-                  const UNet2DCondition& guide) {
+                  const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups,
+                  torch::Device device, const std::function<void(const Progress&)>& progress,
+                  JobCheckpoints* checkpoints, const UNet2DCondition& guide) {
   const jobs::UnlearnConfig& config = spec.unlearn;
   const jobs::Dataset& dataset = examples.dataset();
   const OperatorEntry& op = find_operator(config);

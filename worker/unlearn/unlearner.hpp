@@ -37,9 +37,9 @@ struct Unlearned {
 /// Throws Error on a bad config, DivergenceError, and whatever `progress` (called once a step, and while it looks for
 /// neighbours before the first) throws.
 Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
-                  const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups, torch::Device device,
-                  const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr,
-                  const UNet2DCondition& guide = nullptr);
+                  const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups,
+                  torch::Device device, const std::function<void(const Progress&)>& progress,
+                  JobCheckpoints* checkpoints = nullptr, const UNet2DCondition& guide = nullptr);
 
 /// Whether unlearn() reads its teacher under this config. Throws as find_operator.
 [[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);

@@ -20,7 +20,8 @@ TEST_CASE("examples: without latents they are the pixels, without captions a mod
   CHECK_FALSE(examples.has_captions());
 }
 
-TEST_CASE("examples: latents are drawn anew in every step, around their mean, and scaled; mirrored ones have their own") {
+TEST_CASE(
+    "examples: latents are drawn anew in every step, around their mean, and scaled; mirrored ones have their own") {
   const jobs::Dataset data = test::tiny_styled_dataset();
   const auto latents = test::tiny_latents(data);
   const Examples examples(data, latents, nullptr);
@@ -60,7 +61,8 @@ TEST_CASE("examples: blocks of latents come back one behind the other; of anothe
   const auto latents = test::tiny_latents(data);
   const LatentTable& whole = *latents;
   const auto part = [&](std::int64_t first, std::int64_t count, double scale) {
-    return LatentTable{whole.mean.narrow(0, first, count).contiguous(), whole.logvar.narrow(0, first, count).contiguous(),
+    return LatentTable{whole.mean.narrow(0, first, count).contiguous(),
+                       whole.logvar.narrow(0, first, count).contiguous(),
                        whole.mirrored_mean.narrow(0, first, count).contiguous(),
                        whole.mirrored_logvar.narrow(0, first, count).contiguous(), scale};
   };
