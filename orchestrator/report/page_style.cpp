@@ -114,6 +114,7 @@ img{image-rendering:pixelated;display:block;background:var(--soft)}
 .gallery th{font-size:12px;white-space:nowrap;padding-right:8px}
 .gallery thead th{text-align:center}
 .gallery tbody tr:first-child td,.gallery tbody tr:first-child th{padding-bottom:8px}
+.gallery .prompt{white-space:nowrap;font-size:12px;padding-left:12px}
 .side{display:flex;flex-wrap:wrap;gap:20px 48px;align-items:flex-start}.side figure{flex:0 1 370px}.side .scroll{flex:0 1 auto}
 .side th{white-space:nowrap}
 .provenance th{white-space:nowrap;font-weight:400;color:var(--muted);padding-right:18px}

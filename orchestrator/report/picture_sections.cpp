@@ -107,7 +107,7 @@ std::string style_panels(const Gallery& gallery) {
                                                      fmt::format("{} without {}", block.method, prompt.group),
                                                      shown_size(gallery.full)));
     }
-    rows += fmt::format("<td class=\"note\">{}</td></tr>\n", escape_html(prompt.text));
+    rows += fmt::format("<td class=\"prompt\">{}</td></tr>\n", escape_html(prompt.text));
   }
   if (rows.empty()) return "";
   return fmt::format(
@@ -155,7 +155,7 @@ std::string gallery_section(const ReportData& data) {
   }
   const std::string full =
       gallery.full.empty() ? std::string() : gallery_row("full model", gallery.full, columns, "full model");
-  std::string blocks = style_panels(gallery);
+  std::string blocks;
   const auto block_html = [&](const std::string& method, const std::string& rows) {
     return fmt::format(
         "<figure><figcaption><b>{}</b></figcaption>{}</figure>\n", breakable(method),
@@ -174,8 +174,8 @@ std::string gallery_section(const ReportData& data) {
                  "<p class=\"lede\">Every column starts from the same initial noise. A picture that changes against "
                  "the full model (first row) when a group "
                  "is left out is one that the group helped to make; an unlearned model should draw what the retrained "
-                 "one draws.</p>\n<div class=\"galleries\">" +
-                     blocks + "</div>");
+                 "one draws.</p>\n" +
+                     style_panels(gallery) + "<div class=\"galleries\">" + blocks + "</div>");
 }
 
 }  // namespace guda::orchestrator::report
