@@ -201,7 +201,7 @@ TEST_CASE("planner: pairs and drawn slots make other Score jobs and no other mod
   const Plan plan = make_plan(e, data, numerics);
   const auto& spec = std::get<ScoreSpec>(labelled(plan, "score full").work);
   CHECK(spec.slots.size() == 6);
-  const auto& back = std::get<ScoreSpec>(work_from_json(to_json(Work{spec}))).slots;
+  const std::vector<Slot> back = std::get<ScoreSpec>(work_from_json(to_json(Work{spec}))).slots;
   for (std::size_t i = 0; i < back.size(); ++i) CHECK(back[i].negated == (i % 2 == 1));
   e.scoring.antithetic = false;
   e.scoring.allocation = "weight";
