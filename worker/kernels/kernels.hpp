@@ -43,7 +43,7 @@ struct AdamWStep {
   float gradient_scale, eps;
   float new_first;          ///< 1 - beta1, subtracted in float64
   float beta2, new_second;  ///< and 1 - beta2
-  float decay;              ///< learning rate times weight decay
+  float kept;               ///< 1 - learning rate times weight decay
   float size;               ///< learning rate / (1 - beta1^step)
   float second_scale;       ///< 1 / sqrt(1 - beta2^step)
 };

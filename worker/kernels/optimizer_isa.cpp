@@ -63,8 +63,7 @@ void adamw(const AdamWStep& s, std::int64_t n, const float* gradient, float* par
     v = v * s.beta2 + g * g * s.new_second;
     put(first + i, m);
     put(second + i, v);
-    const Lanes p = get(parameter + i);  // p * (1 - decay) would round the factor the same way in every step
-    put(parameter + i, p - (p * s.decay + m * s.size / (square_root(v) * s.second_scale + s.eps)));
+    put(parameter + i, get(parameter + i) * s.kept - m * s.size / (square_root(v) * s.second_scale + s.eps));
   });
 }
 

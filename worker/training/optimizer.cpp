@@ -96,7 +96,7 @@ void AdamW::step_flat(const std::vector<torch::Tensor>& gradients, double lr) {
                                 .new_first = static_cast<float>(1 - config_.beta1),
                                 .beta2 = static_cast<float>(config_.beta2),
                                 .new_second = static_cast<float>(1 - config_.beta2),
-                                .decay = static_cast<float>(lr * config_.weight_decay),
+                                .kept = static_cast<float>(1 - lr * config_.weight_decay),
                                 .size = static_cast<float>(lr / (1 - std::pow(config_.beta1, n))),
                                 .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(config_.beta2, n)))};
   over_tensors(parameters_.size(), [&](std::size_t i) {

@@ -37,7 +37,7 @@ TEST_CASE("optimizer kernels: every instruction set's AdamW equals LibTorch's fu
                     .new_first = static_cast<float>(1 - beta1),
                     .beta2 = static_cast<float>(beta2),
                     .new_second = static_cast<float>(1 - beta2),
-                    .decay = static_cast<float>(lr * decay),
+                    .kept = static_cast<float>(1 - lr * decay),
                     .size = static_cast<float>(lr / (1 - std::pow(beta1, step))),
                     .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, step)))},
                    n, g.const_data_ptr<float>(), p.mutable_data_ptr<float>(), m.mutable_data_ptr<float>(),
