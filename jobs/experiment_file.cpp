@@ -6,18 +6,10 @@
 #include "jobs/experiment_checks.hpp"
 #include "jobs/experiment_parse.hpp"
 #include "jobs/experiment_tree.hpp"
+#include "jobs/weighting.hpp"
 
 namespace guda::jobs {
 namespace {
-
-/// The weightings of a comparison that names none: all timesteps, and the middle 80 % where the signal is.
-std::vector<WeightingConfig> default_weightings(std::uint32_t timesteps) {
-  WeightingConfig elbo, mid;
-  mid.name = "mid";
-  mid.t_min = timesteps / 10;
-  mid.t_max = static_cast<std::uint32_t>(std::uint64_t{timesteps} * 9 / 10);
-  return {elbo, mid};
-}
 
 /// A pipeline's folder says what its model is.
 void take_model_of_pipeline(Experiment& experiment) {
@@ -42,8 +34,7 @@ Experiment from_tree(config::Node root, const std::filesystem::path& file, const
   take_model_of_pipeline(experiment);
   if (root.is_map()) check_experiment(experiment, root, issues, data_may_be_missing);
   issues.throw_if_any();
-  if (experiment.comparison.weightings.empty())
-    experiment.comparison.weightings = default_weightings(experiment.diffusion.timesteps);
+  if (experiment.comparison.weightings.empty()) experiment.comparison.weightings = weightings_of(experiment);
   return experiment;
 }
 

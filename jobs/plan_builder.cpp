@@ -25,6 +25,11 @@ void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
   inputs.insert(inputs.end(), more.begin(), more.end());
 }
 
+/// Guided sampling asks the model twice a step, with and without the prompt.
+double sampling_seconds(const Json& model, const SamplerConfig& sampler, double images) {
+  return forward_seconds(model, images * sampler.steps * (sampler.guidance > 0 ? 2 : 1));
+}
+
 std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
 }
@@ -155,11 +160,11 @@ Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, co
   if (!top.empty()) inputs.push_back(top.from);
   if (text_to_image()) {
     spec.from = base_model();
-    spec.conditioning = training_conditioning(false, e.training.horizontal_flip);
     spec.caption_dropout = e.pipeline.caption_dropout;
     inputs.push_back(spec.from);
-    append(inputs, inputs_of(spec.conditioning));
   }
+  spec.conditioning = training_conditioning(/*base=*/false, e.training.horizontal_flip);
+  append(inputs, inputs_of(spec.conditioning));
   const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
   std::string label = fmt::format("train {} (seed {}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
                                   micro_label(spec.micro_batch));
@@ -209,12 +214,9 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
                    plan_.group_removals.at(static_cast<std::size_t>(group)),
                    {},
                    micro_in_spec(plan_.numerics, step_rows(u)),
-                   {}};
+                   unlearning_conditioning(u)};
   std::vector<Digest> inputs{from};
-  if (text_to_image()) {
-    spec.conditioning = unlearning_conditioning(u);
-    append(inputs, inputs_of(spec.conditioning));
-  }
+  append(inputs, inputs_of(spec.conditioning));
   double guiding = 0;
   if (u.op == "esd_class") {
     spec.guide = train_guide(run_seed);
@@ -245,15 +247,10 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
   for (const Query& query : plan_.queries) {
     if (query.set == config.name && query.seed == run_seed) spec.names.push_back(query.name);
   }
-  if (text_to_image()) {
-    spec.prompts = prompts_of(run_seed, config, static_cast<std::uint32_t>(spec.names.size()));
-    if (config.kind == "generated") {
-      spec.conditioning = query_conditioning(run_seed, set);
-      append(inputs, inputs_of(spec.conditioning));
-    }
-  }
-  const double cost =
-      config.kind == "generated" ? forward_seconds(e.model, double(config.count) * config.sampler.steps) : 0.1;
+  spec.prompts = prompts_of(run_seed, config, static_cast<std::uint32_t>(spec.names.size()));
+  if (config.kind == "generated") spec.conditioning = query_conditioning(run_seed, set);
+  append(inputs, inputs_of(spec.conditioning));
+  const double cost = config.kind == "generated" ? sampling_seconds(e.model, config.sampler, config.count) : 0.1;
   return add(std::move(spec), fmt::format("sample {} (seed {})", config.name, run_seed), std::move(inputs), cost, {},
              true);
 }
@@ -294,10 +291,8 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
           fmt::format("score {}{} on {} (seed {}, draws {})", rows, group < 0 ? "" : " " + removal_label(plan_, group),
                       e.queries[set].name, run_seed, draw_set);
       std::vector<Digest> inputs{weights, spec.queries};
-      if (text_to_image()) {
-        spec.conditioning = query_conditioning(run_seed, set);
-        append(inputs, inputs_of(spec.conditioning));
-      }
+      spec.conditioning = query_conditioning(run_seed, set);
+      append(inputs, inputs_of(spec.conditioning));
       add(std::move(spec), std::move(label), std::move(inputs), cost, {placement}, false);
     }
   }
@@ -331,10 +326,8 @@ void PlanBuilder::pilot(std::uint64_t run_seed, const Digest& weights, const std
     spec.noise_seed = (SeedPath(run_seed) / "score").value();
     const double cost = forward_seconds(e.model, double(spec.count) * double(spec.slots.size()));
     std::vector<Digest> inputs{weights, spec.queries};
-    if (text_to_image()) {
-      spec.conditioning = query_conditioning(run_seed, set);
-      append(inputs, inputs_of(spec.conditioning));
-    }
+    spec.conditioning = query_conditioning(run_seed, set);
+    append(inputs, inputs_of(spec.conditioning));
     add(std::move(spec),
         fmt::format("pilot {} {} on {} (seed {})", method, removal_label(plan_, group), e.queries[set].name, run_seed),
         std::move(inputs), cost, {}, false);
@@ -356,12 +349,10 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   spec.seed = (SeedPath(run_seed) / kPreviewSet).value();
   for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
   std::vector<Digest> inputs{weights};
-  if (text_to_image()) {
-    spec.prompts = prompts_of(run_seed, *generated, kPreviewCount);
-    spec.conditioning = query_conditioning(run_seed, static_cast<std::size_t>(generated - e.queries.begin()));
-    append(inputs, inputs_of(spec.conditioning));
-  }
-  const double cost = forward_seconds(e.model, double(kPreviewCount) * spec.set.sampler.steps);
+  spec.prompts = prompts_of(run_seed, *generated, kPreviewCount);
+  spec.conditioning = query_conditioning(run_seed, static_cast<std::size_t>(generated - e.queries.begin()));
+  append(inputs, inputs_of(spec.conditioning));
+  const double cost = sampling_seconds(e.model, spec.set.sampler, kPreviewCount);
   add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), std::move(inputs), cost, {}, true);
 }
 
@@ -388,7 +379,7 @@ Digest PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Di
   spec.set.name = kRegeneratedSet;
   std::vector<Digest> inputs{weights};
   append(inputs, inputs_of(spec.conditioning));
-  const double cost = forward_seconds(e.model, double(spec.names.size()) * spec.set.sampler.steps);
+  const double cost = sampling_seconds(e.model, spec.set.sampler, double(spec.names.size()));
   return add(std::move(spec), fmt::format("draw {} again without {} (seed {})", e.queries[set].name, removed, run_seed),
              std::move(inputs), cost, {}, true);
 }

@@ -90,6 +90,7 @@ class PlanBuilder {
   [[nodiscard]] Plan finish() &&;
 
  private:
+  /// Empty for models without text, as the prompts are.
   [[nodiscard]] Conditioning training_conditioning(bool base, bool flip);
   [[nodiscard]] Conditioning unlearning_conditioning(const UnlearnConfig& unlearn);
   /// Of the query set's prompts.

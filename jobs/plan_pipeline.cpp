@@ -152,6 +152,7 @@ const std::vector<Digest>& PlanBuilder::captions(bool base) {
 }
 
 Conditioning PlanBuilder::training_conditioning(bool base, bool flip) {
+  if (!text_to_image()) return {};
   return {{}, latents(base, flip), captions(base)};
 }
 
@@ -175,6 +176,7 @@ Conditioning PlanBuilder::unlearning_conditioning(const UnlearnConfig& unlearn) 
 
 std::vector<std::string> PlanBuilder::prompts_of(std::uint64_t run_seed, const QuerySetConfig& set,
                                                  std::uint32_t count) const {
+  if (!text_to_image()) return {};
   std::vector<std::string> texts;
   for (Prompt& prompt : query_prompts(set, dataset_, count, run_seed)) texts.push_back(std::move(prompt.text));
   return texts;
@@ -196,6 +198,7 @@ const std::vector<Digest>& PlanBuilder::prompts(std::uint64_t run_seed, std::siz
 }
 
 Conditioning PlanBuilder::query_conditioning(std::uint64_t run_seed, std::size_t set) {
+  if (!text_to_image()) return {};
   return {autoencoder(), {}, prompts(run_seed, set)};
 }
 

@@ -1,61 +1,47 @@
 """A text-to-image experiment from captions to the report: killed on the way, the same command finishes with the numbers of an
-undisturbed run; `guda attribute` answers for one's own picture and prompt.
+undisturbed run; the same parts as a diffusers pipeline's folder give the same numbers; `guda attribute` answers for one's own picture and prompt.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import h5py
 import numpy
 
-GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
+sys.path.insert(0, str(Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "support"))
+from results_data import data_of, same  # noqa: E402
+from run_under_test import GUDA, Run  # noqa: E402
+
 EXPERIMENT = Path(__file__).with_suffix(".yaml")
 
 
-def start(folder):
-    return subprocess.Popen([GUDA, "run", EXPERIMENT, "--run-dir", folder, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def done(folder):
-    status = subprocess.run([GUDA, "status", folder, "--json"], capture_output=True, text=True)
-    return json.loads(status.stdout)["jobs"]["done"] if status.returncode == 0 else 0
-
-
-def data(folder):
-    with h5py.File(folder / "results.h5") as file:
-        return {name: file[name][:] for name in file if name.startswith(("score__", "loss_"))}
+def pipeline_from(run, folder):
+    """The frozen parts of a run, laid out as diffusers saves a pipeline."""
+    artifacts = {job["label"]: run / "artifacts" / job["digest"] for job in json.loads((run / "plan.json").read_text())["jobs"]}
+    parts = {"unet": artifacts["train base"], "vae": artifacts["train autoencoder"],
+             "text_encoder": artifacts["text encoder"] / "text_encoder", "tokenizer": artifacts["text encoder"] / "tokenizer"}
+    for part, source in parts.items():
+        shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("guda.json", "checksums.json"))
+    return folder
 
 
 def main():
     with tempfile.TemporaryDirectory() as work:
-        folder = Path(work) / "run"
-        first = start(folder)
-        while done(folder) < 14:
-            assert first.poll() is None, first.communicate()[0]
-            time.sleep(0.1)
-        first.kill()
-        first.wait()
-        again = start(folder)
-        output = again.communicate()[0]
-        assert again.returncode == 0, output
-        found = data(folder)
+        work = Path(work)
+        run = Run(work / "run", recipe=EXPERIMENT).start()
+        run.kill_after(14)
+        folder = run.to_the_end().folder
+        found = data_of(folder)
         plan = json.loads((folder / "plan.json").read_text())
         for method in plan["experiment"]["methods"]:
             table = found["score__" + method["name"]]
             assert table.shape == (16, 8) and numpy.isfinite(table).all(), method["name"]
             assert numpy.unique(table[0]).size > 1, f"{method['name']} says nothing about the groups of a query"
         assert not numpy.array_equal(found["loss__weighted"], found["loss__uniform"]), "anchors make no difference"
-
-        once_more = Path(work) / "once-more"
-        other = start(once_more)
-        output = other.communicate()[0]
-        assert other.returncode == 0, output
-        for name, table in data(once_more).items():
-            assert numpy.array_equal(table, found[name], equal_nan=True), f"{name} differs from the killed and resumed run"
+        same(found, data_of(Run(work / "once-more", recipe=EXPERIMENT).to_the_end().folder))
 
         # Captions, latents and prompts are computed by jobs of their own, each text once.
         kinds = [job["work"]["kind"] for job in plan["jobs"]]
@@ -63,10 +49,17 @@ def main():
         texts = [t for job in plan["jobs"] if job["label"].startswith("embed captions") for t in job["work"]["texts"]]
         assert len(texts) == len(set(texts)) > 100, len(texts)
 
+        # The same parts from a folder: copied, not trained, and every number as before.
+        pipeline = pipeline_from(folder, work / "pipeline")
+        copied = Run(work / "copied", "--set", f"pipeline={{folder: {pipeline}, caption_dropout: 0.1}}", recipe=EXPERIMENT).to_the_end()
+        labels = [job["label"] for job in json.loads((copied.folder / "plan.json").read_text())["jobs"]]
+        assert "base model" in labels and "train base" not in labels, labels
+        same(found, data_of(copied.folder))
+
         report = (folder / "report.html").read_text()
         assert "Each style by its own prompt" in report and "A depiction of" in report
 
-        picture = Path(work) / "mine.npy"
+        picture = work / "mine.npy"
         numpy.save(picture, numpy.linspace(-1, 1, 256, dtype=numpy.float32).reshape(1, 16, 16))
         refused = subprocess.run([GUDA, "attribute", folder, picture], capture_output=True, text=True)
         assert refused.returncode == 2 and "--prompt" in refused.stderr, refused.stderr

@@ -9,9 +9,12 @@
 #include "jobs/experiment_file.hpp"
 #include "jobs/planner.hpp"
 #include "jobs/unet_config.hpp"
+#include "tests/support/fake_plan.hpp"
 
 namespace guda::jobs {
 namespace {
+
+using test::labelled;
 
 const std::filesystem::path kRecipe = std::filesystem::path(GUDA_SOURCE_DIR) / "jobs/recipes/styles.yaml";
 const Numerics kNumerics{"cpu", "avx2", "float32", 1};
@@ -32,13 +35,6 @@ std::vector<const JobSpec*> all(const Plan& plan) {
     if (std::holds_alternative<Spec>(job.work)) jobs.push_back(&job);
   }
   return jobs;
-}
-
-const JobSpec& labelled(const Plan& plan, const std::string& label) {
-  const auto at =
-      std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const JobSpec& j) { return j.label.starts_with(label); });
-  REQUIRE_MESSAGE(at != plan.jobs.end(), label);
-  return *at;
 }
 
 }  // namespace
@@ -100,6 +96,13 @@ TEST_CASE("text-to-image plan: generated queries have prompts and the style that
   }
   CHECK(styles.size() == 8);
   for (const auto& [style, count] : styles) CHECK(count == 50);
+}
+
+TEST_CASE("text-to-image plan: a guided query costs two forwards a step") {
+  const auto cost = [](const std::string& guidance) {
+    return labelled(plan_of({"queries.generated.sampler.guidance=" + guidance}), "sample generated").cost;
+  };
+  CHECK(cost("4") == doctest::Approx(2 * cost("0")));
 }
 
 TEST_CASE("text-to-image plan: another query set leaves every model as it was") {

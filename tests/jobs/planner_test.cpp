@@ -12,17 +12,12 @@
 namespace guda::jobs {
 namespace {
 
+using test::labelled;
+
 std::map<std::string, int> kinds(const Plan& plan) {
   std::map<std::string, int> count;
   for (const JobSpec& job : plan.jobs) ++count[kind_of(job.work)];
   return count;
-}
-
-const JobSpec& labelled(const Plan& plan, const std::string& label) {
-  const auto at =
-      std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const JobSpec& j) { return j.label.starts_with(label); });
-  REQUIRE_MESSAGE(at != plan.jobs.end(), label);
-  return *at;
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 // A small plan over the shipped digits: what store, coordinator and report tests run on.
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
 #include "jobs/dataset.hpp"
@@ -35,6 +37,14 @@ inline jobs::Experiment small_experiment(std::uint32_t queries = 4) {
   random.name = random.method = "random";
   e.methods = {logo, guda, random};
   return e;
+}
+
+/// The first job whose label begins so.
+inline const jobs::JobSpec& labelled(const jobs::Plan& plan, const std::string& label) {
+  const auto at = std::find_if(plan.jobs.begin(), plan.jobs.end(),
+                               [&](const jobs::JobSpec& job) { return job.label.starts_with(label); });
+  if (at == plan.jobs.end()) throw std::runtime_error("the plan has no job '" + label + "'");
+  return *at;
 }
 
 inline jobs::Plan small_plan(std::uint32_t queries = 4) {

@@ -3,6 +3,7 @@ import json
 import os
 import struct
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,24 @@ class Run:
 
     def status(self):
         return subprocess.run([GUDA, "status", self.folder, "--json"], capture_output=True, text=True).stdout
+
+    def jobs_done(self):
+        """Number of finished jobs; 0 while there is no run yet."""
+        said = self.status()
+        return json.loads(said)["jobs"]["done"] if said else 0
+
+    def kill_after(self, jobs):
+        """Kills `guda run` once so many jobs are done; it must not have ended before."""
+        while self.jobs_done() < jobs:
+            assert self.process.poll() is None, self.output()
+            time.sleep(0.1)
+        self.process.kill()
+        self.process.wait()
+
+    def to_the_end(self):
+        """Starts it, or goes on with it, until it is complete."""
+        assert self.start().wait() == 0, self.output()
+        return self
 
 
 class Process(NamedTuple):
