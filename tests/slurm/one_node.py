@@ -23,6 +23,8 @@ RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smok
 OPERATOR = "{method: guda, unlearn: {op: retrack_exact, steps: 2, retain_batch: 8, forget_batch: 8, warmup_steps: 1}}"
 SHORT = ["--set", f"methods=[{{method: logo}}, {OPERATOR}]", "--set", "comparison.second_reference="]
 LONG = [*SHORT, "--set", "training.steps=2000"]
+LIVES = [*SHORT, "--set", "training.steps=6000"]  # more than half a minute of two fast cores, less than seven of two slow ones
+EXPERIMENTS = {"short": SHORT, "long": LONG, "lives": LIVES}
 BEAT = ["--heartbeat", "0.5/5/15"]
 STOP_EARLY = 75
 
@@ -91,7 +93,7 @@ class References:
         with self.lock:
             if name not in self.made:
                 run = self.work / f"reference-{name}"
-                done = subprocess.run([GUDA, "run", RECIPE, "--run-dir", run, "--workers", "2", *BEAT, *(SHORT if name == "short" else LONG)],
+                done = subprocess.run([GUDA, "run", RECIPE, "--run-dir", run, "--workers", "2", *BEAT, *EXPERIMENTS[name]],
                                       capture_output=True, text=True, timeout=400)
                 assert done.returncode == 0, done.stderr
                 self.made[name] = data_of(run)
@@ -126,14 +128,14 @@ def worker_and_agent_die_inside_the_job(lane):
 def walltime_ends_and_the_next_life_goes_on(lane):
     run = lane.work / "walltime"
     # Slurm sends the signal 95 s before the end of two minutes: about half a minute of work a life.
-    job = lane.submit(run, experiment=LONG, time_limit="2m")
+    job = lane.submit(run, experiment=LIVES, time_limit="2m")
     done = lane.cluster.wait_state(job, "COMPLETED", "FAILED", "TIMEOUT", seconds=420)
     assert done["JobState"] == "COMPLETED", lane.log(run)
     lives = int(done["Restarts"])
-    assert lives >= 1, "the walltime did not end a life: LONG is too short for this machine"
+    assert lives >= 1, "the walltime did not end a life: LIVES is too short for this machine"
     lane.said(run, "USR2: handing back", "requeueing:", "life 1 of Slurm job")
     assert lane.status(run)["failures"] == 0, "a planned stop counted as a failure"
-    lane.same_as("long", run)
+    lane.same_as("lives", run)
     print(f"    walltime: {lives + 1} lives")
 
 
