@@ -1,5 +1,6 @@
 // A plain driver for fuzz targets where there is no libFuzzer: runs the corpus, then mutates it for a while.
 //   fuzz_journal CORPUS [--seconds S] [--seed N] [--input FILE]
+// S counts processor time, so that a busy machine does not shorten it.
 // A crash or an input that takes 20 s leaves the input in fuzz-crash.bin and exits with a failure; --input runs it
 // again.
 #include <fcntl.h>
@@ -7,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +19,8 @@
 #include <random>
 #include <string>
 #include <vector>
+
+#include "common/clock.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -164,8 +166,8 @@ int main(int argc, char** argv) {
   for (const std::string& text : corpus) run(text);
   Mutator mutator(corpus, seed);
   std::uint64_t count = corpus.size();
-  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  for (; std::chrono::steady_clock::now() < until; ++count) run(mutator.next());
+  const double until = guda::process_cpu_seconds() + seconds;
+  for (; guda::process_cpu_seconds() < until; ++count) run(mutator.next());
   std::printf("fuzz: %llu inputs from %zu of the corpus, seed %llu, no crash\n", static_cast<unsigned long long>(count),
               corpus.size(), static_cast<unsigned long long>(seed));
   return 0;
