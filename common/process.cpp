@@ -115,6 +115,13 @@ std::uint64_t process_start_time(pid_t pid) {
   return ticks.empty() ? 0 : std::stoull(ticks);
 }
 
+std::string process_name(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  std::getline(in, name);
+  return name;
+}
+
 int process_user(pid_t pid) {
   struct stat info{};
   return ::stat(("/proc/" + std::to_string(pid)).c_str(), &info) == 0 ? static_cast<int>(info.st_uid) : -1;

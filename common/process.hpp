@@ -25,6 +25,8 @@ struct SpawnOptions {
 
 /// Kernel start time of a process in clock ticks since boot; 0 when there is no such process.
 [[nodiscard]] std::uint64_t process_start_time(pid_t pid);
+/// Name of a process as the kernel keeps it, at most 15 characters; empty when there is no such process.
+[[nodiscard]] std::string process_name(pid_t pid);
 /// Effective user of a process; -1 when there is no such process.
 [[nodiscard]] int process_user(pid_t pid);
 /// State letter of a process as in ps: R, S, D, T (stopped), Z; 0 when there is none.

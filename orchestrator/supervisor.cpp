@@ -18,6 +18,7 @@
 #include "orchestrator/journal.hpp"
 #include "orchestrator/run_status.hpp"
 #include "orchestrator/run_view.hpp"
+#include "orchestrator/start_watch.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -169,6 +170,7 @@ class Supervisor {
     const double lost_after = config_.life.scheduler.lost_after;
     std::uint64_t sequence = 0;
     double moved_at = steady_seconds(), renewed_at = 0, kill_at = 0, stopped_at = 0, asked_at = 0;
+    StartWatch start;
     bool heeded = false;  // a stop signal: mpirun forwards it only to ranks that it has started by then
     end_reason_ = "mpirun ended";
     while (true) {
@@ -231,12 +233,17 @@ class Supervisor {
         end_reason_ = "the coordinator died";
         return LifeEnd::died;
       }
+      if (!status) start.look(::getpid());
+      if (!status && !start.death().empty() && !status_of_this_life()) {
+        end_reason_ = start.death();
+        return LifeEnd::died;
+      }
       // While it replays a long journal it does not tell how far it is: it gets longer, unless it is seen to be
       // stopped.
       const bool starting = !status || status->state == "starting";
-      const bool stopped = status && status->host == host_name() && process_state(status->pid) == 'T';
+      const bool stopped = status ? status->host == host_name() && process_state(status->pid) == 'T' : start.stopped();
       if (t - moved_at > lost_after * (starting && !stopped ? kPatience : 1)) {
-        end_reason_ = "the coordinator does not move any more";
+        end_reason_ = start.stopped() ? "a rank stands still" : "the coordinator does not move any more";
         return LifeEnd::died;
       }
     }
