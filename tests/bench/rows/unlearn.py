@@ -1,4 +1,4 @@
-"""A ReTrack step against a Python/diffusers loop of the published structure on one core (at most a third of its time); nearest neighbours.
+"""A ReTrack step against a Python/diffusers loop of the published structure (at most a third of its time) and a tuned one; nearest neighbours.
 
 128 + 128 images of 32 x 32, ten neighbours each; the UNet of cifar10-16px.yaml, which the bound is for, and one of the published shape at a quarter
 of its width, with attention. One thread a side, as a guda worker has, in turns (--repeat pairs), processor time. Flip-aware exact neighbours of 1,000
@@ -22,6 +22,7 @@ MODELS = {
                         "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
                         "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"]}}
 STEPS = 2
+PEERS = ("peer_retrack.py", "peer_retrack_tuned.py")
 
 
 def printed(command):
@@ -29,9 +30,11 @@ def printed(command):
 
 
 def side(command):
+    name = next(pathlib.Path(word).name for word in command if not word.endswith("python"))
+
     def run():
         seconds = printed(command)["processor_seconds_per_step"]
-        print(f"    {pathlib.Path(command[0]).name}: {seconds:.2f} s a step", flush=True)
+        print(f"    {name}: {seconds:.2f} s a step", flush=True)
         return seconds
     return run
 
@@ -48,10 +51,10 @@ def measure(options):
         file = pathlib.Path(scratch) / "config.json"
         for name, model in MODELS.items():
             file.write_text(json.dumps(model))
-            peer = [python, str(ROOT / "tests/bench/peer_retrack.py"), str(file), "--steps", str(STEPS), "--threads", "1"]
-            mine, theirs = interleaved(options.repeat, side([str(ours), data or "-", str(file), str(STEPS), "1"]),
-                                       side(peer + (["--data", data] if data else [])))
-            rows.append(against(f"ReTrack step, {name}", mine, "s", "Python", theirs))
+            work = [str(file), "--steps", str(STEPS), "--threads", "1"] + (["--data", data] if data else [])
+            mine, theirs, tuned = interleaved(options.repeat, side([str(ours), data or "-", str(file), str(STEPS), "1"]),
+                                              *(side([python, str(ROOT / "tests/bench" / peer), *work]) for peer in PEERS))
+            rows += [against(f"ReTrack step, {name}", mine, "s", "published", theirs), against(f"ReTrack step, {name}", mine, "s", "tuned", tuned)]
             if name == "UNet of the study":
                 rows.append(bounded("ReTrack step, in thirds of Python's", mine, "s", theirs / 3))
     neighbours = printed([str(ours), data or "-", "neighbours", str(os.cpu_count())])
