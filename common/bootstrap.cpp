@@ -80,8 +80,8 @@ double quantile(std::vector<double>& values, double q) {
 
 }  // namespace
 
-Resampler::Resampler(std::span<const std::uint64_t> cluster_of, std::uint64_t seed)
-    : query_count_(cluster_of.size()), seed_(seed) {
+Resampler::Resampler(std::span<const std::uint64_t> cluster_of, std::uint64_t seed, Within within)
+    : query_count_(cluster_of.size()), seed_(seed), within_(within) {
   if (cluster_of.empty()) throw Error("a bootstrap needs at least one query");
   std::map<std::uint64_t, std::vector<std::uint32_t>> by_label;
   for (std::uint32_t q = 0; q < cluster_of.size(); ++q) by_label[cluster_of[q]].push_back(q);
@@ -93,7 +93,8 @@ std::vector<std::uint32_t> Resampler::counts(std::uint32_t b) const {
   std::vector<std::uint32_t> counts(query_count_, 0);
   for (std::size_t i = 0; i < clusters_.size(); ++i) {
     const auto& members = clusters_[clusters_.size() == 1 ? 0 : random.below(clusters_.size())];
-    for (std::size_t j = 0; j < members.size(); ++j) ++counts[members[random.below(members.size())]];
+    const bool whole = within_ == Within::whole;
+    for (std::size_t j = 0; j < members.size(); ++j) ++counts[members[whole ? j : random.below(members.size())]];
   }
   return counts;
 }

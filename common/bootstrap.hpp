@@ -1,6 +1,7 @@
 #pragma once
-// Percentile bootstrap over queries, clustered by run seed. One set of resamples serves all methods and metrics, so
-// that differences are paired. Counter-based: resample b is the same whatever was computed before. Pure; any thread.
+// Percentile bootstrap over queries, clustered by run seed, or over whole groups of queries. One set of resamples
+// serves all methods and metrics, so that differences are paired. Counter-based: resample b is the same whatever was
+// computed before. Pure; any thread.
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -12,12 +13,16 @@ struct Interval {
   double value = 0, low = 0, high = 0;
 };
 
-/// Draws queries with replacement; with more than one cluster, first clusters with replacement, then as many queries
-/// within each drawn cluster as it has.
+/// What becomes of a drawn cluster: as many of its queries as it has are drawn with replacement, or it is taken whole.
+/// The latter is right for queries that resemble each other within few clusters: drawing in both stages counts the
+/// spread within clusters twice (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
+enum class Within { redrawn, whole };
+
+/// Draws queries with replacement; with more than one cluster, first clusters with replacement, as many as there are.
 class Resampler {
  public:
-  /// cluster_of[q] is any label (the run seed) of query q; throws Error when there is no query.
-  Resampler(std::span<const std::uint64_t> cluster_of, std::uint64_t seed);
+  /// cluster_of[q] is any label (the run seed, the query's group) of query q; throws Error when there is no query.
+  Resampler(std::span<const std::uint64_t> cluster_of, std::uint64_t seed, Within within = Within::redrawn);
 
   [[nodiscard]] std::size_t queries() const noexcept { return query_count_; }
   /// How often each query is in resample b.
@@ -27,6 +32,7 @@ class Resampler {
   std::vector<std::vector<std::uint32_t>> clusters_;  ///< query indices
   std::size_t query_count_;
   std::uint64_t seed_;
+  Within within_;
 };
 
 /// Means of the columns of a [query, column] table in every resample: [resample, column], row-major.

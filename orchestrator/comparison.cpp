@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "common/digest.hpp"
 #include "common/metrics.hpp"
@@ -18,12 +19,18 @@ struct Contestant {
   std::vector<Pair> pairs;
 };
 
-Yardstick yardstick_of(const Measured& measured, double confidence) {
+Yardstick yardstick_of(const Measured& measured, const std::vector<std::vector<double>>& resampled, double confidence) {
   Yardstick yardstick;
   for (std::size_t m = 0; m < kMetricCount; ++m) {
-    yardstick[metric_name(m)] = percentile_interval(measured.value[m], measured.resampled[m], confidence);
+    yardstick[metric_name(m)] = percentile_interval(measured.value[m], resampled[m], confidence);
   }
   return yardstick;
+}
+
+/// What the bootstrap over groups says, where there is one.
+std::optional<Yardstick> over_groups_of(const Measured& measured, double confidence) {
+  if (measured.by_groups.empty()) return std::nullopt;
+  return yardstick_of(measured, measured.by_groups, confidence);
 }
 
 bool evaluated(const Contestant& contestant, std::size_t query) {
@@ -167,8 +174,13 @@ std::vector<std::map<std::string, MetricAgreement>> agreement_of(const std::vect
       MetricAgreement& entry = all[i][metric_name(m)];
       entry.estimate = percentile_interval(measured[i].value[m], measured[i].resampled[m], confidence);
       if (m < kPerQueryCount) entry.median = measured[i].median[m], entry.sd = measured[i].sd[m];
-      const auto &winner = measured[best].resampled[m], &other = measured[i].resampled[m];
-      entry.p_vs_best = i == best ? 1.0 : lower ? p_not_better(other, winner) : p_not_better(winner, other);
+      const auto p_of = [&](const std::vector<double>& winner, const std::vector<double>& other) {
+        return i == best ? 1.0 : lower ? p_not_better(other, winner) : p_not_better(winner, other);
+      };
+      entry.p_vs_best = p_of(measured[best].resampled[m], measured[i].resampled[m]);
+      if (measured[i].by_groups.empty()) continue;
+      entry.over_groups = percentile_interval(measured[i].value[m], measured[i].by_groups[m], confidence);
+      entry.p_vs_best_over_groups = p_of(measured[best].by_groups[m], measured[i].by_groups[m]);
     }
   }
   return all;
@@ -208,16 +220,51 @@ void fill_classes(View& view, const std::vector<Contestant>& contestants, const 
   }
 }
 
+/// What queries were asked for, by name: text-to-image queries only.
+using Prompts = std::map<std::string, std::string>;
+
+Prompts prompts_of(const jobs::Plan& plan) {
+  Prompts prompts;
+  for (const jobs::JobSpec& job : plan.jobs) {
+    const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
+    if (sample == nullptr || !jobs::makes_queries(*sample)) continue;
+    for (std::size_t i = 0; i < sample->prompts.size(); ++i) prompts[sample->names[i]] = sample->prompts[i];
+  }
+  return prompts;
+}
+
+/// A number for the group of each query: its true group, else its prompt. Empty when a query has neither, or there is
+/// one group only.
+std::vector<std::uint64_t> query_groups_of(const std::vector<std::size_t>& queries, const ResultsTable& table,
+                                           const Prompts& prompts) {
+  std::map<std::string, std::uint64_t> numbers;
+  std::vector<std::uint64_t> groups;
+  for (const std::size_t q : queries) {
+    const jobs::Query& query = table.shape.queries[q];
+    const auto prompt = prompts.find(query.name);
+    if (query.true_group.empty() && prompt == prompts.end()) return {};
+    const std::string label = query.true_group.empty() ? "prompt: " + prompt->second : "group: " + query.true_group;
+    groups.push_back(numbers.try_emplace(label, numbers.size()).first->second);
+  }
+  return numbers.size() > 1 ? groups : std::vector<std::uint64_t>{};
+}
+
+bool is_generated(const jobs::Experiment& experiment, const std::string& set) {
+  return std::any_of(experiment.queries.begin(), experiment.queries.end(),
+                     [&](const auto& q) { return q.name == set && q.kind == "generated"; });
+}
+
 /// One view, or none when its reference has no evaluated query.
 std::optional<View> view_of(View view, const Reference& reference, const Reference& on_oracle_draws, Scores& scores,
                             Agreements& agreements, const ResultsTable& table, const jobs::Plan& plan,
-                            const std::map<std::string, MethodFacts>& facts) {
+                            const Prompts& prompts, const std::map<std::string, MethodFacts>& facts) {
   const jobs::ComparisonConfig& config = plan.experiment.comparison;
   std::vector<std::size_t> all;
   for (std::size_t q = 0; q < table.queries(); ++q) {
     if (table.shape.queries[q].set == view.query_set) all.push_back(q);
   }
   view.role = all.empty() ? "reported" : table.shape.queries[all.front()].role;
+  view.asked_for = !plan.experiment.pipeline.empty() && is_generated(plan.experiment, view.query_set);
   const Contestant itself{.name = reference.name, .pairs = {{reference.gold.front(), reference.gold.back()}}};
   if (!any_evaluated(itself, all)) return std::nullopt;
 
@@ -254,13 +301,21 @@ std::optional<View> view_of(View view, const Reference& reference, const Referen
   if (queries.empty()) return view;
 
   const std::uint64_t seed = (SeedPath(config.seed) / "comparison" / view.query_set).value();
-  PairAgreements& measured = agreements.try_emplace(queries, queries, seeds, seed, config.bootstrap).first->second;
+  const std::vector<std::uint64_t> query_groups = query_groups_of(queries, table, prompts);
+  if (!query_groups.empty()) view.query_groups = std::set(query_groups.begin(), query_groups.end()).size();
+  PairAgreements& measured =
+      agreements.try_emplace(queries, queries, seeds, seed, config.bootstrap, queries, query_groups).first->second;
   std::vector<Pair> pairs = repeatability ? repeatability->pairs : std::vector<Pair>{};
   if (ceiling) pairs.insert(pairs.end(), ceiling->pairs.begin(), ceiling->pairs.end());
   for (const Contestant& c : contestants) pairs.insert(pairs.end(), c.pairs.begin(), c.pairs.end());
   measured.measure(pairs);
-  if (repeatability) view.repeatability = yardstick_of(measured.mean_of(repeatability->pairs), config.confidence);
-  if (ceiling) view.ceiling = yardstick_of(measured.mean_of(ceiling->pairs), config.confidence);
+  const auto fill = [&](const Contestant& yardstick, auto& usual, auto& over_groups) {
+    const Measured mean = measured.mean_of(yardstick.pairs);
+    usual = yardstick_of(mean, mean.resampled, config.confidence);
+    over_groups = over_groups_of(mean, config.confidence);
+  };
+  if (repeatability) fill(*repeatability, view.repeatability, view.repeatability_over_groups);
+  if (ceiling) fill(*ceiling, view.ceiling, view.ceiling_over_groups);
   auto metrics = agreement_of(contestants, measured, config.confidence);
   for (std::size_t i = 0; i < contestants.size(); ++i) {
     MethodAgreement& method = view.methods[contestants[i].name];
@@ -305,9 +360,26 @@ const char* to_string(ReferenceKind kind) noexcept {
   return "unknown";
 }
 
+Comparison over_groups(Comparison comparison) {
+  comparison.over_groups = true;
+  std::erase_if(comparison.views, [](const View& view) { return view.query_groups == 0; });
+  for (View& view : comparison.views) {
+    if (view.ceiling_over_groups) view.ceiling = view.ceiling_over_groups;
+    if (view.repeatability_over_groups) view.repeatability = view.repeatability_over_groups;
+    for (auto& [name, method] : view.methods) {
+      for (auto& [metric, entry] : method.metrics) {
+        entry.estimate = *entry.over_groups;
+        entry.p_vs_best = entry.p_vs_best_over_groups;
+      }
+    }
+  }
+  return comparison;
+}
+
 Comparison compare(const ResultsTable& table, const jobs::Plan& plan, const std::map<std::string, MethodFacts>& facts) {
   const jobs::ComparisonConfig& config = plan.experiment.comparison;
   Comparison comparison{.views = {}, .resamples = config.bootstrap, .confidence = config.confidence};
+  comparison.text_to_image = !plan.experiment.pipeline.empty();
   const bool has_reference = std::any_of(plan.experiment.methods.begin(), plan.experiment.methods.end(),
                                          [&](const auto& m) { return m.name == config.reference; });
   if (!has_reference) return comparison;
@@ -319,6 +391,7 @@ Comparison compare(const ResultsTable& table, const jobs::Plan& plan, const std:
     by_weighting.back().oracle = references_of(scores, config, jobs::kOracleDraws);
     by_weighting.back().shared = references_of(scores, config, jobs::kMethodDraws);
   }
+  const Prompts prompts = prompts_of(plan);
   for (const std::string& query_set : query_sets_of(table)) {
     for (std::size_t w = 0; w < weightings.size(); ++w) {
       auto& [scores, oracle, shared] = by_weighting[w];
@@ -332,7 +405,7 @@ Comparison compare(const ResultsTable& table, const jobs::Plan& plan, const std:
           view.draws = independent ? "independent" : "same";
           view.reference = reference.name;
           view.kind = reference.kind;
-          auto filled = view_of(std::move(view), reference, oracle[i], scores, agreements, table, plan, facts);
+          auto filled = view_of(std::move(view), reference, oracle[i], scores, agreements, table, plan, prompts, facts);
           if (filled) comparison.views.push_back(std::move(*filled));
         }
       }

@@ -23,6 +23,9 @@ struct MetricAgreement {
   Interval estimate;
   /// One-sided paired bootstrap p-value of "the best method of this metric > this one"; 1 for the best itself.
   double p_vs_best = 1;
+  /// The same where whole groups of queries are resampled (View::query_groups): the queries of a group are correlated.
+  std::optional<Interval> over_groups;
+  double p_vs_best_over_groups = 1;
   /// Over the queries, of metrics that are a mean over them; the mean of both where there are two references.
   std::optional<double> median, sd;
 };
@@ -63,9 +66,14 @@ struct View {
   std::size_t queries = 0;   ///< evaluated for everything shown
   std::size_t left_out = 0;  ///< queries of the set that are not (yet) evaluated for everything shown
   std::size_t groups = 0;
+  /// Groups of queries: by true group, class or style asked for, else by prompt. 0: some query has none, or there is
+  /// one group only; then nothing is resampled over them.
+  std::size_t query_groups = 0;
+  bool asked_for = false;  ///< the groups of queries are what prompts asked for, not what is known of given images
   std::map<std::string, double> chance;
   std::optional<Yardstick> ceiling;        ///< another LOGO seed in the place of a method
   std::optional<Yardstick> repeatability;  ///< the reference itself, re-scored on the other draw set
+  std::optional<Yardstick> ceiling_over_groups, repeatability_over_groups;
   std::map<std::string, MethodAgreement> methods;
   std::vector<std::string> missing;  ///< methods without one fully evaluated query
   std::optional<Interval> reference_true_group_top1;
@@ -75,11 +83,17 @@ struct Comparison {
   std::vector<View> views;
   std::uint32_t resamples = 0;
   double confidence = 0.95;
+  bool over_groups = false;    ///< intervals and p-values are those over groups of queries
+  bool text_to_image = false;  ///< tables show the metrics of UnlearnCanvas (methods.md 2.6) instead of CIFAR-10's
 };
 
+/// The same with all intervals and p-values over groups of queries; views without such groups are left out.
+[[nodiscard]] Comparison over_groups(Comparison comparison);
+
 /// All views of the experiment. Intervals are percentile bootstrap over queries, clustered by run seed when there are
-/// several; all methods of a view share the resamples. Views whose reference has no evaluated query are left out. The
-/// references are no rows of `methods`. Methods without an entry in `facts` get zero seconds and an empty fidelity.
+/// several, and beside them over whole groups of queries, those of all seeds together; all methods of a view share the
+/// resamples. Views whose reference has no evaluated query are left out. The references are no rows of `methods`.
+/// Methods without an entry in `facts` get zero seconds and an empty fidelity.
 [[nodiscard]] Comparison compare(const ResultsTable& table, const jobs::Plan& plan,
                                  const std::map<std::string, MethodFacts>& facts);
 

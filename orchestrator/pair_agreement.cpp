@@ -57,6 +57,18 @@ double metric_of(const double* means, std::size_t m) {
   return m == kPerQueryCount ? sums.r() : m == kPerQueryCount + 1 ? sums.mse() : sums.slope();
 }
 
+void add_to(std::vector<std::vector<double>>& sums, const std::vector<std::vector<double>>& more) {
+  for (std::size_t m = 0; m < sums.size(); ++m) {
+    for (std::size_t b = 0; b < sums[m].size(); ++b) sums[m][b] += more[m][b];
+  }
+}
+
+void divide(std::vector<std::vector<double>>& sums, double by) {
+  for (auto& of_metric : sums) {
+    for (double& value : of_metric) value /= by;
+  }
+}
+
 /// Median and population standard deviation of a column; NaN never occurs in it.
 std::pair<double, double> spread_of(const std::vector<double>& table, std::size_t column, std::size_t stride,
                                     double mean) {
@@ -87,11 +99,14 @@ std::string metric_name(std::size_t m) {
 }
 
 PairAgreements::PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of,
-                               std::uint64_t seed, std::uint32_t resamples, std::vector<std::size_t> all)
+                               std::uint64_t seed, std::uint32_t resamples, std::vector<std::size_t> all,
+                               const std::vector<std::uint64_t>& group_of)
     : queries_(std::move(queries)),
       all_(all.empty() ? queries_ : std::move(all)),
       resampler_(seed_of, seed),
-      resamples_(resamples) {}
+      resamples_(resamples) {
+  if (!group_of.empty()) groups_.emplace(group_of, seed, Within::whole);
+}
 
 void PairAgreements::measure(const std::vector<Pair>& pairs) {
   std::vector<Pair> fresh;
@@ -107,6 +122,14 @@ void PairAgreements::measure(const std::vector<Pair>& pairs) {
   for (std::size_t i = 0; i < table.size(); ++i) means[i % columns] += table[i];
   for (double& mean : means) mean /= static_cast<double>(queries_.size());
   const std::vector<double> resampled = resampled_means(resampler_, resamples_, table, columns);
+  std::vector<double> by_groups;
+  if (groups_) by_groups = resampled_means(*groups_, resamples_, table, columns);
+  const auto values_of = [&](const std::vector<double>& all, std::size_t pair, std::size_t metric) {
+    std::vector<double> values(resamples_);
+    for (std::uint32_t b = 0; b < resamples_; ++b)
+      values[b] = metric_of(all.data() + b * columns + pair * kColumns, metric);
+    return values;
+  };
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     Measured& result = measured_[fresh[i]];
     for (std::size_t m = 0; m < kPerQueryCount; ++m) {
@@ -117,10 +140,8 @@ void PairAgreements::measure(const std::vector<Pair>& pairs) {
     }
     for (std::size_t m = 0; m < kMetricCount; ++m) {
       result.value.push_back(metric_of(means.data() + i * kColumns, m));
-      std::vector<double>& values = result.resampled.emplace_back(resamples_);
-      for (std::uint32_t b = 0; b < resamples_; ++b) {
-        values[b] = metric_of(resampled.data() + b * columns + i * kColumns, m);
-      }
+      result.resampled.push_back(values_of(resampled, i, m));
+      if (groups_) result.by_groups.push_back(values_of(by_groups, i, m));
     }
   }
 }
@@ -130,18 +151,16 @@ Measured PairAgreements::mean_of(const std::vector<Pair>& pairs) const {
   for (std::size_t p = 1; p < pairs.size(); ++p) {
     const Measured& other = measured_.at(pairs[p]);
     for (std::size_t m = 0; m < kPerQueryCount; ++m) mean.median[m] += other.median[m], mean.sd[m] += other.sd[m];
-    for (std::size_t m = 0; m < kMetricCount; ++m) {
-      mean.value[m] += other.value[m];
-      for (std::uint32_t b = 0; b < resamples_; ++b) mean.resampled[m][b] += other.resampled[m][b];
-    }
+    for (std::size_t m = 0; m < kMetricCount; ++m) mean.value[m] += other.value[m];
+    add_to(mean.resampled, other.resampled);
+    add_to(mean.by_groups, other.by_groups);
   }
   if (pairs.size() == 1) return mean;
   const double n = static_cast<double>(pairs.size());
   for (std::size_t m = 0; m < kPerQueryCount; ++m) mean.median[m] /= n, mean.sd[m] /= n;
-  for (std::size_t m = 0; m < kMetricCount; ++m) {
-    mean.value[m] /= n;
-    for (double& value : mean.resampled[m]) value /= n;
-  }
+  for (double& value : mean.value) value /= n;
+  divide(mean.resampled, n);
+  divide(mean.by_groups, n);
   return mean;
 }
 

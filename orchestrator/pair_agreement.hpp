@@ -2,6 +2,7 @@
 // Agreement of pairs of score tables over one list of queries, each pair measured once however many views show it.
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@ struct Measured {
   std::vector<double> value;                   ///< [metric]
   std::vector<double> median, sd;              ///< [per-query metric] over the queries; sd of the population
   std::vector<std::vector<double>> resampled;  ///< [metric][resample]
+  std::vector<std::vector<double>> by_groups;  ///< the same, of whole groups of queries; empty where there are none
 };
 
 /// The smallest score of a table's queries.
@@ -41,9 +43,11 @@ struct Measured {
 class PairAgreements {
  public:
   /// `seed_of` is the run seed of each query (the clusters), `seed` that of the resamples. `queries` must not be empty.
-  /// `all`: the queries from whose smallest gold score ndcg_val counts, where `queries` are a part of them.
+  /// `all`: the queries from whose smallest gold score ndcg_val counts, where `queries` are a part of them. `group_of`:
+  /// a label for each query, to resample whole groups too; empty: none.
   PairAgreements(std::vector<std::size_t> queries, const std::vector<std::uint64_t>& seed_of, std::uint64_t seed,
-                 std::uint32_t resamples, std::vector<std::size_t> all = {});
+                 std::uint32_t resamples, std::vector<std::size_t> all = {},
+                 const std::vector<std::uint64_t>& group_of = {});
 
   /// Measures the pairs that are new, all of them in one pass over the resamples.
   void measure(const std::vector<Pair>& pairs);
@@ -53,6 +57,7 @@ class PairAgreements {
  private:
   std::vector<std::size_t> queries_, all_;
   Resampler resampler_;
+  std::optional<Resampler> groups_;
   std::uint32_t resamples_;
   std::map<Pair, Measured> measured_;
 };

@@ -15,7 +15,8 @@ void print_comparison(const Comparison& comparison, const ComparisonOutput& outp
     std::cout << to_json(comparison).dump(2) << std::endl;
     return;
   }
-  Comparison shown = comparison;
+  Comparison shown = output.over_groups ? over_groups(comparison) : comparison;
+  const std::size_t known = shown.views.size();
   if (!output.all) {
     const bool two = std::any_of(shown.views.begin(), shown.views.end(),
                                  [](const View& v) { return v.kind == ReferenceKind::each; });
@@ -25,7 +26,7 @@ void print_comparison(const Comparison& comparison, const ComparisonOutput& outp
   }
   std::cout << (output.by_class ? class_table(shown)
                                 : comparison_table(shown, static_cast<std::size_t>(terminal_columns())));
-  const std::size_t hidden = comparison.views.size() - shown.views.size();
+  const std::size_t hidden = known - shown.views.size();
   if (hidden > 0)
     std::cout << fmt::format("{} more views (same draws, other references): guda compare RUN --all\n", hidden);
   std::cout.flush();

@@ -40,10 +40,12 @@ int compare_command(const Arguments& arguments) {
   options.add_options()("json", "schema 1 of docs/formats.md: every metric with interval and p-value in every view")(
       "all", "every view: also the same-draw ones of the papers' protocol and the other references")(
       "by-class", "agreement on the queries of each class, with intervals")(
+      "over-groups",
+      "intervals by resampling whole groups of queries (class, style asked for, or prompt) instead of single ones")(
       "scores", po::value<std::vector<std::string>>()->composing(),
       "NAME=FILE.csv: scores that were made elsewhere, as one more method (repeatable; layouts in docs/formats.md)");
   const auto values =
-      parse({"guda compare RUN [--all] [--by-class] [--scores NAME=FILE.csv] [--json]",
+      parse({"guda compare RUN [--all] [--by-class | --over-groups] [--scores NAME=FILE.csv] [--json]",
              "How well each method agrees with the LOGO oracle, with intervals, chance, repeatability and ceiling. RUN "
              "may be a "
              "CSV\nfile of the oracle's scores: then recorded tables are compared, without any run.",
@@ -54,8 +56,12 @@ int compare_command(const Arguments& arguments) {
   if (!values) return kDone;
   const std::filesystem::path subject = (*values)["run"].as<std::string>();
   const auto recorded = recorded_from(*values);
-  ComparisonOutput output{
-      .json = values->contains("json"), .all = values->contains("all"), .by_class = values->contains("by-class")};
+  ComparisonOutput output{.json = values->contains("json"),
+                          .all = values->contains("all"),
+                          .by_class = values->contains("by-class"),
+                          .over_groups = values->contains("over-groups")};
+  if (output.by_class && output.over_groups)
+    throw UsageError("--by-class looks at one group of queries at a time; leave out --over-groups");
   if (std::filesystem::is_regular_file(subject)) {
     if (recorded.empty())
       throw UsageError(subject.string() + " is an oracle's table; --scores NAME=FILE.csv names others");

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -120,3 +121,59 @@ TEST_CASE("bootstrap: paired resamples find a small steady difference that separ
 }
 
 TEST_CASE("bootstrap: no query is an error") { CHECK_THROWS_AS(Resampler({}, 0), Error); }
+
+TEST_CASE("bootstrap: clusters that are taken whole occur as in the enumeration of all draws (methods.md 10.4)") {
+  const std::vector<std::uint64_t> groups{4, 4, 9, 7, 9, 9};  // sizes 2, 3, 1
+  const Resampler resampler(groups, 5, Within::whole);
+  // All 27 draws of three groups out of three, by the number of queries in each and their mean of 0, 1, 2, ...
+  std::vector<double> every;
+  const std::vector<std::vector<std::size_t>> members{{0, 1}, {2, 4, 5}, {3}};
+  for (std::size_t draw = 0; draw < 27; ++draw) {
+    double sum = 0, count = 0;
+    for (const std::size_t group : {draw % 3, draw / 3 % 3, draw / 9}) {
+      for (const std::size_t q : members[group]) sum += static_cast<double>(q), ++count;
+    }
+    every.push_back(sum / count);
+  }
+  constexpr std::uint32_t kResamples = 20000;
+  std::vector<double> table;
+  for (std::size_t q = 0; q < groups.size(); ++q) table.push_back(static_cast<double>(q));
+  const std::vector<double> means = resampled_means(resampler, kResamples, table, 1);
+  for (const double value : every) {
+    const auto is = [&](double other) { return std::abs(value - other) < 1e-9; };
+    const double expected = static_cast<double>(std::count_if(every.begin(), every.end(), is)) / 27;
+    const double share = static_cast<double>(std::count_if(means.begin(), means.end(), is)) / kResamples;
+    CHECK(std::abs(share - expected) < 5 * std::sqrt(expected / kResamples));
+  }
+  for (std::uint32_t b = 0; b < 50; ++b) {
+    const auto counts = resampler.counts(b);
+    CHECK(counts[0] == counts[1]);
+    CHECK(counts[2] == counts[4]);
+    CHECK(counts[2] == counts[5]);
+    CHECK(counts[0] + counts[2] + counts[3] == 3);
+  }
+}
+
+TEST_CASE("bootstrap: whole groups give the spread of a mean of correlated queries, single queries a smaller one") {
+  // Query q of group g has the value u_g + e_q: the variance of the mean is (s_u^2 + s_e^2 / m) / groups.
+  constexpr std::size_t kGroups = 60, kEach = 20;
+  std::vector<std::uint64_t> groups, alone(kGroups * kEach, 0);
+  std::vector<double> table;
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    for (std::size_t j = 0; j < kEach; ++j) {
+      groups.push_back(g);
+      table.push_back(std::sin(12.9898 * static_cast<double>(g)) +
+                      std::sin(78.233 * static_cast<double>(table.size())));
+    }
+  }
+  double within = 0, between = 0, mean = std::accumulate(table.begin(), table.end(), 0.0) / double(table.size());
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    const auto first = table.begin() + static_cast<std::ptrdiff_t>(g * kEach);
+    const double own = std::accumulate(first, first + kEach, 0.0) / kEach;
+    between += (own - mean) * (own - mean) / kGroups;
+    for (auto at = first; at != first + kEach; ++at) within += (*at - own) * (*at - own) / double(table.size());
+  }
+  const auto spread = [&](const Resampler& resampler) { return deviation(resampled_means(resampler, 2000, table, 1)); };
+  CHECK(spread(Resampler(groups, 1, Within::whole)) == Approx(std::sqrt(between / kGroups)).epsilon(0.07));
+  CHECK(spread(Resampler(alone, 1)) == Approx(std::sqrt((between + within) / double(table.size()))).epsilon(0.07));
+}

@@ -262,6 +262,88 @@ TEST_CASE("comparison: real queries show how often the top group is the true one
   CHECK(comparison_table(comparison, 120).find("true group") != std::string::npos);
 }
 
+TEST_CASE(
+    "comparison: intervals over groups of queries are wider where a group fails as one, and say how many there are") {
+  Run run({.queries = 200, .sets = {"generated", "real"}});
+  // Wrong on all queries of three classes of ten, or on as many spread over all of them.
+  test::fill_losses(run.table, "same", [](auto q, auto k, auto) { return q % 10 < 3 ? -signal(q, k) : signal(q, k); });
+  test::fill_losses(run.table, "weak",
+                    [](auto q, auto k, auto) { return q / 10 % 10 < 3 ? -signal(q, k) : signal(q, k); });
+  const Comparison both = compare(run.table, run.plan, {});
+  const View& v = view(both, "independent", "logo", "real");
+  CHECK(v.query_groups == 10);
+  CHECK_FALSE(v.asked_for);
+  const auto width = [](const Interval& i) { return i.high - i.low; };
+  const auto& together = v.methods.at("same").metrics.at("top1");
+  const auto& spread = v.methods.at("weak").metrics.at("top1");
+  REQUIRE(together.over_groups);
+  CHECK(together.over_groups->value == together.estimate.value);
+  CHECK(width(*together.over_groups) > 3 * width(together.estimate));
+  CHECK(width(*spread.over_groups) < width(spread.estimate));
+  CHECK(v.repeatability_over_groups->at("top1").value == 1);
+
+  const View& generated = view(both, "independent", "logo");  // nobody knows what their groups are
+  CHECK(generated.query_groups == 0);
+  CHECK_FALSE(generated.methods.at("same").metrics.at("top1").over_groups);
+  CHECK_FALSE(generated.repeatability_over_groups);
+
+  for (const Json& json : to_json(both)["views"]) {
+    const Json& top1 = json["methods"]["same"]["metrics"]["top1"];
+    const bool real = json["query_set"] == "real";
+    CHECK(json["query_groups"] == (real ? 10 : 0));
+    CHECK(top1.contains("over_groups") == real);
+    CHECK(json["repeatability"]["top1"].contains("over_groups") == real);
+    if (real) CHECK(top1["over_groups"]["p_vs_best"].is_number());
+  }
+
+  const Comparison shown = orchestrator::over_groups(both);
+  for (const View& only : shown.views) CHECK(only.query_set == "real");
+  CHECK(view(shown, "independent", "logo", "real").methods.at("same").metrics.at("top1").estimate.low ==
+        together.over_groups->low);
+  CHECK(comparison_table(shown, 120).find("intervals over 10 groups of queries") != std::string::npos);
+  CHECK(comparison_table(both, 120).find("--over-groups") != std::string::npos);
+  const Comparison nothing = orchestrator::over_groups(Comparison{.views = {generated}});
+  CHECK(comparison_table(nothing, 120).find("groups to resample") != std::string::npos);
+}
+
+TEST_CASE(
+    "comparison: prompts group the queries of a text-to-image run where no style is known, and styles were asked for") {
+  Run run({.queries = 60, .sets = {"generated"}});
+  run.plan.experiment.pipeline.text_encoder.hidden_size = 8;
+  jobs::SampleSpec sample;
+  sample.set.kind = "generated";
+  for (std::size_t q = 0; q < run.plan.queries.size(); ++q) {
+    sample.names.push_back(run.plan.queries[q].name);
+    sample.prompts.push_back(q % 4 == 0 ? "A boat" : q % 4 == 1 ? "A house" : "A tree");
+  }
+  run.plan.jobs.push_back({});
+  run.plan.jobs.back().work = sample;
+  run.plan.experiment.queries.push_back({.name = "generated"});
+  const auto generated = [&] { return view(compare(run.table, run.plan, {}), "independent", "logo"); };
+  CHECK(generated().query_groups == 3);
+  CHECK(generated().asked_for);
+  for (std::size_t q = 0; q < run.table.queries(); ++q)
+    run.table.shape.queries[q].true_group = run.plan.queries[q].true_group = run.plan.groups[q % 2];
+  CHECK(generated().query_groups == 2);
+  const std::string text = comparison_table(compare(run.table, run.plan, {}), 160);
+  CHECK(text.find("style asked for") != std::string::npos);
+  CHECK(text.find("true group") == std::string::npos);
+  CHECK(text.find("ndcg3 lin") != std::string::npos);  // the columns of UnlearnCanvas
+  CHECK(text.find(" rbo ") != std::string::npos);
+  CHECK(class_table(compare(run.table, run.plan, {})).find("ndcg3 lin") != std::string::npos);
+  CHECK(comparison_table(compare(Run().table, Run().plan, {}), 160).find(" rbo ") == std::string::npos);
+}
+
+TEST_CASE("comparison: every metric of the UnlearnCanvas tables is in the JSON (methods.md 2.6)") {
+  const Run run;
+  const Json metrics = to_json(compare(run.table, run.plan, {}))["views"][0]["methods"]["weak"]["metrics"];
+  for (const char* metric : {"top1", "top3", "top5", "mrr", "ndcg3_lin", "ndcg5_lin", "ndcg10_lin", "rbo", "wpra3_u",
+                             "spearman", "pearson", "kendall", "global_mse", "global_mae"}) {
+    CAPTURE(metric);
+    CHECK(metrics.contains(metric));
+  }
+}
+
 TEST_CASE("comparison: within a class there are intervals, p-values and the sign of the fit, and the classes add up") {
   Run run({.queries = 200, .sets = {"real"}});
   test::fill_losses(run.table, "same", [](auto q, auto k, auto) { return q % 10 == 3 ? -signal(q, k) : signal(q, k); });

@@ -85,6 +85,34 @@ TEST_CASE("pair agreement: sample and resamples equal the plain definition over 
   }
 }
 
+TEST_CASE(
+    "pair agreement: resamples of whole query groups equal the plain definition over the groups that were drawn") {
+  const GroupScores gold = scores_of(2, 40, 6), a = scores_of(3, 40, 6), b = scores_of(4, 40, 6);
+  std::vector<std::size_t> queries;
+  std::vector<std::uint64_t> groups;
+  for (std::size_t q = 0; q < 40; ++q) {
+    if (q % 7 == 3) continue;
+    queries.push_back(q);
+    groups.push_back(q * q % 5);  // of different sizes
+  }
+  const std::vector<std::uint64_t> seeds(queries.size(), 0);
+  constexpr std::uint32_t kResamples = 41;
+  PairAgreements with(queries, seeds, 11, kResamples, {}, groups), without(queries, seeds, 11, kResamples);
+  const std::vector<Pair> pairs{{&gold, &a}, {&gold, &b}};
+  with.measure(pairs);
+  without.measure(pairs);
+  const Measured mean = with.mean_of(pairs);
+  CHECK(mean.resampled == without.mean_of(pairs).resampled);
+  CHECK(without.mean_of(pairs).by_groups.empty());
+  for (std::uint32_t r = 0; r < kResamples; ++r) {
+    std::vector<std::size_t> list;
+    const auto counts = Resampler(groups, 11, Within::whole).counts(r);
+    for (std::size_t i = 0; i < counts.size(); ++i) list.insert(list.end(), counts[i], queries[i]);
+    const auto of_a = plainly(pairs[0], list, queries), of_b = plainly(pairs[1], list, queries);
+    for (std::size_t m = 0; m < kMetrics; ++m) check_same(mean.by_groups[m][r], (of_a[m] + of_b[m]) / 2);
+  }
+}
+
 TEST_CASE("pair agreement: a pair's numbers do not depend on what is measured beside or before it") {
   const GroupScores gold = scores_of(2, 30, 5), a = scores_of(3, 30, 5), b = scores_of(4, 30, 5),
                     c = scores_of(5, 30, 5);
