@@ -39,6 +39,15 @@ struct Source {
   std::map<std::string, GroupScores> scores;  // by method, elbo weights
 };
 
+/// What the report says a method does.
+std::string description_of(const jobs::MethodConfig& m) {
+  if (m.method == "guda") return "unlearning with " + m.unlearn.op + ", " + std::to_string(m.unlearn.steps) + " steps";
+  std::string description(jobs::method_named(m.method).summary);
+  if (m.method == "similarity") return "cosine between " + jobs::compared_features(m.similarity);
+  if (m.method == "logo" && m.seed != 0) description += ", another training seed";
+  return description;
+}
+
 std::string kind_of_method(const jobs::MethodConfig& m) {
   if (m.method == "logo") return "reference";
   if (m.method == "guda") return "guda";
@@ -75,6 +84,7 @@ void fill_cards(const Source& s, ReportData& data) {
       const jobs::Query& q = s.plan.queries[at + within];
       const std::string prompt = within < sample->prompts.size() ? sample->prompts[within] : "";
       report::QueryCard card{q.name, q.set, q.true_group, prompt, pictures[within], {}};
+      card.asked_for = sample->set.kind == "generated" && !prompt.empty();
       for (const auto& m : s.plan.experiment.methods) card.answers.push_back(answer(s, m.name, at + within));
       data.cards.push_back(std::move(card));
     }
@@ -132,7 +142,9 @@ void fill_heatmaps(const Source& s, ReportData& data) {
 
 void fill_profiles(const Source& s, ReportData& data) {
   const std::size_t groups = s.plan.groups.size(), slots = s.plan.slots.size(), per_set = slots / 2;
-  data.own_group = "the group that the reference names first (the true class of real queries)";
+  data.own_group = s.plan.experiment.pipeline.empty()
+                       ? "the group that the reference names first (the true class of real queries)"
+                       : "the style that the prompt asks for, or that a given picture has";
   for (const std::string& set : query_sets(s.plan)) {
     for (const auto& m : s.plan.experiment.methods) {
       const auto losses = s.table.losses.find(m.name);
@@ -342,11 +354,7 @@ report::ReportData report_data(const RunLayout& run, const jobs::Plan& plan) {
   data.seeds = static_cast<std::uint32_t>(plan.experiment.seeds.size());
   data.confidence = plan.experiment.comparison.confidence;
   for (const auto& m : plan.experiment.methods) {
-    std::string description(jobs::method_named(m.method).summary);
-    if (m.method == "guda")
-      description = "unlearning with " + m.unlearn.op + ", " + std::to_string(m.unlearn.steps) + " steps";
-    if (m.method == "logo" && m.seed != 0) description += ", another training seed";
-    data.methods.push_back({m.name, kind_of_method(m), description});
+    data.methods.push_back({m.name, kind_of_method(m), description_of(m)});
   }
   data.comparison = to_json(compare_run(run, plan));
   if (plan.experiment.comparison.second_reference.empty()) {

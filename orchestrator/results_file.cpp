@@ -120,7 +120,7 @@ void write_axes(hdf5::File& file, Layout& layout, const ResultsShape& shape) {
 
   layout.texts("query_set", "query", collect<std::string>(queries, [](auto& q) { return q.set; }), "query set");
   layout.texts("query_group", "query", collect<std::string>(queries, [](auto& q) { return q.true_group; }),
-               "true group of a real query, empty where unknown");
+               "true group of a real query, group that a prompt asks for; empty where unknown");
   layout.texts("query_role", "query", collect<std::string>(queries, [](auto& q) { return q.role; }),
                "reported, or tuning: settings were chosen on it");
   layout.column("query_seed", "query", collect<std::uint64_t>(queries, [](auto& q) { return q.seed; }),

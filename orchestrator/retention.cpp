@@ -14,10 +14,10 @@ bool artifact_kept(const jobs::JobSpec& job, const std::string& keep) {
   const auto* features = std::get_if<jobs::FeaturesSpec>(&job.work);
   if (features != nullptr && features->kind == "clip" && !features->queries.empty()) return keep != "scores";  // small
   const auto* sample = std::get_if<jobs::SampleSpec>(&job.work);
-  const bool query_set = sample != nullptr && sample->set.name != jobs::kPreviewSet;  // regenerated ones too
+  const bool pictures = sample != nullptr;  // of query sets, and the few previews that `guda report` shows again
   if (keep == "weights")
-    return query_set || (jobs::leaves_weights(job.work) && !std::holds_alternative<jobs::UnlearnSpec>(job.work));
-  if (keep == "queries+scores") return query_set;
+    return pictures || (jobs::leaves_weights(job.work) && !std::holds_alternative<jobs::UnlearnSpec>(job.work));
+  if (keep == "queries+scores") return pictures;
   return false;
 }
 

@@ -13,8 +13,8 @@ struct Freed {
   std::uint64_t artifacts = 0, bytes = 0;
 };
 
-/// Whether the artifact of a job stays under `keep`: `scores` keeps none, `queries+scores` query sets, `weights` also
-/// full and LOGO models (unlearned ones and previews are cheap to make again), `all` everything.
+/// Whether the artifact of a job stays under `keep`: `scores` keeps none, `queries+scores` query sets and previews,
+/// `weights` also full and LOGO models (unlearned ones are cheap to make again), `all` everything.
 [[nodiscard]] bool artifact_kept(const jobs::JobSpec& job, const std::string& keep);
 
 /// Positions of jobs whose artifact is on disk, is not kept by the policy, and is read by settled jobs only.

@@ -2,6 +2,7 @@
 // Methods as policy: a row says which jobs answer "how much did each group contribute", what they leave, how faithful
 // the implementation is to its source. Adding a method is a file here and a row in kMethods (docs/extending.md).
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "jobs/plan_builder.hpp"
@@ -23,6 +24,8 @@ struct Method {
 [[nodiscard]] std::span<const Method> methods();
 /// That of the method; of guda that of its operator, and a reconstruction with GUARD's weights.
 [[nodiscard]] std::string_view fidelity_of(const MethodConfig& config);
+/// What a similarity method compares, in words.
+[[nodiscard]] std::string compared_features(const SimilarityConfig& config);
 /// Throws Error listing the known names.
 [[nodiscard]] const Method& method_named(std::string_view name);
 

@@ -6,6 +6,16 @@
 #include "jobs/methods/methods.hpp"
 
 namespace guda::jobs {
+
+std::string compared_features(const SimilarityConfig& config) {
+  if (config.features == "clip")
+    return config.projected ? "CLIP image features" : "pooled outputs of a CLIP vision tower";
+  if (config.features == "latents") return "latents";
+  if (config.features == "captions") return "the embedded captions of images and prompts of queries";
+  if (config.features == "npy") return "embeddings from " + config.items.filename().string();
+  return "pixels";
+}
+
 void plan_similarity(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed) {
   const Experiment& e = builder.experiment();
   const SimilarityConfig& s = config.similarity;

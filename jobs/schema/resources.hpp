@@ -32,12 +32,11 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
 
 template <class Visit>
 void describe(Visit& visit, ConfigOf<RetentionConfig> auto& c) {
-  visit(
-      Field{.key = "keep",
-            .meaning = "what stays on disk when the run is done; weights = scores, queries, full and LOGO models (guda "
-                       "attribute needs models)",
-            .choices = "scores|queries+scores|weights|all"},
-      c.keep);
+  visit(Field{.key = "keep",
+              .meaning = "what stays on disk when the run is done; weights = scores, queries, previews, full and LOGO "
+                         "models (guda attribute needs models)",
+              .choices = "scores|queries+scores|weights|all"},
+        c.keep);
 }
 
 }  // namespace guda::jobs

@@ -59,8 +59,9 @@ std::string card_html(const ReportData& data, const QueryCard& card) {
     rows += "</tr>\n";
   }
   const std::string about = card.true_group.empty() ? escape_html(card.set)
-                                                    : fmt::format("{} \u00b7 true group <b>{}</b>",
-                                                                  escape_html(card.set), escape_html(card.true_group));
+                                                    : fmt::format("{} \u00b7 {} <b>{}</b>", escape_html(card.set),
+                                                                  card.asked_for ? "style asked for" : "true group",
+                                                                  escape_html(card.true_group));
   const std::string prompt =
       card.prompt.empty() ? "" : fmt::format("<p class=\"note\">{}</p>", escape_html(card.prompt));
   return fmt::format(

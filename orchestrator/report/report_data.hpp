@@ -48,10 +48,11 @@ struct MethodAnswer {
 struct QueryCard {
   std::string name;
   std::string set;         ///< query set
-  std::string true_group;  ///< empty: not known (generated)
+  std::string true_group;  ///< empty: not known
   std::string prompt;      ///< of a text-to-image model; empty for others
   Picture picture;
   std::vector<MethodAnswer> answers;  ///< the reference's first
+  bool asked_for = false;             ///< true_group is what the prompt asked for, not what is known of the picture
 };
 
 /// Mean score of the queries of each class for each group, for one method.

@@ -84,6 +84,18 @@ TEST_CASE("report: the answer names the best unlearner with interval, ceiling, b
   CHECK(has(answer, "54\u00a0s of device time where <code>logo</code> took 4.2\u00a0min: 4.7 times less"));
 }
 
+TEST_CASE("report: a card says whether its group is what a picture shows or what a prompt asked for") {
+  ReportData data = tests::sample_report();
+  QueryCard card = data.cards.front();
+  card.true_group = "outline";
+  data.cards = {card};
+  CHECK(has(render_report(data), "true group <b>outline</b>"));
+  data.cards.front().asked_for = true;
+  const std::string asked = render_report(data);
+  CHECK(has(asked, "style asked for <b>outline</b>"));
+  CHECK_FALSE(has(asked, "true group <b>"));
+}
+
 TEST_CASE("report: independent draws come before the papers' protocol, which is labelled") {
   const std::string page = render_report(tests::sample_report());
   const std::size_t first_same = page.find("same draws (the papers\u2019 protocol), against logo</summary>");

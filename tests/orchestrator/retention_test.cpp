@@ -43,6 +43,14 @@ TEST_CASE("retention: each policy keeps what it says, and nothing of a complete 
   }
 }
 
+TEST_CASE("retention: the previews that `guda report` shows stay with the query pictures") {
+  jobs::JobSpec preview;
+  preview.work = jobs::SampleSpec{.set = {.name = jobs::kPreviewSet}};
+  CHECK(artifact_kept(preview, "weights"));
+  CHECK(artifact_kept(preview, "queries+scores"));
+  CHECK_FALSE(artifact_kept(preview, "scores"));
+}
+
 TEST_CASE("retention: what an open job reads stays, whatever the policy") {
   test::FakeRun f(keeping("scores"));
   f.live(f.plan.jobs.size() - 1);  // the last job is open
