@@ -67,8 +67,7 @@ enum class Skip { none, push, pop };
 
 /// The layers of a UNet2DModel in the order of its forward, each as a call of `visit`.
 template <class Visit>
-void walk_unet2d(const Json& config, Visit&& visit) {
-  constexpr double kTokens = 77;  // of CLIP's longest text
+void walk_unet2d(const Json& config, double tokens, Visit&& visit) {
   const auto channels = channels_of(config);
   const auto down = down_blocks_of(config, channels.size()), up = up_blocks_of(config, channels.size());
   const auto layers = config.value("layers_per_block", 2);
@@ -77,7 +76,7 @@ void walk_unet2d(const Json& config, Visit&& visit) {
     // A guide has no text: its context is the pixels themselves.
     visit.transformer(
         width, at,
-        guide ? AttentionContext{width, at} : AttentionContext{config.value("cross_attention_dim", 1280.0), kTokens},
+        guide ? AttentionContext{width, at} : AttentionContext{config.value("cross_attention_dim", 1280.0), tokens},
         skip);
   };
   double pixels = sample_pixels(config);
@@ -227,7 +226,7 @@ double at_once(double rows, std::uint32_t micro_batch) {
 
 }  // namespace
 
-double unet2d_macs(const Json& config) {
+double unet2d_macs(const Json& config, double tokens) {
   if (is_autoencoder(config)) {
     Macs macs;
     walk_autoencoder(config, macs);
@@ -235,7 +234,7 @@ double unet2d_macs(const Json& config) {
   }
   const double embedding = embedding_width(config);
   Macs macs{embedding};
-  walk_unet2d(config, macs);
+  walk_unet2d(config, tokens, macs);
   return macs.total + embedding / 4 * embedding + embedding * embedding;
 }
 
@@ -249,7 +248,7 @@ double unet2d_parameters(const Json& config) {
   }
   const double embedding = embedding_width(config);
   Parameters parameters{embedding};
-  walk_unet2d(config, parameters);
+  walk_unet2d(config, kClipTokens, parameters);  // weights do not depend on the text
   const double first = channels_of(config).front();
   const Json classes = config.value("num_class_embeds", Json());
   const double vector = config.value("projection_class_embeddings_input_dim", 0.0);
@@ -260,16 +259,16 @@ double unet2d_parameters(const Json& config) {
          2 * first;
 }
 
-Activations unet2d_activations(const Json& config) {
+Activations unet2d_activations(const Json& config, double tokens) {
   Kept kept;
   if (is_autoencoder(config)) walk_autoencoder(config, kept);
-  else walk_unet2d(config, kept);
+  else walk_unet2d(config, tokens, kept);
   return {kept.backward, kept.forward};
 }
 
-double job_memory(const JobSpec& job, const Json& model) {
+double job_memory(const JobSpec& job, const Json& model, double tokens) {
   const double parameters = unet2d_parameters(model);
-  const Activations per_image = unet2d_activations(model);
+  const Activations per_image = unet2d_activations(model, tokens);
   constexpr double kBytes = 4;
   return std::visit(
       [&](const auto& work) -> double {
@@ -279,7 +278,7 @@ double job_memory(const JobSpec& job, const Json& model) {
           const double gang = std::max(1U, work.gang),
                        share = at_once(std::ceil(work.training.batch / gang), work.micro_batch);
           return kBytes * ((work.gang > 1 ? 6 : 5) * unet2d_parameters(work.model) +
-                           unet2d_activations(work.model).backward * share);
+                           unet2d_activations(work.model, tokens).backward * share);
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
           const double rows = at_once(work.unlearn.retain_batch + work.unlearn.forget_batch, work.micro_batch);
           return kBytes * (5 * parameters + per_image.backward * rows);  // EMA's place: teacher
@@ -315,16 +314,18 @@ double job_flops(const JobSpec& job) {
   return job.cost * kAssumedFlops;
 }
 
-double forward_seconds(const Json& config, double forwards) {
-  return 2 * unet2d_macs(config) * forwards / kAssumedFlops;
+double forward_seconds(const Json& config, double forwards, double tokens) {
+  return 2 * unet2d_macs(config, tokens) * forwards / kAssumedFlops;
 }
 
-double training_seconds(const Json& config, double images) { return 3 * forward_seconds(config, images); }
+double training_seconds(const Json& config, double images, double tokens) {
+  return 3 * forward_seconds(config, images, tokens);
+}
 
-double gang_training_seconds(const Json& config, const TrainingConfig& training, std::uint32_t gang) {
+double gang_training_seconds(const Json& config, const TrainingConfig& training, std::uint32_t gang, double tokens) {
   const double share = std::ceil(double(training.batch) / std::max(1U, gang));
   const double reduced = gang > 1 ? unet2d_parameters(config) * gang / kAssumedReduced : 0;
-  return training.steps * (training_seconds(config, share) + reduced);
+  return training.steps * (training_seconds(config, share, tokens) + reduced);
 }
 
 }  // namespace guda::jobs

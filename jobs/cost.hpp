@@ -9,21 +9,25 @@
 
 namespace guda::jobs {
 
+/// Tokens of CLIP's longest text: what a text-to-image model is told, unless something says otherwise.
+inline constexpr double kClipTokens = 77;
+
 /// Multiply-accumulates of one forward of one image: convolutions, linear layers and attention products. Walks the
-/// blocks of a UNet2DModel or UNet2DConditionModel (with a text of 77 tokens) as diffusers builds them, keys that are
+/// blocks of a UNet2DModel or UNet2DConditionModel (with a text of `tokens`) as diffusers builds them, keys that are
 /// missing take diffusers' defaults; or of an AutoencoderKL, both halves.
-[[nodiscard]] double unet2d_macs(const Json& config);
+[[nodiscard]] double unet2d_macs(const Json& config, double tokens = kClipTokens);
 
 /// FLOP/s that one worker is assumed to reach before anything was measured: 30e9 on one CPU core (AVX2 float32).
 inline constexpr double kAssumedFlops = 30e9;
 
 /// Seconds of `forwards` image forwards, or of training on as many images (3x: forward and two backward products).
-[[nodiscard]] double forward_seconds(const Json& config, double forwards);
-[[nodiscard]] double training_seconds(const Json& config, double images);
+[[nodiscard]] double forward_seconds(const Json& config, double forwards, double tokens = kClipTokens);
+[[nodiscard]] double training_seconds(const Json& config, double images, double tokens = kClipTokens);
 
 /// Seconds of a training job for each of the `gang` workers that share every batch of it: the largest share, and an
 /// all-reduce of the gradients in every step (kAssumedReduced numbers a second and member).
-[[nodiscard]] double gang_training_seconds(const Json& config, const TrainingConfig& training, std::uint32_t gang);
+[[nodiscard]] double gang_training_seconds(const Json& config, const TrainingConfig& training, std::uint32_t gang,
+                                           double tokens = kClipTokens);
 
 /// Numbers that a member of a gang is assumed to add up in a second; it reads those of all from memory that they share.
 inline constexpr double kAssumedReduced = 500e6;
@@ -42,10 +46,10 @@ inline constexpr double kAssumedReduced = 500e6;
 struct Activations {
   double backward = 0, forward = 0;
 };
-[[nodiscard]] Activations unet2d_activations(const Json& config);
+[[nodiscard]] Activations unet2d_activations(const Json& config, double tokens = kClipTokens);
 
 /// Bytes that a worker needs for a job on its device, beside the library itself: weights, gradients, optimizer moments,
 /// EMA, teacher, activations of a batch; float32. An estimate for "does the model fit?", not a bound.
-[[nodiscard]] double job_memory(const JobSpec& job, const Json& model);
+[[nodiscard]] double job_memory(const JobSpec& job, const Json& model, double tokens = kClipTokens);
 
 }  // namespace guda::jobs

@@ -141,7 +141,8 @@ class Checks : Rules {
       return m.method == "guda" && m.unlearn.op == "esd_class";
     });
     const KeyPath channels{"guide", "block_out_channels"};
-    rule(g.empty() && guided != e_.methods.end(), channels, [] {
+    // A text-to-image model guides itself (pipeline_checks.cpp).
+    rule(e_.pipeline.empty() && g.empty() && guided != e_.methods.end(), channels, [] {
       return "is missing: esd_class guides with a class-conditional model, for example guide: {block_out_channels: "
              "[128, "
              "256, 256, 512]}";

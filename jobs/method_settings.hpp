@@ -22,7 +22,7 @@ struct GradientConfig {              ///< trak, dtrak, das
 };
 
 struct AscentConfig {           ///< abu, choi: ascent on a query's loss, preconditioned by the Fisher diagonal
-  std::string weights = "all";  ///< all | attention
+  std::string weights = "all";  ///< all | attention | cross_attention (its keys and values)
   std::uint32_t steps = 1;
   double rise = 0.3;             ///< the step is as long as raises the query's loss by this share
   double lr = 0;                 ///< > 0: the published rule lr g / (N F) instead of `rise`

@@ -30,7 +30,8 @@ inline constexpr std::array kOperatorInfos{
                  "guide away from the group: noise target teacher + w (teacher - noise), without a conditional model",
                  "our reconstruction"},
     OperatorInfo{"esd_class",
-                 "ESD: guide away from each image's class, e_u + w (e_u - e_c) of a class-conditional model (`guide`)",
+                 "ESD: guide away from each image's class, e_u + w (e_u - e_c) of a class-conditional model (`guide`); "
+                 "text-to-image: from its caption, by the full model",
                  "paper formula"},
     OperatorInfo{"erasediff", "EraseDiff-noise: the forget images' noise target is fresh, independent noise",
                  "released-code parity"},
@@ -45,6 +46,9 @@ inline constexpr std::array kOperatorInfos{
                  "GUDA-C: the full model's prediction under another style's caption, for text-to-image models",
                  "paper formula", /*text_to_image=*/true},
 };
+
+/// What GUARD's weights are measured with: evenly spread timesteps, and at most so many retained images.
+inline constexpr unsigned kGuardTimesteps = 10, kGuardRetainSample = 1024;
 
 [[nodiscard]] constexpr std::span<const OperatorInfo> operators() { return kOperatorInfos; }
 

@@ -1,8 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
-#include <array>
 
 #include "jobs/experiment_rules.hpp"
 #include "jobs/styled_digits.hpp"
@@ -10,15 +6,6 @@
 
 namespace guda::jobs {
 namespace {
-
-constexpr std::array kTextMethods{"logo", "guda", "random", "group_size", "pixel_cosine", "knn", "similarity"};
-constexpr std::array kTextOperators{"guda_c", "ifu",  "finetune_retain", "erasediff",
-                                    "siss",   "mucs", "retrack_released"};
-
-template <std::size_t N>
-bool one_of(const std::array<const char*, N>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 class PipelineChecks {
  public:
@@ -51,6 +38,8 @@ class PipelineChecks {
       const std::string& features = e_.methods[i].similarity.features;
       r_.rule(features == "latents" || features == "captions", {"methods", std::to_string(i), "similarity", "features"},
               [&] { return fmt::format("there are no {} without a `pipeline`", features); });
+      r_.rule(e_.methods[i].ascent.weights == "cross_attention", {"methods", std::to_string(i), "ascent", "weights"},
+              [] { return "a model without a `pipeline` has no cross-attention: choose all or attention"; });
       r_.rule(e_.methods[i].method == "guda" && e_.methods[i].unlearn.op == "guda_c",
               {"methods", std::to_string(i), "unlearn", "op"},
               [] { return "guda_c asks a text-to-image model under other captions: add a `pipeline`"; });
@@ -95,24 +84,19 @@ class PipelineChecks {
 
   void methods() {
     r_.rule(!e_.guide.empty(), {"guide"},
-            [] { return "has no effect with a pipeline: its model is told more than a class"; });
+            [] { return "has no effect with a pipeline: the full model itself is asked with and without a caption"; });
     for (std::size_t i = 0; i < e_.methods.size(); ++i) {
       const MethodConfig& m = e_.methods[i];
       const std::string entry = std::to_string(i);
-      r_.rule(!one_of(kTextMethods, m.method), {"methods", entry, "method"}, [&] {
-        return fmt::format("{} is for models without text so far; with a pipeline there are {}", m.method,
-                           fmt::join(kTextMethods, ", "));
-      });
       r_.rule(m.similarity.features == "latents" && p_.folder.empty() && p_.autoencoder.empty(),
               {"methods", entry, "similarity", "features"},
               [] { return "there are no latents without pipeline.autoencoder"; });
       if (m.method != "guda") continue;
-      r_.rule(!one_of(kTextOperators, m.unlearn.op), {"methods", entry, "unlearn", "op"}, [&] {
-        return fmt::format("{} is for models without text so far; with a pipeline there are {}", m.unlearn.op,
-                           fmt::join(kTextOperators, ", "));
-      });
-      r_.rule(m.unlearn.guard_temperature > 0, {"methods", entry, "unlearn", "guard_temperature"},
-              [] { return "GUARD's weights are for models without text so far"; });
+      r_.rule(m.unlearn.op == "esd_class" && p_.folder.empty() && p_.caption_dropout == 0,
+              {"methods", entry, "unlearn", "op"}, [] {
+                return "esd_class asks the full model without a caption, which it does not learn with "
+                       "pipeline.caption_dropout: 0";
+              });
       const std::size_t words = kDigitStyles.front().descriptors.size();
       r_.rule(m.unlearn.anchor.descriptors > words, {"methods", entry, "unlearn", "anchor", "descriptors"},
               [&] { return fmt::format("a style has {} descriptors", words); });

@@ -10,9 +10,11 @@
 #include "jobs/experiment_json.hpp"
 #include "jobs/groups.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/operators.hpp"
 #include "jobs/pilot.hpp"
 #include "jobs/prompts.hpp"
 #include "jobs/slot_lists.hpp"
+#include "jobs/text_tokens.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -25,10 +27,8 @@ void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
   inputs.insert(inputs.end(), more.begin(), more.end());
 }
 
-/// Guided sampling asks the model twice a step, with and without the prompt.
-double sampling_seconds(const Json& model, const SamplerConfig& sampler, double images) {
-  return forward_seconds(model, images * sampler.steps * (sampler.guidance > 0 ? 2 : 1));
-}
+/// Forwards behind one image. Guided sampling asks the model twice a step, with and without the prompt.
+double forwards_of(const SamplerConfig& sampler) { return sampler.steps * (sampler.guidance > 0 ? 2.0 : 1.0); }
 
 std::string removal_label(const Plan& plan, int group) {
   return group < 0 ? "full" : "-" + plan.groups[static_cast<std::size_t>(group)];
@@ -94,7 +94,7 @@ Digest removal_digest(const std::vector<std::uint32_t>& items) {
 
 PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
                          bool weights_may_be_missing, std::span<const double> spread)
-    : dataset_(dataset), weights_may_be_missing_(weights_may_be_missing) {
+    : tokens_(text_tokens(experiment.pipeline)), dataset_(dataset), weights_may_be_missing_(weights_may_be_missing) {
   plan_.experiment = experiment;
   plan_.dataset = dataset.content;
   plan_.numerics = numerics;
@@ -127,6 +127,14 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
   const bool adaptive = experiment.scoring.allocation == "adaptive";
   if (adaptive) plan_.pilot_spread.assign(spread.begin(), spread.end());
   if (!adaptive || !spread.empty()) plan_.slots = slot_axis(experiment, plan_.pilot_spread);
+}
+
+double PlanBuilder::forward_cost(double images) const {
+  return forward_seconds(plan_.experiment.model, images, tokens_);
+}
+
+double PlanBuilder::training_cost(double images) const {
+  return training_seconds(plan_.experiment.model, images, tokens_);
 }
 
 Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs, double cost,
@@ -165,7 +173,7 @@ Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, co
   }
   spec.conditioning = training_conditioning(/*base=*/false, e.training.horizontal_flip);
   append(inputs, inputs_of(spec.conditioning));
-  const double cost = gang_training_seconds(e.model, e.training, e.resources.gang);
+  const double cost = gang_training_seconds(e.model, e.training, e.resources.gang, tokens_);
   std::string label = fmt::format("train {} (seed {}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
                                   micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
@@ -217,16 +225,22 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
                    unlearning_conditioning(u)};
   std::vector<Digest> inputs{from};
   append(inputs, inputs_of(spec.conditioning));
-  double guiding = 0;
-  if (u.op == "esd_class") {
+  const double forgotten = u.op == "finetune_retain" ? 0 : double(u.steps) * u.forget_batch;
+  const double images = double(u.steps) * u.retain_batch + forgotten;
+  double cost = training_cost(images);
+  if (u.op == "esd_class" && text_to_image()) {
+    cost += forward_cost(2 * forgotten);  // the full model guides
+  } else if (u.op == "esd_class") {
     spec.guide = train_guide(run_seed);
     inputs.push_back(spec.guide);
-    guiding = forward_seconds(guide_model(e, static_cast<std::uint32_t>(dataset_.class_names.size())),
-                              2.0 * u.steps * u.forget_batch);
+    cost += forward_seconds(guide_model(e, static_cast<std::uint32_t>(dataset_.class_names.size())), 2 * forgotten);
   }
-  const double images = double(u.steps) * (u.retain_batch + (u.op == "finetune_retain" ? 0 : u.forget_batch));
-  const bool taught = u.op == "ifu" || u.op == "esd" || u.op == "guda_c" || u.preserve == "distillation";
-  const double cost = training_seconds(e.model, images) + (taught ? forward_seconds(e.model, images) : 0) + guiding;
+  if (u.op == "ifu" || u.op == "esd" || u.op == "guda_c" || u.preserve == "distillation") cost += forward_cost(images);
+  if (u.guard_temperature > 0) {
+    const auto own = static_cast<double>(plan_.removal_sets.at(spec.removal).items.size());
+    const double sampled = std::min(double(kGuardRetainSample), static_cast<double>(dataset_.train.size()) - own);
+    cost += training_cost(kGuardTimesteps * sampled) + forward_cost(2 * kGuardTimesteps * own);
+  }
   std::string label = fmt::format("unlearn {} {} (seed {}{})", u.op, removal_label(plan_, group), run_seed,
                                   micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
@@ -250,7 +264,7 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
   spec.prompts = prompts_of(run_seed, config, static_cast<std::uint32_t>(spec.names.size()));
   if (config.kind == "generated") spec.conditioning = query_conditioning(run_seed, set);
   append(inputs, inputs_of(spec.conditioning));
-  const double cost = config.kind == "generated" ? sampling_seconds(e.model, config.sampler, config.count) : 0.1;
+  const double cost = config.kind == "generated" ? forward_cost(forwards_of(config.sampler) * config.count) : 0.1;
   return add(std::move(spec), fmt::format("sample {} (seed {})", config.name, run_seed), std::move(inputs), cost, {},
              true);
 }
@@ -270,7 +284,7 @@ void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std
       const QueryBlock block = plan_.blocks[b];
       const Query& query = plan_.queries[block.first];
       if (query.set != e.queries[set].name || query.seed != run_seed) continue;
-      const double cost = forward_seconds(e.model, double(block.count) * slots_per_set);
+      const double cost = forward_cost(double(block.count) * slots_per_set);
       if (plan_.slots.empty()) {
         if (!postponed_.emplace(weights, b, draw_set).second) continue;
         ++plan_.next.jobs;
@@ -324,7 +338,7 @@ void PlanBuilder::pilot(std::uint64_t run_seed, const Digest& weights, const std
     spec.slots = pilot_slots(e.scoring);
     spec.batch = e.scoring.batch;
     spec.noise_seed = (SeedPath(run_seed) / "score").value();
-    const double cost = forward_seconds(e.model, double(spec.count) * double(spec.slots.size()));
+    const double cost = forward_cost(double(spec.count) * double(spec.slots.size()));
     std::vector<Digest> inputs{weights, spec.queries};
     spec.conditioning = query_conditioning(run_seed, set);
     append(inputs, inputs_of(spec.conditioning));
@@ -352,7 +366,7 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   spec.prompts = prompts_of(run_seed, *generated, kPreviewCount);
   spec.conditioning = query_conditioning(run_seed, static_cast<std::size_t>(generated - e.queries.begin()));
   append(inputs, inputs_of(spec.conditioning));
-  const double cost = sampling_seconds(e.model, spec.set.sampler, kPreviewCount);
+  const double cost = forward_cost(forwards_of(spec.set.sampler) * kPreviewCount);
   add(std::move(spec), fmt::format("preview {} (seed {})", model_label, run_seed), std::move(inputs), cost, {}, true);
 }
 
@@ -379,7 +393,7 @@ Digest PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Di
   spec.set.name = kRegeneratedSet;
   std::vector<Digest> inputs{weights};
   append(inputs, inputs_of(spec.conditioning));
-  const double cost = sampling_seconds(e.model, spec.set.sampler, double(spec.names.size()));
+  const double cost = forward_cost(forwards_of(spec.set.sampler) * double(spec.names.size()));
   return add(std::move(spec), fmt::format("draw {} again without {} (seed {})", e.queries[set].name, removed, run_seed),
              std::move(inputs), cost, {}, true);
 }

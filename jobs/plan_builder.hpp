@@ -68,6 +68,9 @@ class PlanBuilder {
   /// One Mirror job per query block of every set; fills its queries, block and groups.
   void mirror(std::uint64_t run_seed, const std::string& name, const MirrorSpec& spec, double cost_per_query);
   [[nodiscard]] const Dataset& dataset() const { return dataset_; }
+  /// Seconds of so many images through the experiment's model, forward, or forward and backward.
+  [[nodiscard]] double forward_cost(double images) const;
+  [[nodiscard]] double training_cost(double images) const;
 
   // Of text-to-image experiments (jobs/plan_pipeline.cpp).
   [[nodiscard]] bool text_to_image() const { return !plan_.experiment.pipeline.empty(); }
@@ -111,6 +114,7 @@ class PlanBuilder {
   [[nodiscard]] SetBlocks blocks_of(std::uint64_t run_seed, std::size_t set) const;
 
   Plan plan_;
+  double tokens_;  ///< of a text
   Digest text_encoder_, autoencoder_, base_;
   std::map<std::string, std::vector<Digest>> features_;  ///< of texts and latents, by name
   const Dataset& dataset_;

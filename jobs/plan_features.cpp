@@ -4,17 +4,23 @@
 #include <algorithm>
 
 #include "common/error.hpp"
-#include "jobs/cost.hpp"
 #include "jobs/plan_builder.hpp"
 
 namespace guda::jobs {
 namespace {
 
-double features_seconds(const Experiment& e, const FeaturesSpec& spec, double images) {
+/// Whether the features are the model's, which is told texts and looks at latents, not an encoder's.
+bool asks_the_model(const FeaturesSpec& spec) { return spec.kind == "gradients" || spec.kind == "fisher"; }
+
+double features_seconds(const PlanBuilder& builder, const FeaturesSpec& spec, double images) {
   if (spec.kind == "clip") return 0.05 * images;
   if (spec.kind == "latents") return 1e-3 * images;
   const double passes = spec.normalised ? 2 : 1;  // norms first
-  return passes * training_seconds(e.model, images * spec.timesteps);
+  return passes * builder.training_cost(images * spec.timesteps);
+}
+
+void add_inputs(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
+  inputs.insert(inputs.end(), more.begin(), more.end());
 }
 
 std::string what(const FeaturesSpec& spec) {
@@ -38,12 +44,14 @@ std::vector<Digest> PlanBuilder::item_features(std::uint64_t run_seed, FeaturesS
   const auto items = static_cast<std::uint32_t>(dataset_.train.size());
   std::vector<Digest> inputs, jobs;
   if (!spec.weights.empty()) inputs.push_back(spec.weights);
+  if (asks_the_model(spec)) spec.conditioning = training_conditioning(/*base=*/false, spec.flip);
+  add_inputs(inputs, inputs_of(spec.conditioning));
   for (std::uint32_t first = 0; first < items; first += block) {
     spec.first = first;
     spec.count = std::min(block, items - first);
     jobs.push_back(add(spec,
                        fmt::format("{} of items {}-{} (seed {})", what(spec), first, first + spec.count - 1, run_seed),
-                       inputs, features_seconds(plan_.experiment, spec, spec.count), {}, true));
+                       inputs, features_seconds(*this, spec, spec.count), {}, true));
   }
   return jobs;
 }
@@ -55,13 +63,15 @@ std::vector<Digest> PlanBuilder::query_features(std::uint64_t run_seed, std::siz
   const std::string again = drawn.empty() ? "" : fmt::format(" drawn again by {:.8}", drawn.hex);
   std::vector<Digest> inputs{spec.queries}, jobs;
   if (!spec.weights.empty()) inputs.push_back(spec.weights);
+  if (asks_the_model(spec)) spec.conditioning = query_conditioning(run_seed, set);
+  add_inputs(inputs, inputs_of(spec.conditioning));
   for (const std::uint32_t b : blocks.blocks) {
     spec.first = plan_.blocks[b].first - blocks.begin;
     spec.count = plan_.blocks[b].count;
     jobs.push_back(add(spec,
                        fmt::format("{} of {} {}-{}{} (seed {})", what(spec), plan_.experiment.queries[set].name,
                                    spec.first, spec.first + spec.count - 1, again, run_seed),
-                       inputs, features_seconds(plan_.experiment, spec, spec.count), {}, false));
+                       inputs, features_seconds(*this, spec, spec.count), {}, false));
   }
   return jobs;
 }
@@ -76,8 +86,8 @@ void PlanBuilder::attribute(std::uint64_t run_seed, std::size_t set, const std::
   for (const std::uint32_t b : blocks.blocks)
     placements.push_back({name, 0, plan_.blocks[b].first, b, plan_.blocks[b].first - blocks.begin});
   std::vector<Digest> inputs{spec.queries};
-  inputs.insert(inputs.end(), spec.item_features.begin(), spec.item_features.end());
-  inputs.insert(inputs.end(), spec.query_features.begin(), spec.query_features.end());
+  add_inputs(inputs, spec.item_features);
+  add_inputs(inputs, spec.query_features);
   attributions_[{run_seed, set, name}] = add(
       std::move(spec), fmt::format("attribute {} on {} (seed {})", name, plan_.experiment.queries[set].name, run_seed),
       inputs, cost, std::move(placements), true);
@@ -101,7 +111,14 @@ void PlanBuilder::mirror(std::uint64_t run_seed, const std::string& name, const 
       job.count = block.count;
       job.groups = plan_.group_removals;
       std::vector<Digest> inputs{job.weights, job.queries};
-      inputs.insert(inputs.end(), job.fisher.begin(), job.fisher.end());
+      add_inputs(inputs, job.fisher);
+      if (text_to_image()) {
+        job.conditioning = training_conditioning(/*base=*/false, job.ascent.flip);
+        const Conditioning asked = query_conditioning(run_seed, set);
+        job.conditioning.autoencoder = asked.autoencoder;
+        add_inputs(job.conditioning.texts, asked.texts);
+        add_inputs(inputs, inputs_of(job.conditioning));
+      }
       std::string label = fmt::format("mirror {} on {} {}-{} (seed {})", name, plan_.experiment.queries[set].name,
                                       job.first, job.first + job.count - 1, run_seed);
       const Digest digest = add(std::move(job), std::move(label), inputs, cost_per_query * block.count,

@@ -91,7 +91,7 @@ Digest PlanBuilder::base_model() {
   spec.caption_dropout = e.pipeline.caption_dropout;
   spec.base = true;
   std::vector<Digest> inputs = inputs_of(spec.conditioning);
-  const double cost = gang_training_seconds(e.model, e.pipeline.base, e.resources.gang);
+  const double cost = gang_training_seconds(e.model, e.pipeline.base, e.resources.gang, tokens_);
   return base_ = add(std::move(spec), "train base", std::move(inputs), cost, {}, true);
 }
 

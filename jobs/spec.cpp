@@ -109,6 +109,7 @@ void describe(Visit& visit, ConfigOf<FeaturesSpec> auto& s) {
   visit(Field{.key = "projected"}, s.projected);
   visit(Field{.key = "base", .younger = true}, s.base);
   visit(Field{.key = "texts", .younger = true}, s.texts);
+  visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
 }
 
 template <class Visit>
@@ -124,6 +125,7 @@ void describe(Visit& visit, ConfigOf<MirrorSpec> auto& s) {
   visit(Field{.key = "ascent", .younger = true}, s.ascent);
   visit(Field{.key = "mucs", .younger = true}, s.mucs);
   visit(Field{.key = "seed"}, s.seed);
+  visit(Field{.key = "conditioning", .younger = true}, s.conditioning);
 }
 
 template <class Visit>

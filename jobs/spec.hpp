@@ -39,8 +39,8 @@ struct TopRemoval {
 
 /// What a text-to-image job reads beside the weights it works on. Empty: the model is one of pixels without text.
 struct Conditioning {
-  Digest autoencoder;           ///< Sample, Score: images to and from latents; empty: the model works on pixels
-  std::vector<Digest> latents;  ///< Train, Unlearn: Features jobs over the training split, in order
+  Digest autoencoder;  ///< where there are queries: images to and from latents; empty: the model works on pixels
+  std::vector<Digest> latents;  ///< where there are training items: Features jobs over the training split, in order
   std::vector<Digest> texts;    ///< Features jobs over every caption, prompt or anchor that the job needs
   bool operator==(const Conditioning&) const = default;
   [[nodiscard]] bool empty() const { return *this == Conditioning{}; }
@@ -137,6 +137,7 @@ struct FeaturesSpec {
   bool projected = false;
   bool base = false;               ///< latents: of load_base_dataset()
   std::vector<std::string> texts;  ///< texts: what to embed
+  Conditioning conditioning;       ///< gradients, fisher of text-to-image models only
 };
 
 /// Puts a part of a text-to-image pipeline into the run: copied from a folder, or a new text encoder with its
@@ -161,6 +162,7 @@ struct MirrorSpec {
   AscentConfig ascent;
   MucsConfig mucs;
   std::uint64_t seed = 0;
+  Conditioning conditioning;  ///< text-to-image models only: of the queries and of the training items
 };
 
 using Work =

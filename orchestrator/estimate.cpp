@@ -5,6 +5,7 @@
 
 #include "jobs/cost.hpp"
 #include "jobs/methods/methods.hpp"
+#include "jobs/text_tokens.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/run_results.hpp"
 #include "orchestrator/serve.hpp"
@@ -76,7 +77,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
   e.gang = plan.experiment.resources.gang;
   const Json& model = plan.experiment.model;
   e.parameters = jobs::unet2d_parameters(model);
-  const double pixels = pixels_of(model);
+  const double pixels = pixels_of(model), tokens = jobs::text_tokens(plan.experiment.pipeline);
   const auto charged = charged_methods(plan);
   HugeVector<JobNode> nodes = nodes_of(plan);
   std::vector<bool> checkpoints(plan.jobs.size(), false);
@@ -93,7 +94,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     checkpoints[i] = has_checkpoints(job.work);
     KindEstimate& kind = e.kinds[jobs::kind_of(job.work)];
     ++kind.jobs;
-    kind.memory = std::max(kind.memory, jobs::job_memory(job, model));
+    kind.memory = std::max(kind.memory, jobs::job_memory(job, model, tokens));
     e.memory = std::max(e.memory, kind.memory);
     if (const auto methods = charged.find(job.digest); methods != charged.end()) {
       for (const std::string& method : methods->second) {

@@ -104,7 +104,7 @@ class Executor {
     const Denoiser model = load_denoiser(from);
     model->to(device_);
     Denoiser teacher;
-    if (needs_teacher(spec.unlearn)) teacher = models().get(from, device_);
+    if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = models().get(from, device_);
     UNet2DCondition guide{nullptr};
     if (!spec.guide.empty()) {
       guide = load_unet2d_condition(artifact(spec.guide));
@@ -144,7 +144,7 @@ class Executor {
       throw Bug("the block of job " + job_.label + " lies outside its query set");
     }
     const Denoiser model = models().get(artifact(spec.weights), device_);
-    const PipelineParts::Seen seen = pipeline_parts().queries(spec, set, find_, device_, [this] { wait(); });
+    const Seen seen = queries_of(spec.conditioning, set, spec.first, spec.count);
     JobResult result;
     result.rows.rows = spec.count;
     result.rows.columns = static_cast<std::uint32_t>(spec.slots.size());
@@ -180,6 +180,15 @@ class Executor {
       const EmbeddedTexts embedded = embed_texts(tokenizer, clip, spec.texts, device_);
       return publish_features(spec, [&](const auto& folder) { save_texts(spec.texts, embedded, folder); });
     }
+    if (spec.kind == "gradients" || spec.kind == "fisher") {
+      const Denoiser model = load_denoiser(artifact(spec.weights));
+      model->to(device_);
+      const Seen seen = seen_by(spec);
+      const Features features = spec.kind == "fisher"
+                                    ? fisher_diagonal(model, spec, seen, device_, context_.progress)
+                                    : gradient_features(model, spec, seen, device_, context_.progress);
+      return publish_features(spec, [&](const auto& folder) { save_features(features, folder); });
+    }
     const torch::Tensor images = images_of(spec);
     if (spec.kind == "latents") {
       AutoencoderKL autoencoder = load_autoencoder_kl(artifact(spec.weights));
@@ -187,15 +196,7 @@ class Executor {
       const LatentTable latents = encode_images(autoencoder, images, spec.flip, device_, [this] { wait(); });
       return publish_features(spec, [&](const auto& folder) { save_latents(latents, folder); });
     }
-    Features features;
-    if (spec.kind == "gradients" || spec.kind == "fisher") {
-      UNet2D model = load_unet2d(artifact(spec.weights));
-      model->to(device_);
-      features = spec.kind == "fisher" ? fisher_diagonal(model, spec, images, device_, context_.progress)
-                                       : gradient_features(model, spec, images, device_, context_.progress);
-    } else {
-      features.rows = clip_features(spec, images);
-    }
+    const Features features{clip_features(spec, images), {}};
     return publish_features(spec, [&](const auto& folder) { save_features(features, folder); });
   }
 
@@ -208,12 +209,13 @@ class Executor {
 
   JobResult operator()(const jobs::MirrorSpec& spec) {
     const QuerySet set = load_query_set(artifact(spec.queries));
-    UNet2D model = load_unet2d(artifact(spec.weights));
+    const Denoiser model = load_denoiser(artifact(spec.weights));
     model->to(device_);
     const auto names = std::span<const std::string>(set.names).subspan(spec.first, spec.count);
+    const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_);
     const MirrorScores mirrored =
-        mirror_scores(model, spec, set.images.narrow(0, spec.first, spec.count), names, mean_fisher(spec.fisher),
-                      context_.dataset, removal_sets(spec.groups), device_, context_.progress);
+        mirror_scores(model, spec, queries_of(spec.conditioning, set, spec.first, spec.count), names,
+                      mean_fisher(spec.fisher), examples, removal_sets(spec.groups), device_, context_.progress);
     if (mirrored.instances) {
       publish_directory(target(), [&](const std::filesystem::path& partial) {
         save_instances(*mirrored.instances, names, mirrored.items, partial);
@@ -264,6 +266,20 @@ class Executor {
     std::vector<jobs::RemovalSet> sets;
     for (const Digest& digest : digests) sets.push_back(removal_set(context_, digest));
     return sets;
+  }
+
+  [[nodiscard]] Seen queries_of(const jobs::Conditioning& conditioning, const QuerySet& set, std::uint32_t first,
+                                std::uint32_t count) const {
+    return pipeline_parts().queries(conditioning, set, first, count, find_, device_, [this] { wait(); });
+  }
+
+  /// Of a block of queries or of training items.
+  [[nodiscard]] Seen seen_by(const jobs::FeaturesSpec& spec) const {
+    if (!spec.queries.empty())
+      return queries_of(spec.conditioning, load_query_set(artifact(spec.queries)), spec.first, spec.count);
+    return pipeline_parts()
+        .examples(context_.dataset, spec.conditioning, find_)
+        .seen(std::span(context_.dataset.train).subspan(spec.first, spec.count), spec.flip);
   }
 
   [[nodiscard]] torch::Tensor images_of(const jobs::FeaturesSpec& spec) const {

@@ -89,12 +89,13 @@ TextToImage PipelineParts::text_to_image(const jobs::SampleSpec& spec, const Fin
   return how;
 }
 
-PipelineParts::Seen PipelineParts::queries(const jobs::ScoreSpec& spec, const QuerySet& set, const FindArtifact& find,
-                                           torch::Device device, const std::function<void()>& poll) {
-  Seen seen{set.images.narrow(0, spec.first, spec.count), {}};
-  if (const auto table = texts(spec.conditioning.texts, find))
-    seen.contexts = table->embeddings(std::span(set.prompts).subspan(spec.first, spec.count));
-  if (AutoencoderKL encoder = autoencoder(spec.conditioning.autoencoder, find, device); !encoder.is_empty()) {
+Seen PipelineParts::queries(const jobs::Conditioning& conditioning, const QuerySet& set, std::uint32_t first,
+                            std::uint32_t count, const FindArtifact& find, torch::Device device,
+                            const std::function<void()>& poll) {
+  Seen seen{set.images.narrow(0, first, count)};
+  if (const auto table = texts(conditioning.texts, find))
+    seen.contexts = table->embeddings(std::span(set.prompts).subspan(first, count));
+  if (AutoencoderKL encoder = autoencoder(conditioning.autoencoder, find, device); !encoder.is_empty()) {
     const LatentTable latents = encode_images(encoder, seen.x0, false, device, poll);
     seen.x0 = latents.mean * latents.scale;
   }

@@ -23,13 +23,11 @@ class PipelineParts {
                                   const FindArtifact& find);
   /// What a Sample job draws by.
   [[nodiscard]] TextToImage text_to_image(const jobs::SampleSpec& spec, const FindArtifact& find, torch::Device device);
-  /// What a Score job's model sees and is told of these queries: scaled means of latents, or the images themselves;
-  /// embeddings [queries, L, W] of the prompts, undefined without captions.
-  struct Seen {
-    torch::Tensor x0, contexts;
-  };
-  [[nodiscard]] Seen queries(const jobs::ScoreSpec& spec, const QuerySet& set, const FindArtifact& find,
-                             torch::Device device, const std::function<void()>& poll);
+  /// What a model sees and is told of a block of queries: scaled means of latents, or the images themselves; their
+  /// prompts.
+  [[nodiscard]] Seen queries(const jobs::Conditioning& conditioning, const QuerySet& set, std::uint32_t first,
+                             std::uint32_t count, const FindArtifact& find, torch::Device device,
+                             const std::function<void()>& poll);
 
  private:
   [[nodiscard]] std::shared_ptr<const TextTable> texts(const std::vector<Digest>& jobs, const FindArtifact& find);

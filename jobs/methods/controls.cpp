@@ -28,7 +28,17 @@ void plan_kde_elbo(PlanBuilder& builder, const MethodConfig& config, std::uint64
     spec.alpha_bars.push_back(gamma * gamma);
     spec.timestep_weights.push_back(schedule.elbo_weight(t));
   }
-  for (std::size_t set = 0; set < e.queries.size(); ++set) builder.attribute(run_seed, set, config.name, spec, 2);
+  // Of a text-to-image model the density is one of what it denoises: latents.
+  FeaturesSpec latents;
+  if (builder.text_to_image()) latents.weights = builder.autoencoder();
+  if (!latents.weights.empty()) {
+    latents.kind = "latents";
+    spec.item_features = builder.latents(/*base=*/false, /*flip=*/false);
+  }
+  for (std::size_t set = 0; set < e.queries.size(); ++set) {
+    if (!latents.kind.empty()) spec.query_features = builder.query_features(run_seed, set, latents);
+    builder.attribute(run_seed, set, config.name, spec, 2);
+  }
 }
 
 }  // namespace guda::jobs

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "jobs/cost.hpp"
 #include "jobs/methods/methods.hpp"
 
 namespace guda::jobs {
@@ -36,7 +35,7 @@ void plan_ascent(PlanBuilder& builder, const MethodConfig& config, std::uint64_t
   mirror.seed = (SeedPath(run_seed) / "mirror").value();
   const double losses = items_seen(builder, a.items) * a.timesteps * (a.flip ? 2 : 1);
   builder.mirror(run_seed, config.name, mirror,
-                 training_seconds(e.model, double(a.steps) * a.draws) + forward_seconds(e.model, losses));
+                 builder.training_cost(double(a.steps) * a.draws) + builder.forward_cost(losses));
 }
 
 void plan_mucs(PlanBuilder& builder, const MethodConfig& config, std::uint64_t run_seed) {
@@ -50,9 +49,8 @@ void plan_mucs(PlanBuilder& builder, const MethodConfig& config, std::uint64_t r
   mirror.seed = (SeedPath(run_seed) / "mirror").value();
   const MucsConfig& m = mirror.mucs;
   const double unlearning = 0.3 * m.max_steps * 2 * m.batch;
-  builder.mirror(
-      run_seed, config.name, mirror,
-      training_seconds(e.model, unlearning) + forward_seconds(e.model, items_seen(builder, m.items) * m.timesteps));
+  builder.mirror(run_seed, config.name, mirror,
+                 builder.training_cost(unlearning) + builder.forward_cost(items_seen(builder, m.items) * m.timesteps));
 }
 
 }  // namespace guda::jobs

@@ -49,8 +49,9 @@ void describe(Visit& visit, ConfigOf<GradientConfig> auto& c) {
 template <class Visit>
 void describe(Visit& visit, ConfigOf<AscentConfig> auto& c) {
   visit(Field{.key = "weights",
-              .meaning = "which weights move: all, or the attention layers' projections",
-              .choices = "all|attention"},
+              .meaning = "which weights move: all, the attention layers' projections, or keys and values of "
+                         "cross-attention (text-to-image models: as published)",
+              .choices = "all|attention|cross_attention"},
         c.weights);
   visit(Field{.key = "steps", .meaning = "steps of ascent on a query's loss", .min = 1, .max = 10000, .unit = "steps"},
         c.steps);

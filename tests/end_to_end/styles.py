@@ -28,6 +28,11 @@ def pipeline_from(run, folder):
     return folder
 
 
+def report_again(folder):
+    subprocess.run([GUDA, "report", folder], check=True, capture_output=True)
+    return (folder / "report.html").read_text()
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
@@ -56,8 +61,13 @@ def main():
         assert "base model" in labels and "train base" not in labels, labels
         same(found, data_of(copied.folder))
 
-        report = (folder / "report.html").read_text()
-        assert "Each style by its own prompt" in report and "A depiction of" in report
+        # The report says what each similarity compares, what was asked for, and says it again after retention.
+        for text in [(folder / "report.html").read_text(), report_again(folder)]:
+            for part in ["Each style by its own prompt", "A depiction of", "cosine between latents", "cosine between pixels", "style asked for"]:
+                assert part in text, part
+
+        groups = subprocess.run([GUDA, "compare", folder, "--over-groups"], capture_output=True, text=True, check=True).stdout
+        assert "intervals over 8 groups of queries" in groups and "style asked for" in groups, groups
 
         picture = work / "mine.npy"
         numpy.save(picture, numpy.linspace(-1, 1, 256, dtype=numpy.float32).reshape(1, 16, 16))

@@ -76,8 +76,17 @@ const Bad kBad[] = {
      "unlearn.op: guda_c asks a text-to-image model"},
     {"methods: [{method: logo}, {method: guda, unlearn: {op: ifu, anchor: {beta: 3}}}]",
      "unlearn.anchor: has no effect with op: ifu"},
-    {"pipeline: {text_encoder: {hidden_size: 32}}\nmethods: [{method: logo}, {method: trak}]",
-     "methods.trak.method: trak is for models without text so far"},
+    {"methods: [{method: logo}, {method: abu, ascent: {weights: cross_attention}}]",
+     "methods.abu.ascent.weights: a model without a `pipeline` has no cross-attention"},
+    {"pipeline: {text_encoder: {hidden_size: 32}, caption_dropout: 0}\nmethods: [{method: logo}, {method: guda, "
+     "unlearn: "
+     "{op: esd_class}}]",
+     "unlearn.op: esd_class asks the full model without a caption, which it does not learn with "
+     "pipeline.caption_dropout: 0"},
+    {"pipeline: {text_encoder: {hidden_size: 32}}\nguide: {block_out_channels: [8]}\nmethods: [{method: logo}, "
+     "{method: "
+     "guda, unlearn: {op: esd_class}}]",
+     "guide: has no effect with a pipeline"},
     {"pipeline: {text_encoder: {hidden_size: 32}, autoencoder: {block_out_channels: [16, 32]}}",
      "queries.generated.sampler.clamp: latents have no bounds to clamp to: choose false"},
     {"pipeline: {text_encoder: {hidden_size: 32}, autoencoder: {block_out_channels: [12]}}",

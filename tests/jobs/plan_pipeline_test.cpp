@@ -2,14 +2,20 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <set>
 
 #include "common/error.hpp"
+#include "jobs/cost.hpp"
 #include "jobs/experiment_file.hpp"
+#include "jobs/methods/methods.hpp"
+#include "jobs/operators.hpp"
 #include "jobs/planner.hpp"
+#include "jobs/text_tokens.hpp"
 #include "jobs/unet_config.hpp"
 #include "tests/support/fake_plan.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -103,6 +109,111 @@ TEST_CASE("text-to-image plan: a guided query costs two forwards a step") {
     return labelled(plan_of({"queries.generated.sampler.guidance=" + guidance}), "sample generated").cost;
   };
   CHECK(cost("4") == doctest::Approx(2 * cost("0")));
+}
+
+TEST_CASE(
+    "text-to-image plan: gradient and mirror jobs read the latents, captions and prompts that their models are told") {
+  const Plan plan =
+      plan_of({"methods.pixels={name: pixels, method: trak}", "methods.random={method: abu, ascent: {flip: true}}"});
+  std::size_t items = 0, queries = 0, mirrors = 0;
+  for (const JobSpec& job : plan.jobs) {
+    const auto reads = [&](const Conditioning& conditioning) {
+      for (const Digest& input : inputs_of(conditioning))
+        CHECK(std::count(job.inputs.begin(), job.inputs.end(), input) == 1);
+    };
+    if (const auto* features = std::get_if<FeaturesSpec>(&job.work)) {
+      const Conditioning& c = features->conditioning;
+      reads(c);
+      if (features->kind != "gradients" && features->kind != "fisher") {
+        CHECK(c.empty());
+      } else if (features->queries.empty()) {
+        ++items;
+        CHECK((!c.latents.empty() && !c.texts.empty() && c.autoencoder.empty()));
+      } else {
+        ++queries;
+        CHECK((c.latents.empty() && !c.texts.empty() && !c.autoencoder.empty()));
+      }
+    }
+    if (const auto* mirror = std::get_if<MirrorSpec>(&job.work)) {
+      ++mirrors;
+      reads(mirror->conditioning);
+      CHECK((!mirror->conditioning.latents.empty() && !mirror->conditioning.autoencoder.empty()));
+      const auto at = std::find_if(plan.jobs.begin(), plan.jobs.end(),
+                                   [&](const auto& j) { return j.digest == mirror->conditioning.latents.front(); });
+      CHECK(std::get<FeaturesSpec>(at->work).flip);
+    }
+  }
+  CHECK(items == 2 * 47);  // 12,000 in blocks of 256: trak's and the Fisher diagonal's
+  CHECK(queries == 2);
+  CHECK(mirrors == 2);
+}
+
+TEST_CASE("text-to-image plan: the kernel density is one of latents, and of pixels without an autoencoder") {
+  const auto features = [](const std::vector<std::string>& overrides) {
+    const Plan plan = plan_of(overrides);
+    return std::get<AttributeSpec>(labelled(plan, "attribute density").work).item_features.size();
+  };
+  const std::string density = "methods.pixels={name: density, method: kde_elbo}";
+  CHECK(features({density}) > 0);
+  CHECK(features({density, "pipeline.autoencoder={}", "model.in_channels=1", "model.out_channels=1",
+                  "methods.latents={name: latents, method: similarity}"}) == 0);
+}
+
+TEST_CASE("text-to-image plan: every operator and method can be planned, and esd_class needs no guide") {
+  const std::filesystem::path recipe = kRecipe.parent_path() / "styles-methods.yaml";
+  const Plan plan = make_plan(load_experiment(recipe), data(), kNumerics);
+  std::set<std::string> operators_used, methods_used;
+  for (const MethodConfig& m : plan.experiment.methods) {
+    methods_used.insert(m.method);
+    if (m.method == "guda") operators_used.insert(m.unlearn.op);
+  }
+  CHECK(operators_used.size() == operators().size());
+  CHECK(methods_used.size() == methods().size() - 1);  // pixel_cosine is similarity of pixels
+  for (const JobSpec* job : all<UnlearnSpec>(plan)) CHECK(std::get<UnlearnSpec>(job->work).guide.empty());
+}
+
+TEST_CASE("text-to-image plan: shared stages are jobs of styles.yaml, so that its run can be reused") {
+  const std::filesystem::path recipe = kRecipe.parent_path() / "styles-methods.yaml";
+  std::set<Digest> trained;
+  for (const JobSpec* job : all<TrainSpec>(plan_of())) trained.insert(job->digest);
+  const Plan plan = make_plan(load_experiment(recipe), data(), kNumerics);
+  for (const JobSpec* job : all<TrainSpec>(plan)) CHECK(trained.contains(job->digest));
+}
+
+TEST_CASE("text-to-image plan: longer texts cost more, by the cross-attention that they lengthen") {
+  const auto cost = [](const char* tokens) {
+    return labelled(plan_of({std::string("pipeline.text_encoder.tokens=") + tokens}), "train full").cost;
+  };
+  const Experiment e = load_experiment(kRecipe);
+  const double images = double(e.training.steps) * e.training.batch;
+  CHECK(cost("24") == doctest::Approx(training_seconds(e.model, images, 24)));
+  CHECK(cost("77") == doctest::Approx(training_seconds(e.model, images)));
+  CHECK(cost("77") > 1.05 * cost("24"));
+}
+
+TEST_CASE("text-to-image plan: a pipeline's own configs say how long its texts are") {
+  const test::ScratchFolder scratch;
+  PipelineConfig pipeline;
+  pipeline.folder = scratch.path();
+  CHECK(text_tokens(pipeline) == 77);  // nothing says otherwise
+  for (const char* part : {"tokenizer", "text_encoder"}) std::filesystem::create_directory(scratch.path() / part);
+  std::ofstream(scratch.path() / "text_encoder" / "config.json") << R"({"max_position_embeddings": 64})";
+  CHECK(text_tokens(pipeline) == 64);
+  std::ofstream(scratch.path() / "tokenizer" / "tokenizer_config.json") << R"({"model_max_length": 40})";
+  CHECK(text_tokens(pipeline) == 40);
+  std::ofstream(scratch.path() / "tokenizer" / "tokenizer_config.json") << R"({"model_max_length": 1e30})";
+  CHECK(text_tokens(pipeline) == 64);  // transformers' way to say that there is no limit
+}
+
+TEST_CASE(
+    "plan: GUARD's weights are paid for: ten gradients per sampled retained image, twenty forwards per forget image") {
+  const auto cost = [](const std::string& temperature) {
+    return labelled(plan_of({"methods.guda_c.unlearn.guard_temperature=" + temperature}), "unlearn guda_c").cost;
+  };
+  const Experiment e = load_experiment(kRecipe);
+  const double tokens = e.pipeline.text_encoder.tokens;
+  CHECK(cost("1") - cost("0") ==
+        doctest::Approx(training_seconds(e.model, 10 * 1024, tokens) + forward_seconds(e.model, 20 * 1500, tokens)));
 }
 
 TEST_CASE("text-to-image plan: another query set leaves every model as it was") {

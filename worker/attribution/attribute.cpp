@@ -100,15 +100,24 @@ std::vector<double> similarities(const jobs::AttributeSpec& spec, const QuerySet
   return similarity_scores(queries, items, groups, config.aggregate);
 }
 
+/// Scaled means of latents, a row for each image.
+torch::Tensor latent_rows(const std::vector<Digest>& features, const std::function<fs::path(const Digest&)>& folder) {
+  const LatentTable latents = load_latents(folders_of(features, folder));
+  return (latents.mean * latents.scale).flatten(1);
+}
+
 std::vector<double> density_scores(const jobs::AttributeSpec& spec, const QuerySet& set, const jobs::Dataset& dataset,
                                    std::span<const std::vector<std::int64_t>> groups,
+                                   const std::function<fs::path(const Digest&)>& folder,
                                    const std::function<void()>& poll) {
   std::vector<DensityLevel> levels;
   for (std::size_t i = 0; i < spec.timesteps.size(); ++i)
     levels.push_back({spec.timesteps[i], spec.alpha_bars.at(i), spec.timestep_weights.at(i)});
-  const torch::Tensor items = gather_images(dataset, dataset.train).flatten(1);
-  return kernel_density_scores(set.images.flatten(1), set.names, items, groups, levels, kernel_width(items, poll),
-                               spec.seed, poll);
+  const bool latent = !spec.item_features.empty();
+  const torch::Tensor items =
+      latent ? latent_rows(spec.item_features, folder) : gather_images(dataset, dataset.train).flatten(1);
+  const torch::Tensor queries = latent ? latent_rows(spec.query_features, folder) : set.images.flatten(1);
+  return kernel_density_scores(queries, set.names, items, groups, levels, kernel_width(items, poll), spec.seed, poll);
 }
 
 }  // namespace
@@ -133,7 +142,7 @@ Attributed attribute(const jobs::AttributeSpec& spec, const QuerySet& set, const
   if (spec.method == "similarity") {
     result.scores = similarities(spec, set, dataset, positions, folder, result.instances);
   } else if (spec.method == "kde_elbo") {
-    result.scores = density_scores(spec, set, dataset, positions, poll);
+    result.scores = density_scores(spec, set, dataset, positions, folder, poll);
   } else if (spec.method == "trak" || spec.method == "dtrak" || spec.method == "das") {
     const FeatureBlocks blocks{spec.item_features.size(), [&](std::size_t b) {
                                  const Features block = load_features(folder(spec.item_features[b]));

@@ -40,8 +40,13 @@ torch::Tensor shared_noise(std::uint64_t seed, std::span<const std::uint32_t> ti
   return noise;
 }
 
+/// Rows of what may be undefined.
+torch::Tensor part_of(const torch::Tensor& all, std::int64_t first, std::int64_t count) {
+  return all.defined() ? all.narrow(0, first, count) : all;
+}
+
 /// Every image under every given timestep, the timesteps of an image side by side.
-StepImages all_rows(const jobs::NoiseSchedule& schedule, const torch::Tensor& images,
+StepImages all_rows(const jobs::NoiseSchedule& schedule, const torch::Tensor& images, const torch::Tensor& contexts,
                     std::span<const std::uint32_t> timesteps, const torch::Tensor& noise) {
   const auto count = static_cast<std::int64_t>(timesteps.size());
   StepImages rows;
@@ -49,19 +54,21 @@ StepImages all_rows(const jobs::NoiseSchedule& schedule, const torch::Tensor& im
     rows.timesteps.insert(rows.timesteps.end(), timesteps.begin(), timesteps.end());
   rows.noise = noise.repeat({images.size(0), 1, 1, 1});
   rows.x_t = add_noise(images.repeat_interleave(count, 0), rows.noise, noise_levels(schedule, rows.timesteps));
+  if (contexts.defined()) rows.context = contexts.repeat_interleave(count, 0);
   return rows;
 }
 
 }  // namespace
 
-Features gradient_features(UNet2D& model, const jobs::FeaturesSpec& spec, const torch::Tensor& images,
+Features gradient_features(const Denoiser& model, const jobs::FeaturesSpec& spec, const Seen& seen,
                            torch::Device device, const std::function<void(const Progress&)>& progress) {
+  const torch::Tensor& images = seen.x0;
   if (spec.timesteps == 0 || spec.timesteps > spec.diffusion.timesteps)
     throw Error("gradients.timesteps: must be from 1 to diffusion.timesteps");
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
   const Projection projection(spec.projection, spec.dimension, (SeedPath(spec.seed) / "projection").value());
-  SampleGradients gradients(*model);
+  SampleGradients gradients(model.module());
   std::vector<std::uint32_t> timesteps;
   for (std::uint64_t s = 0; s < spec.timesteps; ++s)
     timesteps.push_back(static_cast<std::uint32_t>(s * spec.diffusion.timesteps / spec.timesteps));
@@ -76,12 +83,12 @@ Features gradient_features(UNet2D& model, const jobs::FeaturesSpec& spec, const 
                     torch::empty({images.size(0)}, torch::kFloat64)};
   for (std::uint64_t b = 0; b < batches; ++b) {
     const auto first = static_cast<std::int64_t>(b) * batch, count = std::min(batch, images.size(0) - first);
-    const torch::Tensor block = images.narrow(0, first, count);
+    const torch::Tensor block = images.narrow(0, first, count), contexts = part_of(seen.contexts, first, count);
     torch::Tensor sum, errors = torch::zeros({count, steps}, torch::kFloat64);
     for (std::int64_t t = 0; t < steps; t += at_once) {
       const std::int64_t rows = std::min(at_once, steps - t);
       const StepImages step =
-          all_rows(schedule, block, std::span(timesteps).subspan(t, rows), noise.narrow(0, t, rows));
+          all_rows(schedule, block, contexts, std::span(timesteps).subspan(t, rows), noise.narrow(0, t, rows));
       const torch::Tensor target = step.noise.flatten(1).to(device);
       torch::Tensor predicted;
       const auto values = [&] {
@@ -113,14 +120,15 @@ Features gradient_features(UNet2D& model, const jobs::FeaturesSpec& spec, const 
   return features;
 }
 
-Features fisher_diagonal(UNet2D& model, const jobs::FeaturesSpec& spec, const torch::Tensor& images,
-                         torch::Device device, const std::function<void(const Progress&)>& progress) {
+Features fisher_diagonal(const Denoiser& model, const jobs::FeaturesSpec& spec, const Seen& seen, torch::Device device,
+                         const std::function<void(const Progress&)>& progress) {
+  const torch::Tensor& images = seen.x0;
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
   const SeedPath seed(spec.seed);
   const std::uint64_t timestep_seed = (seed / "timestep").value(), noise_seed = (seed / "noise").value(),
                       flip_seed = (seed / "flip").value();
-  SampleGradients gradients(*model);
+  SampleGradients gradients(model.module());
   const std::int64_t batch = std::clamp(kMostNumbers / gradients.weights(), std::int64_t{1}, kMostRows / 2);
   const auto size = static_cast<std::size_t>(images[0].numel());
   const std::uint64_t batches = spec.timesteps * static_cast<std::uint64_t>((images.size(0) + batch - 1) / batch);
@@ -139,8 +147,10 @@ Features fisher_diagonal(UNet2D& model, const jobs::FeaturesSpec& spec, const to
             static_cast<std::uint32_t>(random_uniform(timestep_seed, place) * schedule.timesteps()));
         fill_normal(noise_seed, item, 0, pass,
                     {rows.noise.data_ptr<float>() + static_cast<std::size_t>(i) * size, size});
-        if (spec.flip && random_bits(flip_seed, place) >> 63 != 0) block[i].copy_(block[i].flip({-1}));
+        if (spec.flip && random_bits(flip_seed, place) >> 63 != 0)
+          block[i].copy_(seen.mirrored.defined() ? seen.mirrored[first + i] : block[i].flip({-1}));
       }
+      rows.context = part_of(seen.contexts, first, count);
       rows.x_t = add_noise(block, rows.noise, noise_levels(schedule, rows.timesteps));
       const torch::Tensor target = rows.noise.flatten(1).to(device);
       sum += gradients

@@ -63,16 +63,18 @@ GroupMeans group_means(const torch::Tensor& values, const GroupSample& sample) {
 }
 
 ItemLosses::ItemLosses(torch::Tensor images, std::vector<std::uint64_t> ids, std::vector<std::uint32_t> timesteps,
-                       bool shared, const jobs::DiffusionConfig& diffusion, std::uint64_t seed, torch::Device device)
+                       bool shared, const jobs::DiffusionConfig& diffusion, std::uint64_t seed, torch::Device device,
+                       Contexts contexts)
     : images_(std::move(images)),
       ids_(std::move(ids)),
       timesteps_(std::move(timesteps)),
       shared_(shared),
       diffusion_(diffusion),
       seed_(seed),
-      device_(device) {}
+      device_(device),
+      contexts_(std::move(contexts)) {}
 
-torch::Tensor ItemLosses::of(UNet2D& model, const std::function<void()>& poll) const {
+torch::Tensor ItemLosses::of(const Denoiser& model, const std::function<void()>& poll) const {
   const torch::NoGradGuard no_grad;
   const jobs::NoiseSchedule schedule(diffusion_);
   const Prediction prediction = prediction_from(diffusion_.prediction);
@@ -92,6 +94,7 @@ torch::Tensor ItemLosses::of(UNet2D& model, const std::function<void()>& poll) c
     }
     step.x_t = add_noise(images_.index_select(0, torch::tensor(which, torch::kInt64)), step.noise,
                          noise_levels(schedule, step.timesteps));
+    if (contexts_) step.context = contexts_(which);
     const torch::Tensor target = step.noise.flatten(1).to(device_);
     losses.narrow(0, static_cast<std::int64_t>(first), static_cast<std::int64_t>(count))
         .copy_((predict_noise(model, prediction, schedule, step, device_) - target).square().mean(1));

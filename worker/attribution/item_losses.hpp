@@ -9,7 +9,7 @@
 
 #include "jobs/dataset.hpp"
 #include "jobs/spec.hpp"
-#include "worker/models/unet2d.hpp"
+#include "worker/models/denoiser.hpp"
 
 namespace guda::worker {
 
@@ -32,11 +32,14 @@ struct GroupMeans {
 /// weights and the size of the batch.
 class ItemLosses {
  public:
+  /// Embeddings [rows, L, W] of what the model is told of some items, by position; for a batch at a time.
+  using Contexts = std::function<torch::Tensor(std::span<const std::int64_t>)>;
+
   /// `shared`: one noise per timestep for all items; otherwise one per item and timestep.
   ItemLosses(torch::Tensor images, std::vector<std::uint64_t> ids, std::vector<std::uint32_t> timesteps, bool shared,
-             const jobs::DiffusionConfig& diffusion, std::uint64_t seed, torch::Device device);
+             const jobs::DiffusionConfig& diffusion, std::uint64_t seed, torch::Device device, Contexts contexts = {});
   /// float64 [items, timesteps].
-  [[nodiscard]] torch::Tensor of(UNet2D& model, const std::function<void()>& poll = {}) const;
+  [[nodiscard]] torch::Tensor of(const Denoiser& model, const std::function<void()>& poll = {}) const;
 
  private:
   torch::Tensor images_;
@@ -46,6 +49,7 @@ class ItemLosses {
   jobs::DiffusionConfig diffusion_;
   std::uint64_t seed_;
   torch::Device device_;
+  Contexts contexts_;
 };
 
 }  // namespace guda::worker

@@ -9,7 +9,6 @@
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "worker/attribution/item_losses.hpp"
-#include "worker/training/images.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/training/streams.hpp"
 #include "worker/unlearn/step_images.hpp"
@@ -28,7 +27,7 @@ struct Movable {
   std::vector<std::int64_t> columns;  ///< of each in a vector over all weights of the model
 
   template <class Choose>
-  Movable(UNet2D& model, Choose&& choose) {
+  Movable(const Denoiser& model, Choose&& choose) {
     const torch::NoGradGuard no_grad;
     std::int64_t at = 0;
     for (const auto& named : model->named_parameters()) {
@@ -45,29 +44,35 @@ struct Movable {
     const torch::NoGradGuard no_grad;
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i].copy_(before[i]);
   }
-  void drop_gradients(UNet2D& model) {
-    for (torch::Tensor& p : model->parameters()) p.mutable_grad().reset();
+  void drop_gradients(const Denoiser& model) {
+    for (const torch::Tensor& p : model->parameters()) p.mutable_grad().reset();
   }
 };
 
-/// Copies of one image under random timesteps and noise of batch number `step`.
-StepImages query_rows(const SeedPath& seed, std::uint64_t step, std::uint32_t rows, const torch::Tensor& query,
+/// What a query is: x_0 [C, H, W] and what the model is told [L, W], undefined for models without text.
+struct Query {
+  torch::Tensor x0, context;
+};
+
+/// Copies of one query under random timesteps and noise of batch number `step`.
+StepImages query_rows(const SeedPath& seed, std::uint64_t step, std::uint32_t rows, const Query& query,
                       const jobs::NoiseSchedule& schedule, bool stratified) {
   StepImages half;
   half.timesteps = draw_timesteps(seed / "timesteps", step, rows, schedule.timesteps(), stratified);
-  const torch::Tensor x0 = query.unsqueeze(0).expand({rows, -1, -1, -1}).contiguous();
+  const torch::Tensor x0 = query.x0.unsqueeze(0).expand({rows, -1, -1, -1}).contiguous();
   half.noise = draw_noise(seed / "noise", step, x0.sizes());
   half.x_t = add_noise(x0, half.noise, noise_levels(schedule, half.timesteps));
+  if (query.context.defined()) half.context = query.context.unsqueeze(0).expand({rows, -1, -1});
   return half;
 }
 
 class Mirror {
  public:
-  Mirror(UNet2D& model, const jobs::MirrorSpec& spec, const jobs::Dataset& dataset,
+  Mirror(const Denoiser& model, const jobs::MirrorSpec& spec, const Examples& examples,
          std::span<const jobs::RemovalSet> groups, torch::Device device, std::function<void()> poll)
       : model_(model),
         spec_(spec),
-        dataset_(dataset),
+        examples_(examples),
         schedule_(spec.diffusion),
         prediction_(prediction_from(spec.diffusion.prediction)),
         seed_(spec.seed),
@@ -78,16 +83,22 @@ class Mirror {
   [[nodiscard]] const GroupSample& sample() const { return sample_; }
 
   [[nodiscard]] ItemLosses losses(const std::vector<std::uint32_t>& timesteps, bool shared, bool flip) const {
-    torch::Tensor images = gather_images(dataset_, sample_.items);
-    if (flip) images = images.flip({-1});
-    return {images,          {sample_.items.begin(), sample_.items.end()},
-            timesteps,       shared,
-            spec_.diffusion, (seed_ / "losses").value(),
-            device_};
+    const std::vector<std::uint32_t>& items = sample_.items;
+    const torch::Tensor x0 = examples_.clean(items, std::vector<bool>(flip ? items.size() : 0, true), torch::Tensor());
+    ItemLosses::Contexts contexts;
+    if (examples_.has_captions()) {
+      contexts = [&items, this](std::span<const std::int64_t> rows) {
+        std::vector<std::uint32_t> told;
+        for (const std::int64_t row : rows) told.push_back(items[static_cast<std::size_t>(row)]);
+        return examples_.context(told);
+      };
+    }
+    const SeedPath seed = seed_ / "losses";
+    return {x0, {items.begin(), items.end()}, timesteps, shared, spec_.diffusion, seed.value(), device_, contexts};
   }
 
   /// One or more steps along the gradient over the Fisher diagonal.
-  void ascend(const torch::Tensor& query, std::string_view name, Movable& movable, const torch::Tensor& fisher) {
+  void ascend(const Query& query, std::string_view name, Movable& movable, const torch::Tensor& fisher) {
     const jobs::AscentConfig& config = spec_.ascent;
     const double floor = config.damping * fisher.mean(torch::kFloat64).item<double>();
     for (std::uint32_t step = 0; step < config.steps; ++step) {
@@ -112,7 +123,7 @@ class Mirror {
       const auto move = [&](double length) {
         for (std::size_t i = 0; i < from.size(); ++i) movable.weights[i].copy_(from[i]).add_(direction[i], length);
       };
-      double length = config.lr / static_cast<double>(dataset_.train.size());
+      double length = config.lr / static_cast<double>(examples_.dataset().train.size());
       if (config.lr == 0) {
         const double rise = std::pow(1 + config.rise, 1.0 / config.steps) - 1;
         length = length_for_rise([&](double a) { return a == 0 ? loss : (move(a), query_loss(batches, false)); }, rise,
@@ -127,22 +138,19 @@ class Mirror {
     double loss = 0;  ///< of the query, clamped, in the batch that was looked at last
   };
   /// MUCS's unlearning.
-  Clamped unlearn_clamped(const torch::Tensor& query, std::string_view name, Movable& movable) {
+  Clamped unlearn_clamped(const Query& query, std::string_view name, Movable& movable) {
     const jobs::MucsConfig& config = spec_.mucs;
     jobs::OptimizerConfig adam;
     adam.lr = config.lr;
     adam.weight_decay = config.weight_decay;
     AdamW optimizer(movable.weights, adam, 0);
     const SeedPath seed = seed_ / "query" / name;
-    ItemStream stream(seed / "retain", dataset_.train);
+    ItemStream stream(seed / "retain", examples_.dataset().train);
     Clamped result;
     for (std::uint32_t step = 0; step < config.max_steps; ++step) {
-      StepImages rows = query_rows(seed / "forget", step, config.batch, query, schedule_, false);
-      const StepImages retain =
-          draw_step_images(seed / "retain", step, config.batch, false, stream, dataset_, schedule_);
-      rows.timesteps.insert(rows.timesteps.end(), retain.timesteps.begin(), retain.timesteps.end());
-      rows.noise = torch::cat({rows.noise, retain.noise});
-      rows.x_t = torch::cat({rows.x_t, retain.x_t});
+      const StepImages rows =
+          joined(query_rows(seed / "forget", step, config.batch, query, schedule_, false),
+                 draw_step_images(seed / "retain", step, config.batch, false, stream, examples_, schedule_));
       const torch::Tensor losses =
           (predict_noise(model_, prediction_, schedule_, rows, device_) - rows.noise.flatten(1).to(device_))
               .square()
@@ -177,9 +185,9 @@ class Mirror {
     return sum;
   }
 
-  UNet2D& model_;
+  const Denoiser& model_;
   const jobs::MirrorSpec& spec_;
-  const jobs::Dataset& dataset_;
+  const Examples& examples_;
   jobs::NoiseSchedule schedule_;
   Prediction prediction_;
   SeedPath seed_;
@@ -190,6 +198,8 @@ class Mirror {
 
 bool moves(const jobs::MirrorSpec& spec, const std::string& name) {
   if (spec.method == "mucs") return !name.ends_with(".bias");
+  if (spec.ascent.weights == "cross_attention")
+    return name.find("attn2.to_k.") != std::string::npos || name.find("attn2.to_v.") != std::string::npos;
   return spec.ascent.weights == "all" || name.find(".to_") != std::string::npos;
 }
 
@@ -249,18 +259,18 @@ double length_for_rise(const std::function<double(double)>& loss, double rise, d
   return at;
 }
 
-MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const torch::Tensor& queries,
-                           std::span<const std::string> names, const torch::Tensor& fisher,
-                           const jobs::Dataset& dataset, std::span<const jobs::RemovalSet> groups, torch::Device device,
+MirrorScores mirror_scores(const Denoiser& model, const jobs::MirrorSpec& spec, const Seen& queries,
+                           std::span<const std::string> names, const torch::Tensor& fisher, const Examples& examples,
+                           std::span<const jobs::RemovalSet> groups, torch::Device device,
                            const std::function<void(const Progress&)>& progress) {
   const bool mucs = spec.method == "mucs";
   std::uint64_t query = 0;
   const auto poll = [&] { progress({query, names.size(), kNothing}); };
   model->eval();
-  Mirror mirror(model, spec, dataset, groups, device, poll);
+  Mirror mirror(model, spec, examples, groups, device, poll);
   Movable movable(model, [&](const std::string& name) { return moves(spec, name); });
   if (movable.weights.empty())
-    throw Error("methods." + spec.method + ": the model has no attention layers; use ascent.weights: all");
+    throw Error("methods." + spec.method + ": the model has no such attention layers; use ascent.weights: all");
   const std::vector<std::uint32_t> timesteps = mucs ? skew_timesteps(spec.diffusion, spec.mucs.timesteps)
                                                     : even_timesteps(spec.diffusion.timesteps, spec.ascent.timesteps);
   const ItemLosses losses = mirror.losses(timesteps, mucs, false);
@@ -278,15 +288,16 @@ MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const to
                                                    static_cast<std::int64_t>(result.items.size()));
   std::vector<torch::Tensor> best_scores, best_rows;
   for (; query < names.size(); ++query) {
-    const torch::Tensor image = queries[static_cast<std::int64_t>(query)];
+    const auto row = static_cast<std::int64_t>(query);
+    const Query subject{queries.x0[row], queries.contexts.defined() ? queries.contexts[row] : torch::Tensor()};
     torch::Tensor change;
     if (mucs) {
-      const Mirror::Clamped end = mirror.unlearn_clamped(image, names[query], movable);
+      const Mirror::Clamped end = mirror.unlearn_clamped(subject, names[query], movable);
       result.mean_steps += end.steps / static_cast<double>(names.size());
       result.mean_loss += end.loss / static_cast<double>(names.size());
       change = mean_skew(before, losses.of(model, poll), spec.mucs.softening);
     } else {
-      mirror.ascend(image, names[query], movable, fisher);
+      mirror.ascend(subject, names[query], movable, fisher);
       result.mean_steps += spec.ascent.steps / static_cast<double>(names.size());
       change = (losses.of(model, poll) - before).mean(1);
       if (mirrored) change = torch::maximum(change, (mirrored->of(model, poll) - mirrored_before).mean(1));

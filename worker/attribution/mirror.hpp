@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "jobs/dataset.hpp"
 #include "jobs/spec.hpp"
 #include "worker/attribution/kernel_scores.hpp"
 #include "worker/execute.hpp"
-#include "worker/models/unet2d.hpp"
+#include "worker/models/denoiser.hpp"
+#include "worker/training/examples.hpp"
 
 namespace guda::worker {
 
@@ -26,11 +26,12 @@ struct MirrorScores {
   std::optional<TopInstances> instances;  ///< rows: positions in `items`; where keep_instances asks for them
 };
 
-/// Scores a block of queries [N, C, H, W] named `names`. `fisher` float32 [weights]: abu and choi only, else undefined.
-/// `model` is the full model and has its weights back afterwards. Throws Error when a choice leaves no weights to move.
-[[nodiscard]] MirrorScores mirror_scores(UNet2D& model, const jobs::MirrorSpec& spec, const torch::Tensor& queries,
+/// Scores a block of queries named `names`, told their own prompts; training items are told their captions. `fisher`
+/// float32 [weights]: abu and choi only, else undefined. `model` is the full model and has its weights back afterwards.
+/// Throws Error when a choice leaves no weights to move.
+[[nodiscard]] MirrorScores mirror_scores(const Denoiser& model, const jobs::MirrorSpec& spec, const Seen& queries,
                                          std::span<const std::string> names, const torch::Tensor& fisher,
-                                         const jobs::Dataset& dataset, std::span<const jobs::RemovalSet> groups,
+                                         const Examples& examples, std::span<const jobs::RemovalSet> groups,
                                          torch::Device device, const std::function<void(const Progress&)>& progress);
 
 /// Where abu and choi move a weight: g / (F + floor); 0 for a weight without either.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/error.hpp"
 #include "common/random.hpp"
 #include "worker/training/images.hpp"
@@ -18,22 +20,42 @@ Examples::Examples(const jobs::Dataset& dataset, std::shared_ptr<const LatentTab
   for (std::size_t i = 0; i < dataset.train.size(); ++i) position_[dataset.train[i]] = static_cast<std::int64_t>(i);
 }
 
+torch::Tensor Examples::latent_noise(std::size_t rows, const SeedPath& seed, std::uint64_t step) const {
+  if (latents_ == nullptr) return {};
+  std::vector<std::int64_t> shape = latents_->mean.sizes().vec();
+  shape[0] = static_cast<std::int64_t>(rows);
+  return draw_noise(seed / "latent", step, shape);
+}
+
 torch::Tensor Examples::clean(std::span<const std::uint32_t> items, const std::vector<bool>& flips,
                               const SeedPath& seed, std::uint64_t step) const {
+  return clean(items, flips, latent_noise(items.size(), seed, step));
+}
+
+torch::Tensor Examples::clean(std::span<const std::uint32_t> items, const std::vector<bool>& flips,
+                              const torch::Tensor& noise) const {
   if (latents_ == nullptr) return gather_images(dataset_, items, flips);
   torch::Tensor rows = torch::empty({static_cast<std::int64_t>(items.size())}, torch::kInt64);
-  for (std::size_t i = 0; i < items.size(); ++i) rows[static_cast<std::int64_t>(i)] = position_.at(items[i]);
-  torch::Tensor mean = latents_->mean.index_select(0, rows), logvar = latents_->logvar.index_select(0, rows);
+  std::transform(items.begin(), items.end(), rows.data_ptr<std::int64_t>(),
+                 [&](std::uint32_t item) { return position_.at(item); });
+  torch::Tensor mean = latents_->mean.index_select(0, rows), logvar;
+  if (noise.defined()) logvar = latents_->logvar.index_select(0, rows);
   if (!flips.empty()) {
     if (!latents_->mirrored_mean.defined()) throw Bug("latents of mirrored images are missing");
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (!flips[i]) continue;
       const auto row = static_cast<std::int64_t>(i), at = position_.at(items[i]);
       mean[row].copy_(latents_->mirrored_mean[at]);
-      logvar[row].copy_(latents_->mirrored_logvar[at]);
+      if (noise.defined()) logvar[row].copy_(latents_->mirrored_logvar[at]);
     }
   }
-  return (mean + (logvar * 0.5).exp() * draw_noise(seed / "latent", step, mean.sizes())) * latents_->scale;
+  return (noise.defined() ? mean + (logvar * 0.5).exp() * noise : mean) * latents_->scale;
+}
+
+Seen Examples::seen(std::span<const std::uint32_t> items, bool mirrors) const {
+  Seen all{clean(items, {}, torch::Tensor()), context(items)};
+  if (mirrors) all.mirrored = clean(items, std::vector<bool>(items.size(), true), torch::Tensor());
+  return all;
 }
 
 torch::Tensor Examples::context(std::span<const std::uint32_t> items) const {

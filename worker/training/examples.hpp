@@ -16,6 +16,16 @@
 
 namespace guda::worker {
 
+/// Images as a model takes them, float32 on the CPU.
+struct Seen {
+  Seen() = default;
+  Seen(torch::Tensor images, torch::Tensor told = {})  // NOLINT(google-explicit-constructor)
+      : x0(std::move(images)), contexts(std::move(told)) {}
+  torch::Tensor x0;        ///< [N, C, H, W]
+  torch::Tensor contexts;  ///< [N, L, W] embeddings of their texts; undefined without
+  torch::Tensor mirrored;  ///< x0 of the mirrored images; undefined: x0 are pixels, mirrored by turning them round
+};
+
 /// Refers to the data set, which must outlive it. Any thread.
 class Examples {
  public:
@@ -28,11 +38,21 @@ class Examples {
   [[nodiscard]] const jobs::Dataset& dataset() const { return dataset_; }
   [[nodiscard]] bool has_captions() const { return texts_ != nullptr; }
   [[nodiscard]] const TextTable& texts() const { return *texts_; }
+  /// nullptr: the model works on pixels.
+  [[nodiscard]] const std::shared_ptr<const LatentTable>& latents() const { return latents_; }
 
   /// x_0 of training items, float32 [items, C, H, W] on the CPU: pixels, or scale (mean + exp(logvar / 2) noise) with
   /// the noise of batch number `step`. `flips`: empty or one per item.
   [[nodiscard]] torch::Tensor clean(std::span<const std::uint32_t> items, const std::vector<bool>& flips,
                                     const SeedPath& seed, std::uint64_t step) const;
+  /// The noise of batch number `step` that latents are drawn with, [rows, C, H, W]; undefined for pixels.
+  [[nodiscard]] torch::Tensor latent_noise(std::size_t rows, const SeedPath& seed, std::uint64_t step) const;
+  /// The same with given noise, one row for each item; undefined noise: the means.
+  [[nodiscard]] torch::Tensor clean(std::span<const std::uint32_t> items, const std::vector<bool>& flips,
+                                    const torch::Tensor& noise) const;
+  /// Pixels, or the scaled means of latents: what is looked at where nothing is drawn. With all of them mirrored in
+  /// Seen::mirrored where `mirrors` says so.
+  [[nodiscard]] Seen seen(std::span<const std::uint32_t> items, bool mirrors = false) const;
   /// Embeddings of the items' captions [items, L, W]; undefined without captions. Each is replaced by that of the empty
   /// text with probability `dropout`: a function of the seed, the step and the row.
   [[nodiscard]] torch::Tensor context(std::span<const std::uint32_t> items) const;

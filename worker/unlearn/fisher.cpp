@@ -14,15 +14,9 @@ namespace {
 constexpr double kFewest = 1e-30;  // keeps 0/0 of parameters without any gradient at 0
 
 /// Squared error per row of what a model predicts.
-torch::Tensor row_losses(UNet2D& model, Prediction prediction, const jobs::NoiseSchedule& schedule,
+torch::Tensor row_losses(const Denoiser& model, Prediction prediction, const jobs::NoiseSchedule& schedule,
                          const StepImages& rows, torch::Device device) {
   return (predict_noise(model, prediction, schedule, rows, device) - rows.noise.flatten(1).to(device)).square().mean(1);
-}
-
-/// The i-th row alone.
-StepImages row_of(const StepImages& rows, std::size_t i) {
-  const auto at = static_cast<std::int64_t>(i);
-  return {{rows.items[i]}, {rows.timesteps[i]}, {}, rows.noise.narrow(0, at, 1), rows.x_t.narrow(0, at, 1)};
 }
 
 void take_gradients(std::vector<torch::Tensor>& parameters, std::vector<torch::Tensor>& sums, double factor,
@@ -51,10 +45,11 @@ void fisher_step(std::vector<torch::Tensor>& parameters, const std::vector<torch
     parameters[i].addcdiv_(gradient[i], (fisher[i] + floor).clamp_min(kFewest), factor);
 }
 
-Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+Unlearned fisher_removal(const Denoiser& model, const jobs::UnlearnSpec& spec, const Examples& examples,
                          std::span<const std::uint32_t> removed, torch::Device device,
                          const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
   const jobs::UnlearnConfig& config = spec.unlearn;
+  const jobs::Dataset& dataset = examples.dataset();
   const SeedPath seed = SeedPath(spec.seed) / "unlearn";
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
@@ -71,7 +66,7 @@ Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const job
   std::uint64_t first_step = 0;
   if (checkpoints) {
     NamedTensors state{{"losses", losses}};
-    append_state(*model, state);
+    append_state(model.module(), state);
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       state.emplace_back("fisher.gradient." + std::to_string(i), gradient[i]);
       state.emplace_back("fisher.diagonal." + std::to_string(i), fisher[i]);
@@ -81,7 +76,7 @@ Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const job
   const std::uint64_t tenth = std::max<std::uint64_t>(1, config.steps / 10);
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
     const StepImages forget = draw_step_images(seed / "forget", step, config.forget_batch, config.horizontal_flip,
-                                               forget_stream, dataset, schedule);
+                                               forget_stream, examples, schedule);
     const torch::Tensor per_row = row_losses(model, prediction, schedule, forget, device);
     const torch::Tensor loss = per_row.mean();
     const double value = check_loss(loss, per_row, forget.timesteps, forget.items, step, "unlearning by fisher");
@@ -89,10 +84,10 @@ Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const job
     take_gradients(parameters, gradient, 1.0 / config.steps, /*squared=*/false);
 
     const StepImages retain = draw_step_images(seed / "retain", step, config.retain_batch, config.horizontal_flip,
-                                               retain_stream, dataset, schedule);
+                                               retain_stream, examples, schedule);
     double retain_loss = 0;
-    for (std::size_t i = 0; i < retain.items.size(); ++i) {
-      const torch::Tensor row_loss = row_losses(model, prediction, schedule, row_of(retain, i), device).mean();
+    for (std::uint32_t i = 0; i < config.retain_batch; ++i) {
+      const torch::Tensor row_loss = row_losses(model, prediction, schedule, rows_of(retain, {i, 1}), device).mean();
       row_loss.backward();
       take_gradients(parameters, fisher, 1.0 / (double(config.steps) * config.retain_batch), /*squared=*/true);
       retain_loss += row_loss.item<double>() / config.retain_batch;

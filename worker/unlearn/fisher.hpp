@@ -9,10 +9,10 @@
 #include <span>
 #include <vector>
 
-#include "jobs/dataset.hpp"
 #include "jobs/spec.hpp"
 #include "worker/execute.hpp"
-#include "worker/models/unet2d.hpp"
+#include "worker/models/denoiser.hpp"
+#include "worker/training/examples.hpp"
 #include "worker/training/job_checkpoints.hpp"
 #include "worker/unlearn/unlearner.hpp"
 
@@ -25,7 +25,7 @@ void fisher_step(std::vector<torch::Tensor>& parameters, const std::vector<torch
 /// The operator `fisher`, as unlearn() describes it. Each of `steps` steps adds a forget batch to the group's mean
 /// gradient and a retain batch, row by row, to the mean squared gradient; the one update comes after the last. Dropout
 /// is off.
-Unlearned fisher_removal(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+Unlearned fisher_removal(const Denoiser& model, const jobs::UnlearnSpec& spec, const Examples& examples,
                          std::span<const std::uint32_t> removed, torch::Device device,
                          const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints);
 

@@ -6,22 +6,22 @@
 
 #include "common/error.hpp"
 #include "common/random.hpp"
-#include "worker/training/images.hpp"
+#include "jobs/operators.hpp"
 #include "worker/unlearn/step_images.hpp"
 
 namespace guda::worker {
 namespace {
 
-constexpr std::uint32_t kTimesteps = 10;
-constexpr std::size_t kRetainSample = 1024, kRows = 64;
+constexpr std::uint32_t kTimesteps = jobs::kGuardTimesteps;
+constexpr std::size_t kRetainSample = jobs::kGuardRetainSample, kRows = 64;
 constexpr double kRelativeStep = 1e-3;  // of the weights' norm: far above float32's rounding, far below curvature
 
 /// Losses [rows] of items at evenly spread timesteps, the noise of a timestep shared by all items.
 class FixedLosses {
  public:
-  FixedLosses(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset, torch::Device device)
+  FixedLosses(const Denoiser& model, const jobs::UnlearnSpec& spec, const Examples& examples, torch::Device device)
       : model_(model),
-        dataset_(dataset),
+        examples_(examples),
         schedule_(spec.diffusion),
         prediction_(prediction_from(spec.diffusion.prediction)),
         seed_(SeedPath(spec.seed) / "unlearn" / "guard"),
@@ -30,18 +30,20 @@ class FixedLosses {
   /// Calls use(losses, first item) for every block of items and timestep.
   template <class Use>
   void each(std::span<const std::uint32_t> items, const std::function<void()>& poll, Use&& use) const {
+    if (items.empty()) return;
+    std::vector<std::int64_t> shape = examples_.seen(items.first(1)).x0.sizes().vec();  // of one image
     for (std::uint32_t j = 0; j < kTimesteps; ++j) {
       const auto t = static_cast<std::uint32_t>((j + 0.5) / kTimesteps * schedule_.timesteps());
-      const torch::Tensor noise =
-          draw_noise(seed_ / "noise", j, {1, dataset_.shape[0], dataset_.shape[1], dataset_.shape[2]});
+      const torch::Tensor noise = draw_noise(seed_ / "noise", j, shape);
       for (std::size_t first = 0; first < items.size(); first += kRows) {
         if (poll) poll();
         const auto block = items.subspan(first, std::min(kRows, items.size() - first));
         StepImages rows;
         rows.timesteps.assign(block.size(), t);
-        const torch::Tensor x0 = gather_images(dataset_, block);
-        rows.noise = noise.expand_as(x0);
-        rows.x_t = add_noise(x0, rows.noise, noise_levels(schedule_, rows.timesteps));
+        const Seen seen = examples_.seen(block);
+        rows.noise = noise.expand_as(seen.x0);
+        rows.x_t = add_noise(seen.x0, rows.noise, noise_levels(schedule_, rows.timesteps));
+        rows.context = seen.contexts;
         const torch::Tensor target = rows.noise.flatten(1).to(device_);
         use((predict_noise(model_, prediction_, schedule_, rows, device_) - target).square().mean(1), first);
       }
@@ -64,8 +66,8 @@ class FixedLosses {
   [[nodiscard]] SeedPath seed() const { return seed_; }
 
  private:
-  UNet2D& model_;
-  const jobs::Dataset& dataset_;
+  const Denoiser& model_;
+  const Examples& examples_;
   jobs::NoiseSchedule schedule_;
   Prediction prediction_;
   SeedPath seed_;
@@ -96,14 +98,14 @@ std::vector<double> guard_weights(std::span<const double> alignments, double tem
   return weights;
 }
 
-std::vector<double> guard_alignments(UNet2D& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+std::vector<double> guard_alignments(const Denoiser& model, const jobs::UnlearnSpec& spec, const Examples& examples,
                                      std::span<const std::uint32_t> removed, torch::Device device,
                                      const std::function<void()>& poll) {
   const bool training = model->is_training();
   model->eval();
-  const FixedLosses losses(model, spec, dataset, device);
+  const FixedLosses losses(model, spec, examples, device);
   std::vector<std::uint32_t> retained;
-  for (const std::uint32_t item : dataset.train) {
+  for (const std::uint32_t item : examples.dataset().train) {
     if (!std::binary_search(removed.begin(), removed.end(), item)) retained.push_back(item);
   }
   std::sort(retained.begin(), retained.end());

@@ -10,9 +10,9 @@
 #include <span>
 #include <vector>
 
-#include "jobs/dataset.hpp"
 #include "jobs/spec.hpp"
-#include "worker/models/unet2d.hpp"
+#include "worker/models/denoiser.hpp"
+#include "worker/training/examples.hpp"
 
 namespace guda::worker {
 
@@ -21,11 +21,11 @@ namespace guda::worker {
 [[nodiscard]] std::vector<double> guard_weights(std::span<const double> alignments, double temperature);
 
 /// <grad l(x_i), mean retain gradient> of each forget item, l = squared error of the noise averaged over ten fixed (t,
-/// eps) that all items share. The retain gradient is a mean over at most 1,024 retained images; the inner product is a
-/// central difference of the losses along it, so it costs two forwards per (item, t) instead of a gradient per item.
-/// The model is left as it was. `poll` may throw.
-[[nodiscard]] std::vector<double> guard_alignments(UNet2D& model, const jobs::UnlearnSpec& spec,
-                                                   const jobs::Dataset& dataset, std::span<const std::uint32_t> removed,
+/// eps) that all items share; of latents their means, under their own captions. The retain gradient is a mean over at
+/// most 1,024 retained images; the inner product is a central difference of the losses along it, so it costs two
+/// forwards per (item, t) instead of a gradient per item. The model is left as it was. `poll` may throw.
+[[nodiscard]] std::vector<double> guard_alignments(const Denoiser& model, const jobs::UnlearnSpec& spec,
+                                                   const Examples& examples, std::span<const std::uint32_t> removed,
                                                    torch::Device device, const std::function<void()>& poll);
 
 }  // namespace guda::worker

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "worker/profile/span.hpp"
-#include "worker/training/images.hpp"
 #include "worker/unlearn/neighbours.hpp"
 
 namespace guda::worker {
@@ -29,17 +28,21 @@ Digest name_of(const jobs::Dataset& dataset, std::span<const std::uint32_t> remo
 
 }  // namespace
 
-NeighbourTable::NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k,
+NeighbourTable::NeighbourTable(const Examples& examples, std::span<const std::uint32_t> removed, std::uint32_t k,
                                bool mirrors, const std::function<void()>& poll) {
-  std::vector<std::uint32_t> retained = dataset.train;
+  std::vector<std::uint32_t> retained = examples.dataset().train;
   std::erase_if(retained, [&](std::uint32_t item) { return std::binary_search(removed.begin(), removed.end(), item); });
   std::sort(retained.begin(), retained.end());  // ties of distance go by item, whatever the split's order
-  const torch::Tensor retain_images = gather_images(dataset, retained), forget_images = gather_images(dataset, removed);
+  const auto rows_of = [&](std::span<const std::uint32_t> items, bool mirrored) {
+    const std::vector<bool> flips(mirrored ? items.size() : 0, true);
+    return examples.clean(items, flips, torch::Tensor()).flatten(1);
+  };
+  const torch::Tensor retain_rows = rows_of(retained, false), forget_rows = rows_of(removed, false);
   MirroredNeighbours found;
   if (mirrors) {
-    found = nearest_neighbours_mirrored(forget_images, retain_images, k, poll);
+    found = nearest_neighbours_mirrored(forget_rows, rows_of(removed, true), retain_rows, k, poll);
   } else {
-    found.nearest = nearest_neighbours(forget_images.flatten(1), retain_images.flatten(1), k, poll);
+    found.nearest = nearest_neighbours(forget_rows, retain_rows, k, poll);
     found.mirrored = torch::zeros_like(found.nearest.index, torch::kBool);
   }
   k_ = static_cast<std::size_t>(found.nearest.index.size(1));
@@ -50,8 +53,8 @@ NeighbourTable::NeighbourTable(const jobs::Dataset& dataset, std::span<const std
   for (std::size_t row = 0; row < removed.size(); ++row) row_[removed[row]] = row;
 }
 
-torch::Tensor NeighbourTable::differences(const jobs::Dataset& dataset, std::span<const std::uint32_t> items,
-                                          const std::vector<bool>& flips) const {
+torch::Tensor NeighbourTable::differences(const Examples& examples, std::span<const std::uint32_t> items,
+                                          const std::vector<bool>& flips, const torch::Tensor& latent_noise) const {
   const ProfileSpan span("guda::neighbour_differences");
   std::vector<std::uint32_t> near;
   std::vector<bool> turned;
@@ -62,23 +65,35 @@ torch::Tensor NeighbourTable::differences(const jobs::Dataset& dataset, std::spa
       turned.push_back(mirrored_[n] != (!flips.empty() && flips[i]));
     }
   }
-  const torch::Tensor forget = gather_images(dataset, items, flips).flatten(1);
-  const torch::Tensor retain = gather_images(dataset, near, turned).flatten(1);
-  return forget.unsqueeze(1) - retain.view({forget.size(0), static_cast<std::int64_t>(k_), -1});
+  // Without a mirrored one there may be no table of mirrored latents to look into.
+  if (std::find(turned.begin(), turned.end(), true) == turned.end()) turned.clear();
+  const auto k = static_cast<std::int64_t>(k_);
+  const torch::Tensor forget = examples.clean(items, flips, latent_noise).flatten(1);
+  const torch::Tensor retain =
+      examples.clean(near, turned, latent_noise.defined() ? latent_noise.repeat_interleave(k, 0) : latent_noise);
+  return forget.unsqueeze(1) - retain.view({forget.size(0), k, -1});
 }
 
-std::shared_ptr<const NeighbourTable> neighbour_table(const jobs::Dataset& dataset,
-                                                      std::span<const std::uint32_t> removed, std::uint32_t k,
-                                                      bool mirrors, const std::function<void()>& poll) {
-  static thread_local std::deque<std::pair<Digest, std::shared_ptr<const NeighbourTable>>> kept;
+std::shared_ptr<const NeighbourTable> neighbour_table(const Examples& examples, std::span<const std::uint32_t> removed,
+                                                      std::uint32_t k, bool mirrors,
+                                                      const std::function<void()>& poll) {
+  struct Kept {
+    Digest name;
+    std::weak_ptr<const LatentTable> latents;  // not kept alive, and never taken for a later table at its address
+    std::shared_ptr<const NeighbourTable> table;
+  };
+  static thread_local std::deque<Kept> kept;
   if (poll) poll();
-  const Digest name = name_of(dataset, removed, k, mirrors);
-  for (const auto& [known, table] : kept) {
-    if (known == name) return table;
+  const Digest name = name_of(examples.dataset(), removed, k, mirrors);
+  const std::shared_ptr<const LatentTable>& latents = examples.latents();
+  for (const Kept& known : kept) {
+    const bool same_latents = !known.latents.owner_before(latents) && !latents.owner_before(known.latents);
+    if (known.name == name && same_latents) return known.table;
   }
-  kept.emplace_back(name, std::make_shared<const NeighbourTable>(dataset, removed, k, mirrors, poll));
+  kept.push_back({name, latents, std::make_shared<const NeighbourTable>(examples, removed, k, mirrors, poll)});
+  const std::shared_ptr<const NeighbourTable> table = kept.back().table;
   if (kept.size() > kTablesKept) kept.pop_front();
-  return kept.back().second;
+  return table;
 }
 
 }  // namespace guda::worker

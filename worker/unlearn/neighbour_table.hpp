@@ -9,21 +9,24 @@
 #include <span>
 #include <vector>
 
-#include "jobs/dataset.hpp"
+#include "worker/training/examples.hpp"
 
 namespace guda::worker {
 
 class NeighbourTable {
  public:
-  /// The k nearest training items outside `removed` (sorted) of each item of `removed`, by pixel distance, ties by
-  /// item; with `mirrors` in the nearer of both orientations. `poll` is called now and then and may throw.
-  NeighbourTable(const jobs::Dataset& dataset, std::span<const std::uint32_t> removed, std::uint32_t k, bool mirrors,
+  /// The k nearest training items outside `removed` (sorted) of each item of `removed`, by the distance of pixels or of
+  /// the means of latents, ties by item; with `mirrors` in the nearer of both orientations. `poll` is called now and
+  /// then and may throw.
+  NeighbourTable(const Examples& examples, std::span<const std::uint32_t> removed, std::uint32_t k, bool mirrors,
                  const std::function<void()>& poll);
 
   /// float32 [items, K, D], a_f - a_r. Where `flips` (empty or one per item) mirrors a forget image its neighbours are
-  /// mirrored with it, so that the pair keeps the distance that the search found.
-  [[nodiscard]] torch::Tensor differences(const jobs::Dataset& dataset, std::span<const std::uint32_t> items,
-                                          const std::vector<bool>& flips) const;
+  /// mirrored with it, so that the pair keeps the distance that the search found. `latent_noise` [items, C, H, W] drew
+  /// the forget latents (undefined for pixels); their neighbours' are drawn with the same numbers, so that a duplicate
+  /// stays at distance 0.
+  [[nodiscard]] torch::Tensor differences(const Examples& examples, std::span<const std::uint32_t> items,
+                                          const std::vector<bool>& flips, const torch::Tensor& latent_noise = {}) const;
 
   [[nodiscard]] std::size_t neighbours() const noexcept { return k_; }
 
@@ -35,8 +38,9 @@ class NeighbourTable {
 };
 
 /// A table that this thread keeps for its next jobs: the operators of one removal set share it. Named by the digest of
-/// data set, removal, k and mirrors; the oldest goes when there are more than sixteen. `poll` is called at least once.
-[[nodiscard]] std::shared_ptr<const NeighbourTable> neighbour_table(const jobs::Dataset& dataset,
+/// data set, removal, k and mirrors, and by the very table of latents; the oldest goes when there are more than
+/// sixteen. `poll` is called at least once.
+[[nodiscard]] std::shared_ptr<const NeighbourTable> neighbour_table(const Examples& examples,
                                                                     std::span<const std::uint32_t> removed,
                                                                     std::uint32_t k, bool mirrors,
                                                                     const std::function<void()>& poll);

@@ -80,13 +80,12 @@ Neighbours nearest_neighbours(const torch::Tensor& queries_in, const torch::Tens
   return result;
 }
 
-MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& items,
-                                               std::uint32_t k, const std::function<void()>& poll) {
-  const torch::Tensor rows = items.flatten(1);
-  // ||mirror(a) - b|| = ||a - mirror(b)||. The k items that are nearest at their better orientation are among the k
-  // nearest of that orientation.
-  const Neighbours sides[] = {nearest_neighbours(queries.flatten(1), rows, k, poll),
-                              nearest_neighbours(queries.flip({3}).flatten(1), rows, k, poll)};
+MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& mirrored_queries,
+                                               const torch::Tensor& items, std::uint32_t k,
+                                               const std::function<void()>& poll) {
+  // The k items that are nearest at their better orientation are among the k nearest of that orientation.
+  const Neighbours sides[] = {nearest_neighbours(queries, items, k, poll),
+                              nearest_neighbours(mirrored_queries, items, k, poll)};
   const std::int64_t m = queries.size(0), wanted = sides[0].index.size(1);
   MirroredNeighbours result{{torch::empty({m, wanted}, torch::kInt64), torch::empty({m, wanted}, torch::kFloat64)},
                             torch::empty({m, wanted}, torch::kBool)};

@@ -1,5 +1,5 @@
 #pragma once
-// Exact nearest neighbours in pixel space.
+// Exact nearest neighbours of images or latents.
 #include <torch/torch.h>
 
 #include <cstdint>
@@ -25,9 +25,11 @@ struct MirroredNeighbours {
 };
 
 /// As nearest_neighbours, but an item counts at the nearer of its two orientations; equal distances prefer the smaller
-/// row, then the item as it is. queries [m, C, H, W] and items [n, C, H, W]: the queries are mirrored for the search,
-/// which needs no second copy of the items.
-[[nodiscard]] MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries, const torch::Tensor& items,
-                                                             std::uint32_t k, const std::function<void()>& poll = {});
+/// row, then the item as it is. The queries come in both orientations, row by row, so that no second copy of the items
+/// is needed: of pixels the mirrored query is as far from the item as the query from the mirrored item.
+[[nodiscard]] MirroredNeighbours nearest_neighbours_mirrored(const torch::Tensor& queries,
+                                                             const torch::Tensor& mirrored_queries,
+                                                             const torch::Tensor& items, std::uint32_t k,
+                                                             const std::function<void()>& poll = {});
 
 }  // namespace guda::worker

@@ -19,12 +19,11 @@ struct ForgetBatch {
   torch::Tensor prediction;  ///< [rows, D] predicted noise; carries the gradient
   torch::Tensor noise;       ///< [rows, D]
   torch::Tensor teacher;     ///< [rows, D] noise predicted by the full model; defined when the row asks for it
-  torch::Tensor unconditional, conditional;  ///< [rows, D] of the class guide; defined when the row asks for them
+  torch::Tensor unconditional, conditional;  ///< [rows, D] of the guide; defined when the row asks for them
   torch::Tensor anchor;  ///< [rows, D] predicted by the full model under anchor captions; defined when the row asks
   torch::Tensor snr;     ///< [rows] A_t / (1 - A_t)
   torch::Tensor fresh_noise;  ///< [rows, D] independent of everything else; defined when the row asks for it
-  torch::Tensor
-      differences;  ///< [rows, K, D] a_f - a_r to the K nearest retain images; defined when the row asks for it
+  torch::Tensor differences;  ///< [rows, K, D] a_f - a_r to the K nearest retained; defined when the row asks for it
 };
 
 /// Loss of every row of the forget batch [rows]; the loop takes the mean and applies the weight.
@@ -36,7 +35,7 @@ struct OperatorEntry {
   ForgetLoss forget_loss = nullptr;  ///< nullptr: no forget batch is drawn, or the operator has a loop of its own
   bool needs_neighbours = false;
   bool needs_teacher = false;  ///< on the forget batch
-  bool needs_guide = false;    ///< predictions of a class-conditional model on the forget batch
+  bool needs_guide = false;    ///< predictions on the forget batch with and without each image's class or caption
   bool needs_anchor = false;   ///< the teacher under anchor captions (anchors.hpp)
   bool distils = false;        ///< the retain target is the teacher whatever `preserve` says
   bool needs_fresh_noise = false;
@@ -105,7 +104,7 @@ inline constexpr std::array kOperators{
                   .needs_teacher = true,
                   .fields = "forget_batch forget_weight forget_scaling guidance preserve guard_temperature"},
     OperatorEntry{.name = "esd_class",
-                  .summary = "noise target = e_u + w (e_u - e_c): guidance away from each image's class",
+                  .summary = "noise target = e_u + w (e_u - e_c): guidance away from each image's class or caption",
                   .forget_loss = esd_class_loss,
                   .needs_guide = true,
                   .fields = "forget_batch forget_weight forget_scaling guidance preserve guard_temperature"},
@@ -135,7 +134,7 @@ inline constexpr std::array kOperators{
                   .forget_loss = guda_c_loss,
                   .needs_anchor = true,
                   .distils = true,
-                  .fields = "forget_batch forget_weight forget_scaling anchor"},
+                  .fields = "forget_batch forget_weight forget_scaling guard_temperature anchor"},
 };
 
 /// The row named `config.op`. Throws Error when there is none (listing all), when a number is out of range, or when a

@@ -10,7 +10,8 @@ StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<s
   StepImages half;
   half.items = std::move(items);
   half.flips = std::move(flips);
-  const torch::Tensor x0 = examples.clean(half.items, half.flips, seed, step);
+  half.latent_noise = examples.latent_noise(half.items.size(), seed, step);
+  const torch::Tensor x0 = examples.clean(half.items, half.flips, half.latent_noise);
   half.timesteps =
       draw_timesteps(seed / "timestep", step, static_cast<std::uint32_t>(half.items.size()), schedule.timesteps(),
                      /*stratified=*/true);
@@ -31,9 +32,14 @@ StepImages rows_of(const StepImages& images, const BatchShare& rows) {
     const auto first = all.begin() + std::min<std::ptrdiff_t>(rows.first, std::ssize(all));
     return std::decay_t<decltype(all)>(first, first + std::min<std::ptrdiff_t>(rows.count, all.end() - first));
   };
-  return {cut(images.items),   cut(images.timesteps),
-          cut(images.flips),   rows.of(images.noise),
-          rows.of(images.x_t), images.context.defined() ? rows.of(images.context) : torch::Tensor()};
+  const auto cut_rows = [&](const torch::Tensor& all) { return all.defined() ? rows.of(all) : all; };
+  return {cut(images.items),
+          cut(images.timesteps),
+          cut(images.flips),
+          rows.of(images.noise),
+          rows.of(images.x_t),
+          cut_rows(images.context),
+          cut_rows(images.latent_noise)};
 }
 
 StepImages joined(const StepImages& first, const StepImages& more) {

@@ -16,9 +16,10 @@ namespace guda::worker {
 
 struct StepImages {
   std::vector<std::uint32_t> items, timesteps;
-  std::vector<bool> flips;   ///< empty: none is mirrored
-  torch::Tensor noise, x_t;  ///< float32 [rows, C, H, W]
-  torch::Tensor context{};   ///< [rows, L, W]: what a text-to-image model is told; undefined for others
+  std::vector<bool> flips;       ///< empty: none is mirrored
+  torch::Tensor noise, x_t;      ///< float32 [rows, C, H, W]
+  torch::Tensor context{};       ///< [rows, L, W]: what a text-to-image model is told; undefined for others
+  torch::Tensor latent_noise{};  ///< [rows, C, H, W] that latents were drawn with; undefined for pixels
 };
 
 /// `rows` training images of batch number `step`; every random number is a function of `seed` and the step.

@@ -33,13 +33,12 @@ struct GuardTable {
   std::optional<AlignmentSpread> alignment;
 };
 
-GuardTable guard_table(const Denoiser& model, const jobs::UnlearnSpec& spec, const jobs::Dataset& dataset,
+GuardTable guard_table(const Denoiser& model, const jobs::UnlearnSpec& spec, const Examples& examples,
                        std::span<const std::uint32_t> removed, torch::Device device,
                        const std::function<void()>& poll) {
   GuardTable table;
   if (spec.unlearn.guard_temperature == 0) return table;
-  UNet2D plain = model.unet2d();
-  const std::vector<double> alignments = guard_alignments(plain, spec, dataset, removed, device, poll);
+  const std::vector<double> alignments = guard_alignments(model, spec, examples, removed, device, poll);
   const std::vector<double> weights = guard_weights(alignments, spec.unlearn.guard_temperature);
   AlignmentSpread& spread = table.alignment.emplace();
   const auto n = static_cast<double>(removed.size());
@@ -100,9 +99,9 @@ void add_to(std::vector<torch::Tensor>& sum, const std::vector<torch::Tensor>& g
 
 }  // namespace
 
-bool needs_teacher(const jobs::UnlearnConfig& config) {
+bool needs_teacher(const jobs::UnlearnConfig& config, bool captions) {
   const OperatorEntry& op = find_operator(config);
-  return op.needs_teacher || op.needs_anchor || distils(config);
+  return op.needs_teacher || op.needs_anchor || distils(config) || (captions && op.needs_guide);
 }
 
 double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained, std::size_t groups) {
@@ -127,12 +126,12 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
   const bool forgets = op.forget_loss != nullptr;
   const bool taught_retain = distils(config);
   if (removed.empty()) throw Error("there is nothing to unlearn: the removal set is empty");
-  if (needs_teacher(config) && teacher.is_empty()) throw Bug("the operator " + config.op + " was given no teacher");
-  if (op.needs_guide && guide.is_empty()) throw Bug("the operator " + config.op + " was given no guide");
-  if (op.one_step) {
-    UNet2D plain = model.unet2d();
-    return fisher_removal(plain, spec, dataset, removed, device, progress, checkpoints);
-  }
+  const bool captions = examples.has_captions();
+  if (needs_teacher(config, captions) && teacher.is_empty())
+    throw Bug("the operator " + config.op + " was given no teacher");
+  if (op.needs_guide && !captions && guide.is_empty()) throw Bug("the operator " + config.op + " was given no guide");
+  if (op.one_step) return fisher_removal(model, spec, examples, removed, device, progress, checkpoints);
+  const bool teaches = op.needs_teacher || op.needs_anchor || taught_retain;
   const SeedPath seed = SeedPath(spec.seed) / "unlearn";
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
@@ -143,10 +142,10 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
   const auto poll = [&] { progress({0, config.steps, std::numeric_limits<double>::quiet_NaN()}); };
   std::shared_ptr<const NeighbourTable> neighbours;
   if (op.needs_neighbours)
-    neighbours = neighbour_table(dataset, removed, config.neighbours, config.horizontal_flip, poll);
+    neighbours = neighbour_table(examples, removed, config.neighbours, config.horizontal_flip, poll);
   std::optional<Anchors> anchors;
   if (op.needs_anchor) anchors.emplace(config.anchor, examples, removed);
-  const GuardTable guarded = guard_table(model, spec, dataset, removed, device, poll);
+  const GuardTable guarded = guard_table(model, spec, examples, removed, device, poll);
   const std::map<std::uint32_t, float>& guard = guarded.weights;
   const std::size_t retained = dataset.train.size() - removed.size();
   const double weight = forget_weight(config, removed.size(), retained, groups);
@@ -197,7 +196,7 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
       }
       const torch::Tensor predicted = predict_noise(model, prediction, schedule, batch, device);
       torch::Tensor taught;  // of the whole part, or of its retain rows where only they are taught
-      if (needs_teacher(config)) {
+      if (teaches) {
         const torch::NoGradGuard no_grad;
         const StepImages asked = op.needs_teacher  ? batch
                                  : op.needs_anchor ? joined(kept, rows_of(*anchored, part.forget))
@@ -217,9 +216,14 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
         rows.snr = snr_of(schedule, leaving->timesteps).to(device);
         if (op.needs_teacher) rows.teacher = taught.narrow(0, split, part.forget.count);
         if (op.needs_anchor) rows.anchor = taught.narrow(0, split, part.forget.count);
-        if (neighbours) rows.differences = neighbours->differences(dataset, leaving->items, leaving->flips).to(device);
+        if (neighbours) {
+          rows.differences =
+              neighbours->differences(examples, leaving->items, leaving->flips, leaving->latent_noise).to(device);
+        }
         if (op.needs_guide) {
-          const Guidance guidance = guidance_of(guide, prediction, schedule, *leaving, dataset, device);
+          const Guidance guidance =
+              captions ? guidance_by_captions(teacher, prediction, schedule, *leaving, examples, device)
+                       : guidance_of(guide, prediction, schedule, *leaving, dataset, device);
           rows.unconditional = guidance.unconditional;
           rows.conditional = guidance.conditional;
         }

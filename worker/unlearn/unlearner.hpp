@@ -30,7 +30,8 @@ struct Unlearned {
 /// Changes `model` in place; it starts from the full model's weights and ends with the raw weights of the last step.
 /// `teacher`: another copy of the full model, not changed; may be empty for operators that need none (needs_teacher).
 /// `examples` must outlive the call; with captions the model is told each row's own.
-/// `guide`: a class-conditional model, for operators that need one (needs_guide); not changed.
+/// `guide`: a class-conditional model, for operators that need one (needs_guide) where there are no captions: with them
+/// the teacher is asked without and with each row's own. Not changed.
 /// `removed` sorted, not empty. `groups`: number of groups of the experiment, for proportional forget scaling.
 /// Batch order, timesteps and noise depend on spec.seed only (the forget images on the removal, of course).
 /// With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in one go.
@@ -41,8 +42,8 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
                   torch::Device device, const std::function<void(const Progress&)>& progress,
                   JobCheckpoints* checkpoints = nullptr, const UNet2DCondition& guide = nullptr);
 
-/// Whether unlearn() reads its teacher under this config. Throws as find_operator.
-[[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config);
+/// Whether unlearn() reads its teacher under this config, of images with captions or without. Throws as find_operator.
+[[nodiscard]] bool needs_teacher(const jobs::UnlearnConfig& config, bool captions = false);
 
 /// Weight of the mean forget loss: forget_weight, times n_k/n_r * groups when proportional; strength n_k/n_r where
 /// derived so.

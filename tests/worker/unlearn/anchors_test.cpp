@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "common/error.hpp"
@@ -88,6 +89,25 @@ TEST_CASE("anchors: without its style, or a retained version of the picture with
     CHECK(study().data.labels[matched.items[i]] != 2);
   }
   CHECK(torch::equal(matched.context, study().examples.context(matched.items)));
+}
+
+TEST_CASE(
+    "anchors: matched_retain picks among all retained versions of a picture, at the same timestep (methods.md 2.4, "
+    "U6)") {
+  jobs::AnchorConfig config;
+  config.mode = "matched_retain";
+  Anchors anchors(config, study().examples, study().removed);
+  const StepImages forget = study().forget();
+  std::map<std::uint32_t, int> styles;
+  constexpr std::uint64_t kSteps = 200;
+  for (std::uint64_t step = 0; step < kSteps; ++step) {
+    const StepImages matched = anchors.of(forget, SeedPath(9), step, study().schedule);
+    CHECK(matched.timesteps == forget.timesteps);
+    for (const std::uint32_t item : matched.items) ++styles[study().data.labels[item]];
+  }
+  CHECK(styles.size() == 7);  // each of the other styles, about equally often
+  const double expected = double(kSteps * forget.items.size()) / 7;
+  for (const auto& [style, count] : styles) CHECK(std::abs(count - expected) < 5 * std::sqrt(expected));
 }
 
 TEST_CASE("anchors: a picture without a retained version is named; images without captions have no anchors") {

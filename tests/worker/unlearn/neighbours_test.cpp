@@ -54,7 +54,8 @@ TEST_CASE("neighbours: k = 0 or more than there are means all") {
 TEST_CASE("neighbours: with mirrors an item counts once, at its nearer orientation, as an exhaustive search says") {
   torch::manual_seed(5);
   const torch::Tensor queries = torch::randn({40, 2, 4, 5}), items = torch::randn({120, 2, 4, 5});
-  const MirroredNeighbours found = nearest_neighbours_mirrored(queries, items, 9);
+  const MirroredNeighbours found =
+      nearest_neighbours_mirrored(queries.flatten(1), queries.flip({3}).flatten(1), items.flatten(1), 9);
   const auto distances = [&](const torch::Tensor& side) {
     return (queries.flatten(1).to(torch::kFloat64).unsqueeze(1) - side.flatten(1).to(torch::kFloat64).unsqueeze(0))
         .square()
@@ -74,11 +75,14 @@ TEST_CASE(
   items[7] = queries[0].flip({2});
   queries[1] = queries[1] + queries[1].flip({2});
   items[9] = queries[1];
-  const MirroredNeighbours found = nearest_neighbours_mirrored(queries, items, 3);
+  const auto nearest = [&](std::uint32_t k) {
+    return nearest_neighbours_mirrored(queries.flatten(1), queries.flip({3}).flatten(1), items.flatten(1), k);
+  };
+  const MirroredNeighbours found = nearest(3);
   CHECK(found.nearest.index[0][0].item<std::int64_t>() == 7);
   CHECK(found.mirrored[0][0].item<bool>());
   CHECK(found.nearest.squared_distance[0][0].item<double>() == 0);
   CHECK(found.nearest.index[1][0].item<std::int64_t>() == 9);
   CHECK_FALSE(found.mirrored[1][0].item<bool>());
-  CHECK(nearest_neighbours_mirrored(queries, items, 0).nearest.index.size(1) == 50);
+  CHECK(nearest(0).nearest.index.size(1) == 50);
 }
