@@ -155,8 +155,8 @@ TEST_CASE("text-to-image plan: the kernel density is one of latents, and of pixe
   };
   const std::string density = "methods.pixels={name: density, method: kde_elbo}";
   CHECK(features({density}) > 0);
-  CHECK(features({density, "pipeline.autoencoder={}", "model.in_channels=1", "model.out_channels=1",
-                  "methods.latents={name: latents, method: similarity}"}) == 0);
+  CHECK(features({density, "pipeline.autoencoder={}", "model.sample_size=16", "model.in_channels=1",
+                  "model.out_channels=1", "methods.latents={name: latents, method: similarity}"}) == 0);
 }
 
 TEST_CASE("text-to-image plan: every operator and method can be planned, and esd_class needs no guide") {
@@ -175,7 +175,8 @@ TEST_CASE("text-to-image plan: every operator and method can be planned, and esd
 TEST_CASE("text-to-image plan: shared stages are jobs of styles.yaml, so that its run can be reused") {
   const std::filesystem::path recipe = kRecipe.parent_path() / "styles-methods.yaml";
   std::set<Digest> trained;
-  for (const JobSpec* job : all<TrainSpec>(plan_of())) trained.insert(job->digest);
+  const Plan styles = plan_of();
+  for (const JobSpec* job : all<TrainSpec>(styles)) trained.insert(job->digest);
   const Plan plan = make_plan(load_experiment(recipe), data(), kNumerics);
   for (const JobSpec* job : all<TrainSpec>(plan)) CHECK(trained.contains(job->digest));
 }
