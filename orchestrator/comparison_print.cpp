@@ -90,7 +90,7 @@ constexpr ShownMetric kCifar[] = {
     {"mrr", "mrr"}, {"ndcg3_exp", "ndcg3"}, {"spearman", "spearman"}, {"pooled_r", "pooled r"}};
 /// Those of GUDA's table of UnlearnCanvas: linear gain, and rank-biased overlap.
 constexpr ShownMetric kCanvas[] = {
-    {"mrr", "mrr"}, {"ndcg3_lin", "ndcg3 lin"}, {"rbo", "rbo"}, {"spearman", "spearman"}, {"pooled_r", "pooled r"}};
+    {"mrr", "mrr"}, {"ndcg3_lin", "ndcg3 lin"}, {"rbo", "rbo"}, {"spearman", "spearman"}};
 using Shown = std::span<const ShownMetric>;
 
 Shown shown_of(const Comparison& comparison) { return comparison.text_to_image ? Shown(kCanvas) : Shown(kCifar); }

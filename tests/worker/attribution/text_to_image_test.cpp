@@ -13,6 +13,7 @@
 #include "worker/attribution/mirror.hpp"
 #include "worker/attribution/projection.hpp"
 #include "worker/diffusion/noise.hpp"
+#include "worker/diffusion/prediction.hpp"
 #include "worker/training/streams.hpp"
 #include "worker/training/trainer.hpp"
 
