@@ -1,14 +1,16 @@
 #include "common/jpeg_decode.hpp"
 
 #include <fmt/format.h>
-#include <jerror.h>
-#include <jpeglib.h>
 
 #include <array>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
 #include <string>
+// clang-format off
+#include <jpeglib.h>  // wants FILE
+#include <jerror.h>
+// clang-format on
 
 #include "common/error.hpp"
 #include "common/png_image.hpp"

@@ -44,7 +44,7 @@ Taps triangle_taps(std::uint32_t from, std::uint32_t to) {
     std::vector<double> exact;
     double sum = 0;
     for (std::uint32_t x = begin; x < end; ++x) {
-      exact.push_back(std::max(0.0, 1 - std::abs((x - centre + 0.5) / reach)));
+      exact.push_back(std::max(0.0, 1 - std::abs((x - centre + 0.5) * (1 / reach))));
       sum += exact.back();
     }
     std::vector<std::int32_t>& weights = taps.weights.emplace_back();

@@ -93,7 +93,8 @@ class PipelineChecks {
   }
 
   void model() {
-    r_.rule(!e_.model.empty() && !is_condition_model(e_.model) && p_.folder.empty(), {"model"},
+    const bool own_model = p_.folder.empty() || r_.written({"model"});
+    r_.rule(own_model && !e_.model.empty() && !is_condition_model(e_.model), {"model"},
             [] { return "wants `_class_name: UNet2DConditionModel`, because of the pipeline"; });
     if (!p_.folder.empty() || !is_condition_model(e_.model)) return;
     const auto width = e_.model.value("cross_attention_dim", std::uint32_t{1280});

@@ -1,13 +1,14 @@
 #pragma once
 // Folders of pictures for tests: JPEG and PNG files in the layout of UnlearnCanvas, each style with its own tint.
-#include <jpeglib.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
+// clang-format off
+#include <jpeglib.h>  // wants FILE
+// clang-format on
 
 #include "common/files.hpp"
 #include "common/json.hpp"
