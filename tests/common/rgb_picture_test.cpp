@@ -76,7 +76,8 @@ TEST_CASE(
   const SafetensorsFile expected(kGolden / "expected.safetensors");
   for (const std::string name : {"wide.jpg", "tall.jpg", "wide.png"}) {
     for (const std::uint32_t side : {8U, 17U, 40U}) {
-      CAPTURE(name, side);
+      CAPTURE(name);
+      CAPTURE(side);
       CHECK(as_pillow(expected, name + " crop " + std::to_string(side), squared(golden(name), side, false)));
     }
     CHECK(as_pillow(expected, name + " 16x16", squared(golden(name), 16, true)));
