@@ -4,7 +4,7 @@
 
 base_packages="build-essential cmake ninja-build ccache pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev
   libyaml-cpp-dev libboost-program-options-dev doctest-dev nlohmann-json3-dev libfmt-dev libxxhash-dev zlib1g-dev
-  libutf8proc-dev libpng-dev librapidcheck-dev hdf5-tools python3-venv ca-certificates unzip"
+  libutf8proc-dev libpng-dev libjpeg-dev librapidcheck-dev hdf5-tools python3-venv ca-certificates unzip"
 browser_packages="chromium fonts-dejavu-core"
 # Tests that need them are skipped without: a Slurm of one node, hosts in namespaces, the modulefile.
 cluster_packages="slurmctld slurmd slurm-client munge iproute2 util-linux environment-modules"

@@ -20,9 +20,10 @@ struct Codec {
 
 }  // namespace
 
-PngImage read_png(const std::filesystem::path& path) {
+PngImage read_png(const std::filesystem::path& path) { return decode_png(read_file(path), path); }
+
+PngImage decode_png(std::string_view bytes, const std::filesystem::path& path) {
   const std::string file = path.string();
-  const std::string bytes = read_file(path);
   Codec codec;
   if (png_image_begin_read_from_memory(&codec.image, bytes.data(), bytes.size()) == 0) {
     throw Error(fmt::format("{}: no readable PNG: {}", file, codec.image.message));

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace guda {
@@ -19,6 +20,8 @@ inline constexpr std::uint64_t kMaxPngPixels = std::uint64_t{1} << 26;
 /// Palettes become RGB. Throws IoError when the file can't be read, Error naming it when it is damaged, too large,
 /// has 16 bits a channel or transparency: what the pixels mean is then for the user to say.
 [[nodiscard]] PngImage read_png(const std::filesystem::path& file);
+/// The same of a file's bytes.
+[[nodiscard]] PngImage decode_png(std::string_view bytes, const std::filesystem::path& path);
 
 /// The bytes of a PNG file. Throws Bug when size and pixels do not fit.
 [[nodiscard]] std::string encode_png(const PngImage& image);

@@ -11,6 +11,7 @@ namespace guda::jobs {
 namespace {
 
 constexpr std::string_view kObject = "A depiction of ", kStyle = ", artistic style featuring ", kComma = ", ";
+constexpr std::string_view kPromptObject = "An artwork of ", kPromptStyle = ", with ";
 
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> parts;
@@ -22,6 +23,19 @@ std::vector<std::string> split(std::string_view list) {
   }
 }
 
+std::optional<Caption> caption_of_form(std::string_view text, std::string_view before_object,
+                                       std::string_view before_style) {
+  if (!text.starts_with(before_object)) return std::nullopt;
+  const std::string_view rest = text.substr(before_object.size());
+  const std::size_t style = rest.find(before_style);
+  Caption caption{std::string(rest.substr(0, style)), {}};
+  if (style != std::string_view::npos) caption.descriptors = split(rest.substr(style + before_style.size()));
+  const bool gap = std::any_of(caption.descriptors.begin(), caption.descriptors.end(),
+                               [](const std::string& word) { return word.empty(); });
+  if (caption.object.empty() || gap) return std::nullopt;
+  return caption;
+}
+
 }  // namespace
 
 std::string training_caption(const Caption& caption) {
@@ -30,16 +44,15 @@ std::string training_caption(const Caption& caption) {
 }
 
 Caption parse_caption(std::string_view text) {
-  if (text.starts_with(kObject)) {
-    const std::string_view rest = text.substr(kObject.size());
-    const std::size_t style = rest.find(kStyle);
-    Caption caption{std::string(rest.substr(0, style)), {}};
-    if (style != std::string_view::npos) caption.descriptors = split(rest.substr(style + kStyle.size()));
-    const bool gap = std::any_of(caption.descriptors.begin(), caption.descriptors.end(),
-                                 [](const std::string& word) { return word.empty(); });
-    if (!caption.object.empty() && !gap) return caption;
-  }
+  if (auto caption = caption_of_form(text, kObject, kStyle)) return *std::move(caption);
   throw Error(fmt::format("the caption '{}' is not of the form '{}OBJECT{}WORDS'", text, kObject, kStyle));
+}
+
+std::optional<Caption> styled_prompt(std::string_view text) {
+  for (const auto& [object, style] : {std::pair{kObject, kStyle}, {kPromptObject, kPromptStyle}}) {
+    if (auto caption = caption_of_form(text, object, style); caption && !caption->descriptors.empty()) return caption;
+  }
+  return std::nullopt;
 }
 
 std::string without_style(std::string_view caption) { return std::string(caption.substr(0, caption.find(kStyle))); }

@@ -1,5 +1,6 @@
 #pragma once
 // The grammar of captions (methods.md 2.1): an object, and words that describe a style without naming it.
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,10 @@ struct Caption {
 
 /// Throws Error quoting a text of another form.
 [[nodiscard]] Caption parse_caption(std::string_view text);
+
+/// A training caption, or an evaluation prompt ("An artwork of Dogs, with warm, earthy, mosaic"); nothing where the
+/// text has no style part of either form.
+[[nodiscard]] std::optional<Caption> styled_prompt(std::string_view text);
 
 /// A training caption without its style; any other text as it is.
 [[nodiscard]] std::string without_style(std::string_view caption);

@@ -79,7 +79,7 @@ class ComparisonChecks {
     rule(drawn != e_.queries.end() && drawn->count < r.queries, queries,
          [&] { return fmt::format("{} are more than the {} of '{}'", r.queries, drawn->count, drawn->name); },
          {{"queries"}});
-    rule(std::uint64_t{r.items} * r.queries >= e_.dataset.train, items,
+    rule(e_.dataset.train > 0 && std::uint64_t{r.items} * r.queries >= e_.dataset.train, items,
          [&] {
            return fmt::format("{} for each of {} queries may be all {} training items; lower it", r.items, r.queries,
                               e_.dataset.train);

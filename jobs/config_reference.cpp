@@ -115,7 +115,8 @@ struct Table {
 
   void model(const Field& field, const std::string& key) {
     below += fmt::format(
-        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`, CIFAR-10 images 3.\n\n| key | type | "
+        "\n## {}\n\n{}. Digits need `in_channels: 1` and `out_channels: 1`, CIFAR-10 images and pictures 3.\n\n| key | "
+        "type | "
         "default | allowed | "
         "meaning |\n|---|---|---|---|---|\n",
         key, field.meaning);

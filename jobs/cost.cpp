@@ -266,9 +266,18 @@ Activations unet2d_activations(const Json& config, double tokens) {
   return {kept.backward, kept.forward};
 }
 
-double job_memory(const JobSpec& job, const Json& model, double tokens) {
+double job_memory(const JobSpec& job, const Json& model, const FrozenParts& parts) {
   const double parameters = unet2d_parameters(model);
-  const Activations per_image = unet2d_activations(model, tokens);
+  // Numbers that the autoencoder takes for so many images at once.
+  const auto coding = [&](double images) {
+    return parts.autoencoder.is_null()
+               ? 0
+               : unet2d_parameters(parts.autoencoder) + unet2d_activations(parts.autoencoder).forward * images;
+  };
+  const auto encoded_at_once = [&] {  // worker/training/latent_table.cpp
+    return parts.autoencoder.is_null() ? 0 : std::clamp(double(1 << 20) / sample_pixels(parts.autoencoder), 1.0, 64.0);
+  };
+  const Activations per_image = unet2d_activations(model, parts.tokens);
   constexpr double kBytes = 4;
   return std::visit(
       [&](const auto& work) -> double {
@@ -278,18 +287,21 @@ double job_memory(const JobSpec& job, const Json& model, double tokens) {
           const double gang = std::max(1U, work.gang),
                        share = at_once(std::ceil(work.training.batch / gang), work.micro_batch);
           return kBytes * ((work.gang > 1 ? 6 : 5) * unet2d_parameters(work.model) +
-                           unet2d_activations(work.model, tokens).backward * share);
+                           unet2d_activations(work.model, parts.tokens).backward * share);
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
           const double rows = at_once(work.unlearn.retain_batch + work.unlearn.forget_batch, work.micro_batch);
           return kBytes * (5 * parameters + per_image.backward * rows);  // EMA's place: teacher
         } else if constexpr (std::is_same_v<T, SampleSpec>) {
-          return work.from.empty()
-                     ? 0
-                     : kBytes * (parameters + per_image.forward * std::min(work.set.sampler.batch, work.set.count));
+          if (work.from.empty()) return 0;
+          const double images = std::min(work.set.sampler.batch, work.set.count),
+                       guided = work.set.sampler.guidance > 0 ? 2 : 1;
+          return kBytes * (parameters + std::max(per_image.forward * images * guided, coding(images)));
         } else if constexpr (std::is_same_v<T, ScoreSpec>) {
-          return kBytes * (parameters + per_image.forward * work.batch);
+          return kBytes * (parameters + std::max(per_image.forward * work.batch, coding(encoded_at_once())));
         } else if constexpr (std::is_same_v<T, FeaturesSpec>) {
           constexpr double kRows = 256, kGradients = 1 << 25;  // worker/attribution/gradient_features.cpp
+          if (work.kind == "latents") return kBytes * coding(encoded_at_once());
+          if (work.kind == "texts") return kBytes * 1.25 * parts.text_encoder;
           return work.kind == "clip" ? 2e9 : kBytes * (parameters + kGradients + per_image.backward * kRows);
         } else if constexpr (std::is_same_v<T, MirrorSpec>) {
           const double rows = work.method == "mucs" ? 2.0 * work.mucs.batch : 256.0;

@@ -48,8 +48,16 @@ struct Activations {
 };
 [[nodiscard]] Activations unet2d_activations(const Json& config, double tokens = kClipTokens);
 
+/// What stands beside the model in a text-to-image experiment (jobs/pipeline_folder.hpp).
+struct FrozenParts {
+  Json autoencoder;             ///< its config at the size of the pictures; null: there is none
+  double text_encoder = 0;      ///< numbers in its weights
+  double tokens = kClipTokens;  ///< of a text
+};
+
 /// Bytes that a worker needs for a job on its device, beside the library itself: weights, gradients, optimizer moments,
-/// EMA, teacher, activations of a batch; float32. An estimate for "does the model fit?", not a bound.
-[[nodiscard]] double job_memory(const JobSpec& job, const Json& model, double tokens = kClipTokens);
+/// EMA, teacher, activations of a batch, the autoencoder where pictures become latents or come from them; float32. An
+/// estimate for "does the model fit?", not a bound.
+[[nodiscard]] double job_memory(const JobSpec& job, const Json& model, const FrozenParts& parts = {});
 
 }  // namespace guda::jobs

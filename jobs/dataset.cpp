@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string_view>
 
@@ -15,6 +16,7 @@
 #include "common/random.hpp"
 #include "jobs/cifar10.hpp"
 #include "jobs/data_folder.hpp"
+#include "jobs/picture_dataset.hpp"
 #include "jobs/styled_digits.hpp"
 
 namespace guda::jobs {
@@ -95,29 +97,58 @@ Dataset read_digits(const fs::path& file) {
   return data;
 }
 
-/// Of the first `candidates` items `config.train` become training items. Held out is the rest of them or, where the
-/// data set has items of its own for that, those. Items come in runs of `together`, which stay on one side.
-void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std::uint32_t candidates,
-           std::uint32_t together = 1) {
+using ItemRuns = std::vector<std::vector<std::uint32_t>>;
+
+/// `runs` of the items 0, 1, ..., each of `together` of them.
+ItemRuns equal_runs(std::uint32_t runs, std::uint32_t together) {
+  ItemRuns all(runs);
+  for (std::uint32_t item = 0; item < runs * together; ++item) all[item / together].push_back(item);
+  return all;
+}
+
+/// The versions of a picture, for each picture in the order of its first one.
+ItemRuns runs_of_sources(const Dataset& data) {
+  ItemRuns all;
+  std::map<std::uint32_t, std::size_t> place;
+  for (std::uint32_t item = 0; item < data.labels.size(); ++item) {
+    const std::uint32_t source = data.sources.empty() ? item : data.sources[item];
+    const auto [known, is_new] = place.emplace(source, all.size());
+    if (is_new) all.emplace_back();
+    all[known->second].push_back(item);
+  }
+  return all;
+}
+
+/// Of the items in `runs`, which stay on one side each, the first config.train of a seeded permutation become training
+/// items. Held out is the rest of them or, where the data set has items of its own for that, those.
+void split(Dataset& data, const DatasetConfig& config, const fs::path& file, const ItemRuns& runs) {
   const auto items = static_cast<std::uint32_t>(data.labels.size());
-  if (config.train == 0 || config.train > candidates) {
+  std::uint32_t candidates = 0;
+  for (const auto& run : runs) candidates += static_cast<std::uint32_t>(run.size());
+  const std::uint32_t wanted = config.of_pictures() && config.train == 0 ? candidates : config.train;
+  if (wanted == 0 || wanted > candidates) {
     throw Error(fmt::format("dataset.train: {} training items were asked for, {} holds {}; choose 1..{}", config.train,
                             file.string(), candidates, candidates));
   }
-  if (config.train % together != 0) {
-    throw Error(
-        fmt::format("dataset.train: {} is no multiple of {}: an image is in the training set in all of its {} "
-                    "styles or in none; choose {}",
-                    config.train, together, together, config.train / together * together));
-  }
-  for (const std::uint32_t run :
-       random_permutation(candidates / together, (SeedPath(config.split_seed) / "dataset" / "split").value())) {
-    auto& side = data.train.size() < config.train ? data.train : data.held_out;
-    for (std::uint32_t i = 0; i < together; ++i) side.push_back(run * together + i);
+  for (const std::uint32_t run : random_permutation(static_cast<std::uint32_t>(runs.size()),
+                                                    (SeedPath(config.split_seed) / "dataset" / "split").value())) {
+    auto& side = data.train.size() < wanted ? data.train : data.held_out;
+    side.insert(side.end(), runs[run].begin(), runs[run].end());
+    if (data.train.size() > wanted) {
+      const std::size_t versions = runs[run].size();
+      throw Error(fmt::format(
+          "dataset.train: {} would split the {} versions of one picture, which is in the training set in all "
+          "of its styles or in none; choose {} or {}",
+          config.train, versions, data.train.size() - versions, data.train.size()));
+    }
   }
   if (items == candidates) return;
   data.held_out.clear();
   for (std::uint32_t item = candidates; item < items; ++item) data.held_out.push_back(item);
+}
+
+void split(Dataset& data, const DatasetConfig& config, const fs::path& file, std::uint32_t candidates) {
+  split(data, config, file, equal_runs(candidates, 1));
 }
 
 Digest content_of(const Dataset& data) {
@@ -130,6 +161,10 @@ Digest content_of(const Dataset& data) {
     bytes.append(reinterpret_cast<const char*>(values.data()), count * sizeof values[0]);
   };
   append(data.pixels);
+  if (!data.files.empty()) {
+    bytes += fmt::format("{} {}", data.pictures.hex, data.stretch);
+    append(data.sources);
+  }
   append(data.labels);
   append(data.train);
   append(data.held_out);
@@ -152,17 +187,42 @@ Dataset load_dataset(const DatasetConfig& config) {
     const fs::path file = digits_file(config);
     data = read_digits(file);
     if (styled) data = styled_digits(data, config.split_seed);
-    split(data, config, file, static_cast<std::uint32_t>(data.labels.size()), styled ? kStyles : 1);
+    const auto items = static_cast<std::uint32_t>(data.labels.size());
+    split(data, config, file, styled ? equal_runs(items / kStyles, kStyles) : equal_runs(items, 1));
   } else if (config.kind == "cifar10") {
     if (config.path.empty())
       throw Error("dataset.path: is not set; name the folder that holds CIFAR-10's data_batch_*.bin");
     std::uint32_t training_items = 0;
     data = read_cifar10(config.path, config.side, training_items);
     split(data, config, config.path, training_items);
+  } else if (config.of_pictures()) {
+    data = read_pictures(config);
+    split(data, config, config.path, runs_of_sources(data));
   } else {
-    throw Error(fmt::format("dataset.kind: '{}' is not known; known: digits, styled_digits, cifar10", config.kind));
+    throw Error(fmt::format(
+        "dataset.kind: '{}' is not known; known: digits, styled_digits, cifar10, unlearncanvas, image_folder",
+        config.kind));
   }
   data.content = content_of(data);
+  return data;
+}
+
+bool has_published_counts(const std::string& kind) { return kind == "cifar10" || kind == "unlearncanvas"; }
+
+Dataset published_dataset(const DatasetConfig& config) {
+  if (config.kind == "cifar10") {
+    Dataset data = published_cifar10(config);
+    data.published = true;
+    return data;
+  }
+  if (config.kind != "unlearncanvas") {
+    throw Error(
+        fmt::format("dataset.path: there is no {}, and what it would hold is not known: {} can't be planned without",
+                    config.path.string(), config.kind));
+  }
+  Dataset data = published_unlearncanvas(config);
+  split(data, config, "UnlearnCanvas as published", runs_of_sources(data));
+  data.content = digest_of("UnlearnCanvas as published: no pictures " + std::to_string(data.train.size()));
   return data;
 }
 

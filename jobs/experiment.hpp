@@ -12,15 +12,22 @@
 namespace guda::jobs {
 
 struct DatasetConfig {
-  std::string kind = "digits";   ///< digits | styled_digits | cifar10
-  std::filesystem::path path;    ///< (styled) digits: empty = the digits shipped with guda; cifar10: folder of *.bin
-  std::uint32_t train = 1500;    ///< training items taken from the seeded permutation; the rest is held out
-  std::uint64_t split_seed = 0;  ///< seed of that permutation
-  std::uint32_t side = 0;        ///< cifar10: averaged down to so many pixels a side; 0 = 32, as stored
+  std::string kind = "digits";        ///< digits | styled_digits | cifar10 | unlearncanvas | image_folder
+  std::filesystem::path path;         ///< (styled) digits: empty = the digits shipped with guda; else the data's folder
+  std::uint32_t train = 1500;         ///< training items taken from the seeded permutation; the rest is held out
+  std::uint64_t split_seed = 0;       ///< seed of that permutation
+  std::uint32_t side = 0;             ///< pixels a side; cifar10: 0 = 32, as stored
+  bool stretch = false;               ///< pictures: brought to a square by stretching instead of cutting
+  std::filesystem::path prompts;      ///< pictures: JSON lines, one for each file
+  std::filesystem::path descriptors;  ///< pictures: JSON {"style": [words]}
+  std::uint32_t skip_bad = 0;         ///< pictures: at most so many that do not decode are left out
+  /// Whether it is read from JPEG and PNG files.
+  [[nodiscard]] bool of_pictures() const { return kind == "unlearncanvas" || kind == "image_folder"; }
 };
 
 struct GroupsConfig {
-  std::string by = "class";        ///< class | manifest | noisy | random | redundant | unequal
+  std::string by = "class";        ///< class | key | manifest | noisy | random | redundant | unequal
+  std::string key;                 ///< key: of the prompts' lines; an item whose value is a list is in several groups
   std::filesystem::path manifest;  ///< CSV (item,group) or JSON {"group": [items]}; an item may be in several groups
   std::uint64_t seed = 42;         ///< of the forms that draw
   double noise = 0.05;             ///< noisy: share of each class that changes places with other classes
@@ -28,6 +35,7 @@ struct GroupsConfig {
   double fraction = 0.1;           ///< random: share of the training set in each
   double share = 0.8;              ///< redundant: share of a class in its larger part
   double ratio = 10;               ///< unequal: items of the largest group per item of the smallest
+  std::vector<std::string> only;   ///< keeps these groups, in this order; empty: all
 };
 
 struct DiffusionConfig {
@@ -117,6 +125,7 @@ struct QuerySetConfig {
   SamplerConfig sampler;                      ///< generated only
   std::vector<std::filesystem::path> images;  ///< images only
   std::vector<std::string> prompts{};         ///< text-to-image: of each image; generated: used in turn
+  std::filesystem::path prompt_file{};        ///< text-to-image, generated: JSON lines of prompts and their styles
 };
 
 /// The queries whose noise decides where adaptive slots are drawn; their own draws are in no score.

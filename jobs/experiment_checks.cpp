@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "jobs/dataset.hpp"
 #include "jobs/experiment_rules.hpp"
 #include "jobs/plan.hpp"
 #include "jobs/slot_lists.hpp"
@@ -32,7 +33,7 @@ class Checks : Rules {
     scoring();
     methods();
     check_comparison(*this);
-    check_pipeline(*this);
+    check_pipeline(*this, data_may_be_missing_);
     gang();
   }
 
@@ -47,13 +48,16 @@ class Checks : Rules {
 
   void data() {
     const auto& path = e_.dataset.path;
-    const bool excused = data_may_be_missing_ && e_.dataset.kind == "cifar10";
+    const bool excused = data_may_be_missing_ && has_published_counts(e_.dataset.kind),
+               pictures = e_.dataset.of_pictures();
     rule(!path.empty() && !excused && !exists(path), {"dataset", "path"}, [&] {
       return fmt::format("there is no {}{}", path.string(),
                          e_.dataset.kind == "cifar10"
                              ? ": unpack the binary version of CIFAR-10 there, or --set dataset.path=FOLDER"
-                             : "");
+                         : pictures ? "; --set dataset.path=FOLDER names the folder of the pictures"
+                                    : "");
     });
+    if (pictures) picture_files(excused);
     const bool styled = e_.dataset.kind == "styled_digits", digits = styled || e_.dataset.kind == "digits";
     const auto copies = static_cast<std::uint32_t>(styled ? kDigitStyles.size() : 1);
     rule(digits && e_.dataset.train >= copies * kDigits && path.empty(), {"dataset", "train"}, [&] {
@@ -67,17 +71,44 @@ class Checks : Rules {
           e_.dataset.train, copies, copies * 1500);
     });
     rule(!digits && path.empty(), {"dataset", "path"},
-         [] { return "wants the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt"; },
+         [&] {
+           return pictures ? "wants the folder of the pictures"
+                           : "wants the folder of data_batch_*.bin, test_batch.bin and batches.meta.txt";
+         },
          {{"dataset", "kind"}});
+    rule(e_.dataset.train < 2 && !(pictures && e_.dataset.train == 0), {"dataset", "train"}, [&] {
+      return fmt::format("{} is out of range: it must be at least 2{}", e_.dataset.train,
+                         pictures ? ", or 0 for all" : "");
+    });
     const std::uint32_t side = e_.dataset.side;
-    rule(side != 0 && side != 4 && side != 8 && side != 16 && side != 32, {"dataset", "side"},
+    rule(!pictures && side != 0 && side != 4 && side != 8 && side != 16 && side != 32, {"dataset", "side"},
          [&] { return fmt::format("{} does not divide the 32 pixels of a side; choose 32, 16, 8 or 4", side); });
+    rule(e_.groups.by == "key" && e_.groups.key.empty(), {"groups", "key"},
+         [] { return "wants a key of the prompts' lines, because groups.by is key"; }, {{"groups", "by"}});
+    rule(e_.groups.by == "key" && !pictures, {"groups", "by"},
+         [&] { return fmt::format("{} have no keys; pictures with prompts have", e_.dataset.kind); },
+         {{"dataset", "kind"}});
     const bool by_manifest = e_.groups.by == "manifest";
     const auto& manifest = e_.groups.manifest;
     rule(by_manifest && manifest.empty(), {"groups", "manifest"},
          [] { return "wants a CSV or JSON file, because groups.by is manifest"; }, {{"groups", "by"}});
     rule(by_manifest && !manifest.empty() && !is_file(manifest), {"groups", "manifest"},
          [&] { return fmt::format("there is no file {}", manifest.string()); });
+  }
+
+  void picture_files(bool excused) {
+    const DatasetConfig& d = e_.dataset;
+    rule(d.side == 0, {"dataset", "side"},
+         [] { return "wants the pixels of a side that pictures are brought to, e.g. 512"; });
+    const bool folder = d.kind == "image_folder";
+    rule(d.prompts.empty() && (folder || d.descriptors.empty()), {"dataset", "prompts"}, [&] {
+      return folder ? "wants a file of JSON lines {\"file\": .., \"prompt\": ..}"
+                    : "wants the captions as JSON lines, or dataset.descriptors the words to make them of";
+    });
+    for (const auto& [key, file] : {std::pair{"prompts", d.prompts}, {"descriptors", d.descriptors}}) {
+      rule(!file.empty() && !excused && !is_file(file), {"dataset", key},
+           [&, file = file] { return fmt::format("there is no file {}", file.string()); });
+    }
   }
 
   void model() {
@@ -88,7 +119,11 @@ class Checks : Rules {
     if (e_.model.empty() || (digits && !e_.dataset.path.empty())) return;
     const AutoencoderConfig& latents = e_.pipeline.autoencoder;
     const std::uint32_t pixels_side = styled ? 16 : digits ? 8 : e_.dataset.side == 0 ? 32 : e_.dataset.side;
-    const char* const what = !latents.empty() ? "latents" : digits ? "digits" : "CIFAR-10 images";
+    const bool pictures = e_.dataset.of_pictures();
+    const char* const what = !latents.empty() ? "latents"
+                             : digits         ? "digits"
+                             : pictures       ? "pictures"
+                                              : "CIFAR-10 images";
     if (!e_.pipeline.folder.empty()) return;  // its autoencoder says what latents are
     const std::uint32_t side = latents.empty() ? pixels_side : pixels_side >> (latents.block_out_channels.size() - 1);
     rule(!latents.empty() && side == 0, {"pipeline", "autoencoder", "block_out_channels"}, [&] {
@@ -283,6 +318,13 @@ class Checks : Rules {
       rule(!written(at({"method"})), at({"method"}),
            [] { return "wants the method (guda methods lists them), for example logo"; });
       rule(m.name == "full", at({"name"}), [] { return "'full' is the name of the full model; choose another"; });
+      const bool all_pixels = m.method == "kde_elbo" || (m.method == "similarity" && m.similarity.features == "pixels");
+      rule(all_pixels && e_.dataset.of_pictures() && e_.dataset.side > 128, at({"method"}), [&] {
+        return fmt::format(
+            "{} compares the pixels of all pictures at once: {} a side are too many; similarity has "
+            "features: latents, captions or clip",
+            m.method, e_.dataset.side);
+      });
       if (m.method == "knn") at_most_training_items(at({"k"}), m.k);
       if (m.method != "guda") continue;
       horizon(at({"unlearn"}), m.unlearn.horizon, m.unlearn.steps);

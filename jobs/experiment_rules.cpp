@@ -40,7 +40,7 @@ void Rules::horizon(KeyPath section, std::uint32_t value, std::uint32_t steps) {
 
 void Rules::at_most_training_items(const KeyPath& path, std::uint32_t value) {
   rule(
-      value > e_.dataset.train, path,
+      value > e_.dataset.train && e_.dataset.train > 0, path,
       [&] { return fmt::format("{}{} is more than the {} training items", value, by_default(path), e_.dataset.train); },
       {{"dataset", "train"}});
 }

@@ -56,6 +56,6 @@ class Rules {
 
 /// The sections `comparison` and `evaluation`; `pipeline` and what goes with it.
 void check_comparison(Rules& rules);
-void check_pipeline(Rules& rules);
+void check_pipeline(Rules& rules, bool data_may_be_missing);
 
 }  // namespace guda::jobs

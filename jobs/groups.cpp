@@ -1,6 +1,7 @@
 #include "jobs/groups.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -12,6 +13,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "jobs/drawn_groups.hpp"
+#include "jobs/json_lines.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -44,6 +46,12 @@ void check_item(std::uint64_t item, const Dataset& dataset, const std::string& w
   if (item < dataset.labels.size()) return;
   throw Error(fmt::format("{}: item {} is not in the data set; items are row numbers 0..{}", where, item,
                           dataset.labels.size() - 1));
+}
+
+std::vector<char> train_flags(const Dataset& dataset) {
+  std::vector<char> is_train(dataset.labels.size(), 0);
+  for (const std::uint32_t item : dataset.train) is_train[item] = 1;
+  return is_train;
 }
 
 std::vector<Draft> by_class(const Dataset& dataset) {
@@ -117,6 +125,52 @@ std::vector<Draft> from_json(const std::string& text, const std::string& file, c
   return groups;
 }
 
+/// By every value of a key, sorted.
+std::vector<Draft> by_key(const std::string& key, const Dataset& dataset) {
+  const auto column = dataset.keys.find(key);
+  if (column == dataset.keys.end()) {
+    std::vector<std::string> known;
+    for (const auto& [name, unused] : dataset.keys) known.push_back(name);
+    throw Error(fmt::format("groups.key: the data set's pictures have no key '{}'{}", key,
+                            known.empty() ? "; dataset.kind: image_folder has keys"
+                                          : fmt::format("; they have {}", fmt::join(known, ", "))));
+  }
+  std::map<std::string, std::vector<std::uint32_t>> items;
+  for (std::uint32_t item = 0; item < column->second.size(); ++item) {
+    for (const std::string& value : column->second[item]) items[value].push_back(item);
+  }
+  std::vector<Draft> groups;
+  for (auto& [name, own] : items) {
+    const std::string where = "groups.key: " + key;
+    check_name(name, where);
+    groups.push_back({name, where, std::move(own)});
+  }
+  const std::vector<char> is_train = train_flags(dataset);
+  std::erase_if(groups, [&](const Draft& group) {
+    return std::none_of(group.items.begin(), group.items.end(),
+                        [&](std::uint32_t item) { return is_train[item] != 0; });
+  });
+  return groups;
+}
+
+/// Those of these names, in this order; underscores stand for spaces.
+std::vector<Draft> chosen_groups(std::vector<Draft> all, const std::vector<std::string>& names) {
+  std::vector<Draft> chosen;
+  for (const std::string& name : names) {
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const Draft& group) { return plain_name(group.name) == plain_name(name); });
+    if (found == all.end()) {
+      std::vector<std::string> known;
+      for (const Draft& group : all) known.push_back(group.name);
+      throw Error(fmt::format("groups.only: there is no group '{}', or it is listed twice; left are {}", name,
+                              fmt::join(known, ", ")));
+    }
+    chosen.push_back(std::move(*found));
+    all.erase(found);
+  }
+  return chosen;
+}
+
 /// Sorted, unique training items; throws when nothing or everything is left.
 Group restrict_to_training(Draft draft, const std::vector<char>& is_train, std::size_t train_size) {
   std::vector<std::uint32_t>& items = draft.items;
@@ -141,6 +195,9 @@ std::vector<Group> make_groups(const GroupsConfig& config, const Dataset& datase
   std::string origin = "groups.by: class";
   if (config.by == "class") {
     drafts = by_class(dataset);
+  } else if (config.by == "key") {
+    origin = "groups.key: " + config.key;
+    drafts = by_key(config.key, dataset);
   } else if (config.by == "manifest") {
     origin = config.manifest.string();
     if (origin.empty()) throw Error("groups.manifest: is not set; name a CSV (item,group) or JSON file");
@@ -155,8 +212,8 @@ std::vector<Group> make_groups(const GroupsConfig& config, const Dataset& datase
     for (Group& group : drawn_groups(config, dataset))
       drafts.push_back({std::move(group.name), origin, std::move(group.items)});
   }
-  std::vector<char> is_train(dataset.labels.size(), 0);
-  for (const std::uint32_t item : dataset.train) is_train[item] = 1;
+  if (!config.only.empty()) drafts = chosen_groups(std::move(drafts), config.only);
+  const std::vector<char> is_train = train_flags(dataset);
   std::vector<Group> groups;
   for (Draft& draft : drafts) groups.push_back(restrict_to_training(std::move(draft), is_train, dataset.train.size()));
   if (groups.size() < 2) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "jobs/experiment_rules.hpp"
+#include "jobs/pipeline_folder.hpp"
 #include "jobs/styled_digits.hpp"
 #include "jobs/unet_config.hpp"
 
@@ -9,7 +10,8 @@ namespace {
 
 class PipelineChecks {
  public:
-  explicit PipelineChecks(Rules& rules) : r_(rules), e_(rules.experiment()), p_(e_.pipeline) {}
+  PipelineChecks(Rules& rules, bool data_may_be_missing)
+      : r_(rules), e_(rules.experiment()), p_(e_.pipeline), data_may_be_missing_(data_may_be_missing) {}
 
   void all() {
     what_needs_a_pipeline();
@@ -33,6 +35,8 @@ class PipelineChecks {
               [] { return "there is no prompt to guide by without a `pipeline`"; });
       r_.rule(!e_.queries[i].prompts.empty(), {"queries", entry, "prompts"},
               [] { return "have no effect without a `pipeline`"; });
+      r_.rule(!e_.queries[i].prompt_file.empty(), {"queries", entry, "prompt_file"},
+              [] { return "has no effect without a `pipeline`"; });
     }
     for (std::size_t i = 0; i < e_.methods.size(); ++i) {
       const std::string& features = e_.methods[i].similarity.features;
@@ -47,17 +51,23 @@ class PipelineChecks {
   }
 
   void parts() {
-    r_.rule(e_.dataset.kind != "styled_digits", {"dataset", "kind"},
+    r_.rule(e_.dataset.kind != "styled_digits" && !e_.dataset.of_pictures(), {"dataset", "kind"},
             [&] { return fmt::format("{} have no captions, which a text-to-image model needs", e_.dataset.kind); });
     if (!p_.folder.empty()) {
-      r_.rule(e_.model.empty(), {"pipeline", "folder"},
-              [&] { return fmt::format("there is no {}", (p_.folder / "unet" / "config.json").string()); });
+      if (!(data_may_be_missing_ && !Rules::exists(p_.folder))) {
+        for (const std::string& fault : faults_of_pipeline(p_.folder))
+          r_.rule(true, {"pipeline", "folder"}, [&] { return fault; });
+      }
       for (const char* part : {"text_encoder", "autoencoder", "base"}) {
         r_.rule(r_.written({"pipeline", part}), {"pipeline", part},
                 [] { return "has no effect with pipeline.folder, which brings its own"; });
       }
       return;
     }
+    r_.rule(e_.dataset.of_pictures() && r_.written({"pipeline", "base"}), {"pipeline", "base"}, [] {
+      return "has no effect: pictures have no version without a style to train a base on; models begin with random "
+             "weights, or with those of a pipeline.folder";
+    });
     const TextEncoderConfig& t = p_.text_encoder;
     r_.rule(t.hidden_size % t.heads != 0, {"pipeline", "text_encoder", "heads"},
             [&] { return fmt::format("{} heads can't share a hidden_size of {}", t.heads, t.hidden_size); },
@@ -68,11 +78,12 @@ class PipelineChecks {
       });
     }
     r_.horizon({"pipeline", "base"}, p_.base.horizon, p_.base.steps);
-    r_.at_most_training_items({"pipeline", "base", "batch"}, p_.base.batch);
+    if (!e_.dataset.of_pictures()) r_.at_most_training_items({"pipeline", "base", "batch"}, p_.base.batch);
   }
 
   void model() {
-    r_.rule(!e_.model.empty() && !is_condition_model(e_.model), {"model"},
+    const bool own_model = p_.folder.empty() || r_.written({"model"});
+    r_.rule(own_model && !e_.model.empty() && !is_condition_model(e_.model), {"model"},
             [] { return "wants `_class_name: UNet2DConditionModel`, because of the pipeline"; });
     if (!p_.folder.empty() || !is_condition_model(e_.model)) return;
     const auto width = e_.model.value("cross_attention_dim", std::uint32_t{1280});
@@ -98,7 +109,8 @@ class PipelineChecks {
                        "pipeline.caption_dropout: 0";
               });
       const std::size_t words = kDigitStyles.front().descriptors.size();
-      r_.rule(m.unlearn.anchor.descriptors > words, {"methods", entry, "unlearn", "anchor", "descriptors"},
+      r_.rule(m.unlearn.anchor.descriptors > words && !e_.dataset.of_pictures(),
+              {"methods", entry, "unlearn", "anchor", "descriptors"},
               [&] { return fmt::format("a style has {} descriptors", words); });
     }
   }
@@ -110,6 +122,11 @@ class PipelineChecks {
       const std::string entry = std::to_string(i);
       r_.rule(q.kind == "generated" && latent && q.sampler.clamp, {"queries", entry, "sampler", "clamp"},
               [] { return "latents have no bounds to clamp to: choose false"; });
+      r_.rule(!q.prompt_file.empty() && !q.prompts.empty(), {"queries", entry, "prompt_file"},
+              [] { return "has no effect beside `prompts`; leave one of them out"; });
+      r_.rule(!q.prompt_file.empty() && !data_may_be_missing_ && !Rules::is_file(q.prompt_file),
+              {"queries", entry, "prompt_file"},
+              [&] { return fmt::format("there is no file {}", q.prompt_file.string()); });
       r_.rule(q.kind == "images" && q.prompts.size() != q.images.size(), {"queries", entry, "prompts"}, [&] {
         return fmt::format("wants what each of the {} images shows, and has {}", q.images.size(), q.prompts.size());
       });
@@ -119,10 +136,11 @@ class PipelineChecks {
   Rules& r_;
   const Experiment& e_;
   const PipelineConfig& p_;
+  const bool data_may_be_missing_;
 };
 
 }  // namespace
 
-void check_pipeline(Rules& rules) { PipelineChecks(rules).all(); }
+void check_pipeline(Rules& rules, bool data_may_be_missing) { PipelineChecks(rules, data_may_be_missing).all(); }
 
 }  // namespace guda::jobs

@@ -56,7 +56,8 @@ std::string micro_label(std::uint32_t micro_batch) {
 
 /// Whether the groups bear the names of classes.
 bool named_by_class(const GroupsConfig& groups) {
-  return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal";
+  return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal" ||
+         (groups.by == "key" && groups.key == "style");
 }
 
 std::uint32_t query_count(const QuerySetConfig& set, const Dataset& dataset) {
@@ -86,6 +87,12 @@ std::optional<std::uint32_t> item_of(const QuerySetConfig& set, const Dataset& d
   return std::nullopt;
 }
 
+std::vector<std::string> texts_of(const std::vector<Prompt>& prompts) {
+  std::vector<std::string> texts;
+  for (const Prompt& prompt : prompts) texts.push_back(prompt.text);
+  return texts;
+}
+
 }  // namespace
 
 Digest removal_digest(const std::vector<std::uint32_t>& items) {
@@ -104,19 +111,23 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
     plan_.group_removals.push_back(digest);
     plan_.removal_sets[digest] = {"group " + group.name, group.items};
   }
+  const auto is_group = [&](const std::string& name) {
+    return std::find(plan_.groups.begin(), plan_.groups.end(), name) != plan_.groups.end();
+  };
   for (const std::uint64_t seed : experiment.seeds) {
     for (const QuerySetConfig& set : experiment.queries) {
       const std::uint32_t count = query_count(set, dataset);
       const auto begin = static_cast<std::uint32_t>(plan_.queries.size());
       std::vector<Prompt> prompts;
-      if (text_to_image()) prompts = query_prompts(set, dataset, count, seed);
+      if (text_to_image()) prompts = prompts_of(seed, set, count);
       for (std::uint32_t i = 0; i < count; ++i) {
         Query query{query_name(set, seed, i), set.name, seed, "", set.role};
         const auto item = item_of(set, dataset, i);
         std::optional<std::uint32_t> shown;
         if (item) shown = dataset.labels.at(*item);
         if (!prompts.empty()) shown = prompts[i].style;
-        if (shown && named_by_class(experiment.groups)) query.true_group = dataset.class_names.at(*shown);
+        if (shown && named_by_class(experiment.groups) && is_group(dataset.class_names.at(*shown)))
+          query.true_group = dataset.class_names.at(*shown);
         plan_.queries.push_back(std::move(query));
       }
       for (std::uint32_t first = 0; first < count; first += experiment.scoring.block) {
@@ -169,7 +180,7 @@ Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, co
   if (text_to_image()) {
     spec.from = base_model();
     spec.caption_dropout = e.pipeline.caption_dropout;
-    inputs.push_back(spec.from);
+    if (!spec.from.empty()) inputs.push_back(spec.from);
   }
   spec.conditioning = training_conditioning(/*base=*/false, e.training.horizontal_flip);
   append(inputs, inputs_of(spec.conditioning));
@@ -252,6 +263,7 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
   SampleSpec spec;
   spec.diffusion = e.diffusion;
   spec.set = config;
+  spec.set.prompt_file.clear();  // the prompts themselves are in the job
   spec.seed = (SeedPath(run_seed) / "sample" / config.name).value();
   std::vector<Digest> inputs;
   if (config.kind == "generated") {
@@ -261,7 +273,7 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
   for (const Query& query : plan_.queries) {
     if (query.set == config.name && query.seed == run_seed) spec.names.push_back(query.name);
   }
-  spec.prompts = prompts_of(run_seed, config, static_cast<std::uint32_t>(spec.names.size()));
+  spec.prompts = texts_of(prompts_of(run_seed, config, static_cast<std::uint32_t>(spec.names.size())));
   if (config.kind == "generated") spec.conditioning = query_conditioning(run_seed, set);
   append(inputs, inputs_of(spec.conditioning));
   const double cost = config.kind == "generated" ? forward_cost(forwards_of(config.sampler) * config.count) : 0.1;
@@ -357,13 +369,14 @@ void PlanBuilder::preview(std::uint64_t run_seed, const Digest& weights, const s
   spec.from = weights;
   spec.diffusion = e.diffusion;
   spec.set = *generated;
+  spec.set.prompt_file.clear();
   spec.set.name = kPreviewSet;
   spec.set.count = kPreviewCount;
   spec.set.sampler.batch = kPreviewCount;
   spec.seed = (SeedPath(run_seed) / kPreviewSet).value();
   for (std::uint32_t i = 0; i < kPreviewCount; ++i) spec.names.push_back(fmt::format("{}/{}", kPreviewSet, i));
   std::vector<Digest> inputs{weights};
-  spec.prompts = prompts_of(run_seed, *generated, kPreviewCount);
+  spec.prompts = texts_of(prompts_of(run_seed, *generated, kPreviewCount));
   spec.conditioning = query_conditioning(run_seed, static_cast<std::size_t>(generated - e.queries.begin()));
   append(inputs, inputs_of(spec.conditioning));
   const double cost = forward_cost(forwards_of(spec.set.sampler) * kPreviewCount);

@@ -14,6 +14,7 @@
 #include "jobs/dataset.hpp"
 #include "jobs/experiment.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/prompts.hpp"
 
 namespace guda::jobs {
 
@@ -75,7 +76,7 @@ class PlanBuilder {
   // Of text-to-image experiments (jobs/plan_pipeline.cpp).
   [[nodiscard]] bool text_to_image() const { return !plan_.experiment.pipeline.empty(); }
   /// The frozen text encoder with its tokenizer; the autoencoder (empty: the model works on pixels); the model that
-  /// others are fine-tuned from. The same for every run seed.
+  /// others are fine-tuned from (empty: they begin with random weights). The same for every run seed.
   Digest text_encoder();
   Digest autoencoder();
   Digest base_model();
@@ -98,8 +99,10 @@ class PlanBuilder {
   [[nodiscard]] Conditioning unlearning_conditioning(const UnlearnConfig& unlearn);
   /// Of the query set's prompts.
   [[nodiscard]] Conditioning query_conditioning(std::uint64_t run_seed, std::size_t set);
-  [[nodiscard]] std::vector<std::string> prompts_of(std::uint64_t run_seed, const QuerySetConfig& set,
-                                                    std::uint32_t count) const;
+  /// Asked for again and again, read once.
+  const std::vector<Prompt>& prompts_of(std::uint64_t run_seed, const QuerySetConfig& set, std::uint32_t count);
+  /// pipeline.folder's autoencoder at the size of the pictures, or the one that is trained.
+  [[nodiscard]] Json autoencoder_config() const;
   [[nodiscard]] std::string folder_content(const std::string& part) const;
   /// Removes a set of the plan, or what a job keeps, or nothing; `what` is for the label.
   Digest train_model(std::uint64_t run_seed, std::uint64_t stream, const Digest& removal, const TopRemoval& top,
@@ -116,6 +119,7 @@ class PlanBuilder {
   Plan plan_;
   double tokens_;  ///< of a text
   Digest text_encoder_, autoencoder_, base_;
+  std::map<std::tuple<std::uint64_t, std::string, std::uint32_t>, std::vector<Prompt>> prompts_;
   std::map<std::string, std::vector<Digest>> features_;  ///< of texts and latents, by name
   const Dataset& dataset_;
   const bool weights_may_be_missing_;

@@ -7,7 +7,9 @@
 
 #include "common/error.hpp"
 #include "jobs/autoencoder_model.hpp"
+#include "jobs/captions.hpp"
 #include "jobs/cost.hpp"
+#include "jobs/pipeline_folder.hpp"
 #include "jobs/plan_builder.hpp"
 #include "jobs/prompts.hpp"
 
@@ -19,6 +21,24 @@ constexpr const char* kNoCaption = "";  // what a row without its caption is tol
 
 std::uint32_t at_most(std::size_t count, std::uint32_t block) {
   return static_cast<std::uint32_t>(std::min<std::size_t>(count, block));
+}
+
+/// Whether the data set has what the anchor is made of.
+void check_anchor(const AnchorConfig& anchor, const Dataset& dataset) {
+  const std::string key = "unlearn.anchor.mode: " + anchor.mode;
+  if (anchor.mode == "matched_retain") {
+    if (dataset.sources.empty())
+      throw Error(key +
+                  " asks about another version of a picture; prompts say by 'source' which pictures are versions");
+    return;
+  }
+  if (dataset.descriptors.empty())
+    throw Error(key + " wants to know what captions say of a style; dataset.descriptors lists the words");
+  for (std::size_t style = 0; anchor.mode != "style_removed" && style < dataset.descriptors.size(); ++style) {
+    if (dataset.descriptors[style].size() < anchor.descriptors)
+      throw Error(fmt::format("unlearn.anchor.descriptors: the style '{}' has only {} of {} words",
+                              dataset.class_names.at(style), dataset.descriptors[style].size(), anchor.descriptors));
+  }
 }
 
 }  // namespace
@@ -38,6 +58,8 @@ std::string PlanBuilder::folder_content(const std::string& part) const {
   for (const auto& file : files) all += file.filename().string() + " " + digest_of_file(file).hex + "\n";
   return digest_of(all).hex;
 }
+
+Json PlanBuilder::autoencoder_config() const { return autoencoder_of(plan_.experiment, dataset_.shape); }
 
 Digest PlanBuilder::text_encoder() {
   if (!text_encoder_.empty()) return text_encoder_;
@@ -81,6 +103,7 @@ Digest PlanBuilder::base_model() {
     spec.content = folder_content("unet");
     return base_ = add(std::move(spec), "base model", {}, 1, {}, false);
   }
+  if (e.dataset.of_pictures()) return {};  // there are none without a style
   TrainSpec spec;
   spec.model = e.model;
   spec.diffusion = e.diffusion;
@@ -123,9 +146,7 @@ const std::vector<Digest>& PlanBuilder::latents(bool base, bool flip) {
   if (!is_new || encoder.empty()) return features;
   // The base has an image for every object, the data set one in each style.
   const std::size_t items = base ? load_base_dataset(plan_.experiment.dataset).train.size() : dataset_.train.size();
-  const PipelineConfig& p = plan_.experiment.pipeline;
-  const double seconds =
-      p.folder.empty() ? forward_seconds(autoencoder_model(p.autoencoder, dataset_.shape), 0.5) : 0.5;
+  const double seconds = forward_seconds(autoencoder_config(), 0.5);
   FeaturesSpec spec;
   spec.kind = "latents";
   spec.weights = encoder;
@@ -160,11 +181,16 @@ Conditioning PlanBuilder::unlearning_conditioning(const UnlearnConfig& unlearn) 
   Conditioning conditioning = training_conditioning(false, unlearn.horizontal_flip);
   if (unlearn.op != "guda_c") return conditioning;
   const AnchorConfig& anchor = unlearn.anchor;
+  check_anchor(anchor, dataset_);
   const auto anchors = [&] {
     std::vector<std::string> texts = anchor_captions(dataset_, anchor);
     if (anchor.mode == "weighted_style_select") {
       // The likeness of styles is that of their single descriptors.
       for (const auto& words : dataset_.descriptors) texts.insert(texts.end(), words.begin(), words.end());
+      for (const std::uint32_t item : dataset_.train) {
+        const auto words = parse_caption(dataset_.captions.at(item)).descriptors;
+        texts.insert(texts.end(), words.begin(), words.end());
+      }
     }
     return texts;
   };
@@ -174,12 +200,11 @@ Conditioning PlanBuilder::unlearning_conditioning(const UnlearnConfig& unlearn) 
   return conditioning;
 }
 
-std::vector<std::string> PlanBuilder::prompts_of(std::uint64_t run_seed, const QuerySetConfig& set,
-                                                 std::uint32_t count) const {
-  if (!text_to_image()) return {};
-  std::vector<std::string> texts;
-  for (Prompt& prompt : query_prompts(set, dataset_, count, run_seed)) texts.push_back(std::move(prompt.text));
-  return texts;
+const std::vector<Prompt>& PlanBuilder::prompts_of(std::uint64_t run_seed, const QuerySetConfig& set,
+                                                   std::uint32_t count) {
+  const auto [known, is_new] = prompts_.try_emplace({run_seed, set.name, count});
+  if (is_new && text_to_image()) known->second = query_prompts(set, dataset_, count, run_seed);
+  return known->second;
 }
 
 const std::vector<Digest>& PlanBuilder::prompts(std::uint64_t run_seed, std::size_t set) {
@@ -190,9 +215,10 @@ const std::vector<Digest>& PlanBuilder::prompts(std::uint64_t run_seed, std::siz
           return query.set == config.name && query.seed == run_seed;
         }));
     // The preview draws from a generated set's first prompts, however few queries there are.
-    std::vector<std::string> texts =
-        prompts_of(run_seed, config, config.kind == "generated" ? std::max(count, kPreviewCount) : count);
-    texts.emplace_back(kNoCaption);
+    std::vector<std::string> texts{kNoCaption};
+    for (const Prompt& prompt :
+         prompts_of(run_seed, config, config.kind == "generated" ? std::max(count, kPreviewCount) : count))
+      texts.push_back(prompt.text);
     return texts;
   });
 }

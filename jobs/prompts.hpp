@@ -20,8 +20,9 @@ struct Prompt {
 
 /// One prompt for each of `count` queries. generated: every (style, object) pair in turn, styles fastest, with three of
 /// the style's descriptors drawn from the seed, in the form of a caption (a text encoder with random weights can't know
-/// that two forms mean the same); or the set's own `prompts` in turn. held_out, training: the item's
-/// caption. images: the set's prompts. Throws Error where there are none.
+/// that two forms mean the same); or the set's own `prompts`, or the lines of its `prompt_file`, in turn. held_out,
+/// training: the item's caption. images: the set's prompts. Throws Error where there are none, and naming file and line
+/// of a prompt whose style has no images, or that has no style part where the data set's captions have one.
 [[nodiscard]] std::vector<Prompt> query_prompts(const QuerySetConfig& set, const Dataset& dataset, std::uint32_t count,
                                                 std::uint64_t seed);
 

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "common/error.hpp"
+#include "common/files.hpp"
 #include "common/npy.hpp"
 #include "common/png_image.hpp"
+#include "common/rgb_picture.hpp"
 
 namespace guda::jobs {
 namespace {
@@ -35,6 +37,14 @@ std::vector<float> from_png(const std::filesystem::path& file, const Dataset& da
   for (std::size_t i = 0; i < plane; ++i) {
     for (std::size_t c = 0; c < channels; ++c) values[c * plane + i] = from_byte(image.pixels[i * channels + c]);
   }
+  return values;
+}
+
+/// Brought to the size of the data set's pictures as those were.
+std::vector<float> from_picture(const std::filesystem::path& file, const Dataset& dataset) {
+  const auto planes = planes_of(squared(decode_picture(read_file(file), file), dataset.shape[1], dataset.stretch));
+  std::vector<float> values(planes.size());
+  std::transform(planes.begin(), planes.end(), values.begin(), from_byte);
   return values;
 }
 
@@ -66,9 +76,12 @@ std::vector<float> read_query_image(const std::filesystem::path& file, const Dat
   std::string extension = file.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return std::tolower(c); });
+  const bool jpeg = extension == ".jpg" || extension == ".jpeg";
+  if (!dataset.files.empty() && (jpeg || extension == ".png")) return from_picture(file, dataset);
   if (extension == ".png") return from_png(file, dataset);
   if (extension == ".npy") return from_npy(file, dataset);
-  throw Error(file.string() + ": is neither .png nor .npy");
+  throw Error(file.string() +
+              (dataset.files.empty() ? ": is neither .png nor .npy" : ": is neither .jpg, .png nor .npy"));
 }
 
 }  // namespace guda::jobs

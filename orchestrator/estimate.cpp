@@ -5,7 +5,6 @@
 
 #include "jobs/cost.hpp"
 #include "jobs/methods/methods.hpp"
-#include "jobs/text_tokens.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/run_results.hpp"
 #include "orchestrator/serve.hpp"
@@ -23,14 +22,24 @@ void add(jobs::Cost& sum, const jobs::Cost& c) {
   sum.p90 += c.p90;
 }
 
-double artifact_bytes(const jobs::JobSpec& job, double parameters, double pixels) {
+/// Numbers in what jobs leave.
+struct Sizes {
+  double parameters = 0;      ///< of the model
+  double latents = 0;         ///< of what the model sees of one image: latents or pixels
+  double pixels = 0;          ///< of an image
+  double embedding_rows = 0;  ///< of a text: tokens x width
+};
+
+double artifact_bytes(const jobs::JobSpec& job, const Sizes& sizes) {
   if (std::holds_alternative<jobs::TrainSpec>(job.work) || std::holds_alternative<jobs::UnlearnSpec>(job.work))
-    return kFloat * parameters + 16'384;
+    return kFloat * sizes.parameters + 16'384;
   if (const auto* sample = std::get_if<jobs::SampleSpec>(&job.work))
-    return double(sample->names.size()) * (kFloat * pixels + 1'024);
+    return double(sample->names.size()) * (kFloat * sizes.pixels + 1'024);
   if (const auto* features = std::get_if<jobs::FeaturesSpec>(&job.work)) {
     constexpr double kEmbedding = 768;  // of a CLIP tower
-    if (features->kind == "fisher") return kFloat * parameters;
+    if (features->kind == "fisher") return kFloat * sizes.parameters;
+    if (features->kind == "texts") return kFloat * features->count * sizes.embedding_rows;
+    if (features->kind == "latents") return kFloat * features->count * 2 * sizes.latents * (features->flip ? 2 : 1);
     return kFloat * features->count * (features->kind == "clip" ? kEmbedding : double(features->dimension) + 1);
   }
   return 0;
@@ -77,7 +86,9 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
   e.gang = plan.experiment.resources.gang;
   const Json& model = plan.experiment.model;
   e.parameters = jobs::unet2d_parameters(model);
-  const double pixels = pixels_of(model), tokens = jobs::text_tokens(plan.experiment.pipeline);
+  const double tokens = options.parts.tokens;
+  Sizes sizes{e.parameters, pixels_of(model), pixels_of(model), tokens * model.value("cross_attention_dim", 1280.0)};
+  if (!options.parts.autoencoder.is_null()) sizes.pixels = pixels_of(options.parts.autoencoder);
   const auto charged = charged_methods(plan);
   HugeVector<JobNode> nodes = nodes_of(plan);
   std::vector<bool> checkpoints(plan.jobs.size(), false);
@@ -94,14 +105,14 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     checkpoints[i] = has_checkpoints(job.work);
     KindEstimate& kind = e.kinds[jobs::kind_of(job.work)];
     ++kind.jobs;
-    kind.memory = std::max(kind.memory, jobs::job_memory(job, model, tokens));
+    kind.memory = std::max(kind.memory, jobs::job_memory(job, model, options.parts));
     e.memory = std::max(e.memory, kind.memory);
     if (const auto methods = charged.find(job.digest); methods != charged.end()) {
       for (const std::string& method : methods->second) {
         if (e.methods.contains(method)) add(e.methods[method], cost);
       }
     }
-    const double bytes = artifact_bytes(job, e.parameters, pixels);
+    const double bytes = artifact_bytes(job, sizes);
     e.disk_peak += bytes;
     if (artifact_kept(job, plan.experiment.retention.keep)) e.disk_kept += bytes;
     rows += row_bytes(job, plan);

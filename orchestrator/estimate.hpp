@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "jobs/calibration.hpp"
+#include "jobs/cost.hpp"
 #include "jobs/plan.hpp"
 
 namespace guda::orchestrator {
@@ -14,10 +15,11 @@ namespace guda::orchestrator {
 struct EstimateOptions {
   std::uint32_t workers = 1;
   std::uint32_t workers_per_node = 1;
-  double walltime = 0;   ///< s per life; 0: no limit
-  double reserve = 0;    ///< s at the end of a life in which jobs are handed back (the signal's lead)
-  double requeue = 120;  ///< s that Slurm holds a requeued job back
-  double startup = 10;   ///< s until workers are at work: mpirun, libraries, plan
+  double walltime = 0;        ///< s per life; 0: no limit
+  double reserve = 0;         ///< s at the end of a life in which jobs are handed back (the signal's lead)
+  double requeue = 120;       ///< s that Slurm holds a requeued job back
+  double startup = 10;        ///< s until workers are at work: mpirun, libraries, plan
+  jobs::FrozenParts parts{};  ///< of a text-to-image experiment, for its memory
 };
 
 struct KindEstimate {

@@ -6,7 +6,7 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/row_segment.hpp"
-#include "jobs/cifar10.hpp"
+#include "jobs/dataset.hpp"
 #include "jobs/pilot.hpp"
 #include "jobs/planner.hpp"
 #include "orchestrator/run_store.hpp"
@@ -61,7 +61,7 @@ jobs::Plan plan_to_price(const PlannedExperiment& planned) {
   if (!jobs::awaits_pilot(plan)) return plan;
   const jobs::DatasetConfig& data = plan.experiment.dataset;
   return jobs::make_provisional_plan(plan.experiment,
-                                     planned.data_read ? jobs::load_dataset(data) : jobs::published_cifar10(data),
+                                     planned.data_read ? jobs::load_dataset(data) : jobs::published_dataset(data),
                                      plan.numerics, /*weights_may_be_missing=*/true);
 }
 

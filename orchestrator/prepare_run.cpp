@@ -10,7 +10,6 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
-#include "jobs/cifar10.hpp"
 #include "jobs/experiment_diff.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/experiment_json.hpp"
@@ -46,13 +45,13 @@ PlannedExperiment plan_experiment(const fs::path& file, const std::vector<std::s
   }
   const jobs::Experiment experiment = jobs::load_experiment(file, overrides, data_may_be_missing);
   const auto& data = experiment.dataset;
-  const bool read = !data_may_be_missing || data.kind != "cifar10" || fs::exists(data.path);
-  const jobs::Dataset dataset = read ? jobs::load_dataset(data) : jobs::published_cifar10(data);
+  const bool read = !data_may_be_missing || !jobs::has_published_counts(data.kind) || fs::exists(data.path);
+  const jobs::Dataset dataset = read ? jobs::load_dataset(data) : jobs::published_dataset(data);
   std::string text = read_file(file);
   for (const std::string& o : overrides) text += "\n# --set " + o;
   if (!overrides.empty()) text += "\n";
   return {jobs::make_plan(experiment, dataset, jobs::numerics_of(experiment), data_may_be_missing), std::move(text),
-          read};
+          read, dataset.skipped};
 }
 
 PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const jobs::Plan& after) {

@@ -15,12 +15,13 @@ namespace guda::orchestrator {
 struct PlannedExperiment {
   jobs::Plan plan;
   std::string text;  ///< of the experiment file, with the overrides as a comment; empty when resumed from plan.json
-  bool data_read = true;  ///< false: there is no data set, its counts are the published ones
+  bool data_read = true;               ///< false: there is no data set, its counts are the published ones
+  std::vector<std::string> skipped{};  ///< pictures that do not decode and were left out, each with the reason
 };
 
 /// Loads `file` (an experiment, or a run directory to resume as it is planned), the data set, and plans.
-/// `data_may_be_missing`: where CIFAR-10 is not there its published counts are planned with, and encoders need no
-/// weights; such a plan can't be run.
+/// `data_may_be_missing`: where CIFAR-10 or UnlearnCanvas is not there its published counts are planned with, and
+/// encoders and pipelines need no weights; such a plan can't be run.
 [[nodiscard]] PlannedExperiment plan_experiment(const std::filesystem::path& file,
                                                 const std::vector<std::string>& overrides,
                                                 bool data_may_be_missing = false);

@@ -189,11 +189,12 @@ class Executor {
                                     : gradient_features(model, spec, seen, device_, context_.progress);
       return publish_features(spec, [&](const auto& folder) { save_features(features, folder); });
     }
-    const torch::Tensor images = images_of(spec);
+    const ImagesAt images = images_of(spec);
     if (spec.kind == "latents") {
       AutoencoderKL autoencoder = load_autoencoder_kl(artifact(spec.weights));
       autoencoder->to(device_);
-      const LatentTable latents = encode_images(autoencoder, images, spec.flip, device_, [this] { wait(); });
+      const LatentTable latents =
+          encode_images(autoencoder, images, spec.count, spec.flip, device_, [this] { wait(); });
       return publish_features(spec, [&](const auto& folder) { save_latents(latents, folder); });
     }
     const Features features{clip_features(spec, images), {}};
@@ -282,23 +283,36 @@ class Executor {
         .seen(std::span(context_.dataset.train).subspan(spec.first, spec.count), spec.flip);
   }
 
-  [[nodiscard]] torch::Tensor images_of(const jobs::FeaturesSpec& spec) const {
-    if (!spec.queries.empty()) return load_query_set(artifact(spec.queries)).images.narrow(0, spec.first, spec.count);
-    if (spec.base) {
-      const jobs::Dataset base = jobs::load_base_dataset(context_.plan.experiment.dataset);
-      return gather_images(base, std::span(base.train).subspan(spec.first, spec.count));
+  /// Those that the job is about; pictures are decoded when they are asked for.
+  [[nodiscard]] ImagesAt images_of(const jobs::FeaturesSpec& spec) const {
+    if (!spec.queries.empty()) {
+      const torch::Tensor all = load_query_set(artifact(spec.queries)).images;
+      return [all, begin = spec.first](std::int64_t first, std::int64_t count) {
+        return all.narrow(0, begin + first, count);
+      };
     }
-    return gather_images(context_.dataset, std::span(context_.dataset.train).subspan(spec.first, spec.count));
+    const auto from = [begin = spec.first](const jobs::Dataset& data, std::int64_t first, std::int64_t count) {
+      return gather_images(
+          data,
+          std::span(data.train).subspan(begin + static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
+    };
+    if (!spec.base) {
+      return
+          [&data = context_.dataset, from](std::int64_t first, std::int64_t count) { return from(data, first, count); };
+    }
+    const auto base = std::make_shared<const jobs::Dataset>(jobs::load_base_dataset(context_.plan.experiment.dataset));
+    return [base, from](std::int64_t first, std::int64_t count) { return from(*base, first, count); };
   }
 
-  [[nodiscard]] torch::Tensor clip_features(const jobs::FeaturesSpec& spec, const torch::Tensor& images) const {
+  [[nodiscard]] torch::Tensor clip_features(const jobs::FeaturesSpec& spec, const ImagesAt& images) const {
     constexpr std::int64_t kImages = 32;
     ClipVision clip = load_clip_vision(spec.encoder, device_);
     std::vector<torch::Tensor> rows;
-    for (std::int64_t first = 0; first < images.size(0); first += kImages) {
-      const std::int64_t count = std::min(kImages, images.size(0) - first);
-      rows.push_back(clip->features(clip_pixels(images.narrow(0, first, count), clip->side()), spec.projected));
-      context_.progress({static_cast<std::uint64_t>(first + count), static_cast<std::uint64_t>(images.size(0)),
+    const std::int64_t all = spec.count;
+    for (std::int64_t first = 0; first < all; first += kImages) {
+      const std::int64_t count = std::min(kImages, all - first);
+      rows.push_back(clip->features(clip_pixels(images(first, count), clip->side()), spec.projected));
+      context_.progress({static_cast<std::uint64_t>(first + count), static_cast<std::uint64_t>(all),
                          std::numeric_limits<double>::quiet_NaN()});
     }
     return torch::cat(rows);

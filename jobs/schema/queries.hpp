@@ -78,7 +78,7 @@ void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
               .only_values = "generated"},
         c.sampler);
   visit(Field{.key = "images",
-              .meaning = "PNG files of the data set's shape",
+              .meaning = "PNG files of the data set's shape; of pictures: JPEG or PNG of any size",
               .example = "[mine.png, yours.png]",
               .only_key = "kind",
               .only_values = "images"},
@@ -91,6 +91,16 @@ void describe(Visit& visit, ConfigOf<QuerySetConfig> auto& c) {
               .only_key = "kind",
               .only_values = "generated|images"},
         c.prompts);
+  visit(Field{.key = "prompt_file",
+              .meaning =
+                  "JSON lines {\"prompt\": .., \"style\": ..}, drawn from in turn; a style must be one of the data "
+                  "set's",
+              .example = "eval_prompts.jsonl",
+              .by_default = "none",
+              .younger = true,
+              .only_key = "kind",
+              .only_values = "generated"},
+        c.prompt_file);
 }
 
 }  // namespace guda::jobs

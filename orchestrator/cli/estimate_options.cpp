@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "jobs/pipeline_folder.hpp"
 #include "orchestrator/calibration_file.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/progress.hpp"
@@ -82,7 +83,9 @@ Estimate estimate_with_calibration(const jobs::Plan& plan, const std::vector<boo
       plan.numerics, plan.numerics.device == "cuda" ? cluster::visible_gpus() : std::vector<cluster::Gpu>{});
   const auto device = calibration.find(kind);
   const jobs::CostPredictor costs(device == calibration.end() ? nullptr : &device->second, plan.experiment.model, kind);
-  return estimate(plan, settled, costs, options);
+  EstimateOptions how = options;
+  how.parts = jobs::frozen_parts(plan.experiment);
+  return estimate(plan, settled, costs, how);
 }
 
 std::string memory_objection(const jobs::Plan& plan, const Estimate& e) {

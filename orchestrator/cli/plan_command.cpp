@@ -7,6 +7,8 @@
 #include <variant>
 
 #include "cluster/walltime.hpp"
+#include "jobs/cost.hpp"
+#include "jobs/pipeline_folder.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/estimate_options.hpp"
@@ -33,11 +35,18 @@ std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint
   std::vector<std::string> notes;
   const auto& path = planned.plan.experiment.dataset.path;
   if (!planned.data_read) {
-    notes.push_back(
-        fmt::format("The data were not checked: there is no {}. Counted with are the 50,000 training images of "
-                    "CIFAR-10 as published, 5,000 of each class; nothing counts as done",
-                    path.string()));
+    const bool canvas = planned.plan.experiment.dataset.kind == "unlearncanvas";
+    notes.push_back(fmt::format(
+        "The data were not checked: there is no {}. Counted with are {}; nothing counts as done", path.string(),
+        canvas ? "the 24,000 pictures of UnlearnCanvas as published, 20 of each of 20 objects in each of 60 styles"
+               : "the 50,000 training images of CIFAR-10 as published, 5,000 of each class"));
   }
+  const std::filesystem::path& pipeline = planned.plan.experiment.pipeline.folder;
+  if (!pipeline.empty() && !std::filesystem::exists(pipeline)) {
+    notes.push_back(fmt::format(
+        "The pipeline's weights were not checked: there is no {}. Planned as Stable Diffusion 1.5", pipeline.string()));
+  }
+  for (const std::string& picture : planned.skipped) notes.push_back("Left out: " + picture);
   std::set<std::string> encoders;
   for (const jobs::JobSpec& job : planned.plan.jobs) {
     const auto* features = std::get_if<jobs::FeaturesSpec>(&job.work);
@@ -67,8 +76,8 @@ int plan_command(const Arguments& arguments) {
   po::options_description options("options");
   options.add_options()("run-dir", po::value<std::string>(), "count what this run directory already has as done")(
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
-      "deadline", po::value<std::string>(), "walltime of each life: 12h, 90m, 1-12:00:00")("jobs", "list every job")(
-      "json", "print as JSON");
+      "deadline", po::value<std::string>(), "walltime of each life: 12h, 90m, 1-12:00:00")(
+      "jobs", "list every job with its cost and its memory on the device")("json", "print as JSON");
   add_node_options(options);
   add_supervision_options(options);
   const auto values =
@@ -112,6 +121,7 @@ int plan_command(const Arguments& arguments) {
     how.reserve = signal_lead((*values)["grace"].as<double>());
   }
   const Estimate e = estimate_with_calibration(plan, settled, how);
+  const jobs::FrozenParts parts = jobs::frozen_parts(plan.experiment);
   if (values->contains("json")) {
     Json out = to_json(e);
     out.update(Json{{"schema", 1},
@@ -126,7 +136,10 @@ int plan_command(const Arguments& arguments) {
     if (values->contains("jobs")) {
       Json list = Json::array();
       for (const auto& job : plan.jobs)
-        list.push_back({{"digest", job.digest.hex}, {"label", job.label}, {"cost", job.cost}});
+        list.push_back({{"digest", job.digest.hex},
+                        {"label", job.label},
+                        {"cost", job.cost},
+                        {"memory_bytes", jobs::job_memory(job, plan.experiment.model, parts)}});
       out["jobs"] = list;
     }
     std::cout << out.dump(2) << "\n";
@@ -135,8 +148,11 @@ int plan_command(const Arguments& arguments) {
     for (const std::string& note : notes) std::cout << "  " << note << ".\n";
     if (values->contains("jobs")) {
       std::cout << "\n";
-      for (const auto& job : plan.jobs)
-        std::cout << fmt::format("  {}  {:>10}  {}\n", job.digest.brief(), duration_text(job.cost), job.label);
+      for (const auto& job : plan.jobs) {
+        const double memory = jobs::job_memory(job, plan.experiment.model, parts);
+        std::cout << fmt::format("  {}  {:>10}  {:>8}  {}\n", job.digest.brief(), duration_text(job.cost),
+                                 memory > 0 ? bytes_text(memory) : "-", job.label);
+      }
     }
   }
   if (!e.fits) {

@@ -73,6 +73,7 @@ int run_command(const Arguments& arguments) {
   const Reused reused = link_reused(run, planned.plan);
   SupervisorConfig config = supervision_from(*values, planned.plan);
   Progress progress(stderr);
+  for (const std::string& picture : planned.skipped) progress.note("left out: " + picture);
   if (!change.added.empty()) progress.note(describe_extension(change));
   if (config.life.deadline > 0) {
     progress.note(fmt::format("deadline: in {}; jobs are asked to hand themselves back {} before",

@@ -30,6 +30,16 @@ TEST_CASE("captions: a text of another form is refused and quoted") {
   }
 }
 
+TEST_CASE(
+    "captions: the style part of a prompt is read in the form of training and of evaluation, and missed elsewhere") {
+  CHECK(styled_prompt("An artwork of Dogs, with warm, earthy, mosaic") ==
+        Caption{"Dogs", {"warm", "earthy", "mosaic"}});
+  CHECK(styled_prompt("A depiction of Dogs, artistic style featuring warm") == Caption{"Dogs", {"warm"}});
+  for (const char* text :
+       {"An artwork of Dogs", "A depiction of Dogs", "Dogs, with warm", "", "An artwork of Dogs, with warm, , odd"})
+    CHECK_FALSE(styled_prompt(text).has_value());
+}
+
 TEST_CASE("captions: every subset of a style's words once, in the order of the list") {
   const std::vector<std::string> words{"a", "b", "c", "d", "e"};
   const auto subsets = descriptor_subsets(words, 3);

@@ -71,7 +71,8 @@ TEST_CASE("styled digits: an image is in the training set in all its styles or i
   DatasetConfig plain;
   const Dataset digits = load_dataset(plain);
   for (std::size_t i = 0; i < digits.train.size(); ++i) REQUIRE(data.train[8 * i] / 8 == digits.train[i]);
-  CHECK_THROWS_WITH_AS((void)load_dataset(styled_config(12001)), doctest::Contains("12001 is no multiple of 8"), Error);
+  CHECK_THROWS_WITH_AS((void)load_dataset(styled_config(12001)),
+                       doctest::Contains("12001 would split the 8 versions of one picture"), Error);
 }
 
 TEST_CASE("styled digits: the pixels are the same everywhere, and others with another seed") {

@@ -16,8 +16,11 @@ constexpr std::size_t kScaledImages = 2000;  // that the scale of latents is mea
 /// 1 / standard deviation of the means of latents.
 double scaling_factor(AutoencoderKL& model, const jobs::Dataset& dataset, torch::Device device) {
   const std::size_t count = std::min(kScaledImages, dataset.train.size());
-  const torch::Tensor images = gather_images(dataset, std::span(dataset.train).first(count));
-  const torch::Tensor mean = encode_images(model, images, false, device, [] {}).mean;
+  const ImagesAt images = [&](std::int64_t first, std::int64_t some) {
+    return gather_images(
+        dataset, std::span(dataset.train).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(some)));
+  };
+  const torch::Tensor mean = encode_images(model, images, static_cast<std::int64_t>(count), false, device, [] {}).mean;
   return 1 / mean.to(torch::kFloat64).std(/*unbiased=*/false).item<double>();
 }
 

@@ -13,7 +13,7 @@ namespace guda::worker {
 namespace {
 
 constexpr const char* kFile = "latents.safetensors";
-constexpr std::int64_t kImagesAtOnce = 64;
+constexpr std::int64_t kImagesAtOnce = 64, kPixelsAtOnce = 1 << 20;
 
 double scale_of(const SafetensorsFile& file) {
   const auto found = file.metadata().find("scaling_factor");
@@ -26,26 +26,40 @@ double scale_of(const SafetensorsFile& file) {
 
 }  // namespace
 
-LatentTable encode_images(AutoencoderKL& autoencoder, const torch::Tensor& images, bool mirrored, torch::Device device,
-                          const std::function<void()>& poll) {
+LatentTable encode_images(AutoencoderKL& autoencoder, const ImagesAt& images, std::int64_t count, bool mirrored,
+                          torch::Device device, const std::function<void()>& poll) {
   const c10::InferenceMode inference;
-  const auto moments = [&](bool mirror) {
-    std::vector<torch::Tensor> mean, logvar;
-    for (std::int64_t first = 0; first < images.size(0); first += kImagesAtOnce) {
-      torch::Tensor part = images.narrow(0, first, std::min(kImagesAtOnce, images.size(0) - first));
-      if (mirror) part = part.flip({3});
-      const LatentMoments latents = autoencoder->encode(part.to(device));
-      mean.push_back(latents.mean.to(torch::kCPU));
-      logvar.push_back(latents.logvar.to(torch::kCPU));
-      poll();
-    }
-    return std::pair{torch::cat(mean).contiguous(), torch::cat(logvar).contiguous()};
+  std::vector<torch::Tensor> mean, logvar, mirrored_mean, mirrored_logvar;
+  const auto encode = [&](const torch::Tensor& part, std::vector<torch::Tensor>& means,
+                          std::vector<torch::Tensor>& logs) {
+    const LatentMoments latents = autoencoder->encode(part.to(device));
+    means.push_back(latents.mean.to(torch::kCPU));
+    logs.push_back(latents.logvar.to(torch::kCPU));
+    poll();
   };
+  const torch::Tensor one = images(0, 1);
+  const std::int64_t step =
+      std::clamp<std::int64_t>(kPixelsAtOnce / (one.size(2) * one.size(3)), 1, kImagesAtOnce);  // what fits
+  for (std::int64_t first = 0; first < count; first += step) {
+    const torch::Tensor part = images(first, std::min(step, count - first));
+    encode(part, mean, logvar);
+    if (mirrored) encode(part.flip({3}), mirrored_mean, mirrored_logvar);
+  }
   LatentTable table;
   table.scale = autoencoder->config().scaling_factor;
-  std::tie(table.mean, table.logvar) = moments(false);
-  if (mirrored) std::tie(table.mirrored_mean, table.mirrored_logvar) = moments(true);
+  table.mean = torch::cat(mean).contiguous();
+  table.logvar = torch::cat(logvar).contiguous();
+  if (mirrored) {
+    table.mirrored_mean = torch::cat(mirrored_mean).contiguous();
+    table.mirrored_logvar = torch::cat(mirrored_logvar).contiguous();
+  }
   return table;
+}
+
+LatentTable encode_images(AutoencoderKL& autoencoder, const torch::Tensor& images, bool mirrored, torch::Device device,
+                          const std::function<void()>& poll) {
+  const ImagesAt part = [&](std::int64_t first, std::int64_t count) { return images.narrow(0, first, count); };
+  return encode_images(autoencoder, part, images.size(0), mirrored, device, poll);
 }
 
 void save_latents(const LatentTable& table, const std::filesystem::path& folder) {

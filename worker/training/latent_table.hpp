@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "worker/models/autoencoder_kl.hpp"
+#include "worker/training/images.hpp"
 
 namespace guda::worker {
 
@@ -18,7 +19,11 @@ struct LatentTable {
   double scale = 1;                              ///< the autoencoder's scaling_factor
 };
 
-/// Moments of images [N, C, H, W]; `mirrored`: also of their mirror images. Calls `poll` between batches.
+/// Moments of `count` images, asked for a few at a time; `mirrored`: also of their mirror images. Calls `poll` between
+/// batches.
+[[nodiscard]] LatentTable encode_images(AutoencoderKL& autoencoder, const ImagesAt& images, std::int64_t count,
+                                        bool mirrored, torch::Device device, const std::function<void()>& poll);
+/// The same of images [N, C, H, W].
 [[nodiscard]] LatentTable encode_images(AutoencoderKL& autoencoder, const torch::Tensor& images, bool mirrored,
                                         torch::Device device, const std::function<void()>& poll);
 
