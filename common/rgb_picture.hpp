@@ -23,7 +23,8 @@ struct RgbPicture {
 void check_picture(std::string_view bytes, const std::filesystem::path& file);
 
 /// Scaled by a triangle filter that grows with the reduction (antialiasing), rows first, in integers: the same bits as
-/// Pillow's Image.resize(.., BILINEAR).
+/// Pillow's Image.resize(.., BILINEAR), first along rows, then along columns (some versions of Pillow choose the
+/// order).
 [[nodiscard]] RgbPicture resized(const RgbPicture& picture, std::uint32_t width, std::uint32_t height);
 
 /// The shorter side becomes `side` and the middle is cut out, as torchvision's Resize and CenterCrop do; `stretch`:

@@ -43,6 +43,8 @@ Json guide_model(const Experiment& experiment, std::uint32_t classes) {
   return guide;
 }
 
-bool is_guide_model(const Json& model) { return is_condition_model(model) && model.contains("class_embed_type"); }
+bool is_guide_model(const Json& model) {
+  return is_condition_model(model) && !model.value("class_embed_type", Json()).is_null();
+}
 
 }  // namespace guda::jobs

@@ -244,6 +244,7 @@ TEST_CASE("unlearncanvas: folders and words that do not fit are refused with the
   canvas.config.descriptors.clear();
   canvas.refuses("dataset.prompts: wants the captions as JSON lines, or dataset.descriptors");
   canvas.config.descriptors = canvas.folder / "descriptors.json";
+  canvas.write("descriptors.json", R"({"Monet": ["b"]})");
   canvas.config.path = canvas.folder / "Seed_Images/Cats";
   canvas.refuses("holds no STYLE/OBJECT/ID.jpg");
   canvas.config.path = canvas.folder / "nowhere";
