@@ -16,7 +16,7 @@ struct Dataset {
   std::array<std::uint32_t, 3> shape{};  ///< channels, height, width of one image
   std::uint32_t levels = 256;            ///< grey levels per channel: byte b means x = 2 b/(levels-1) - 1
   std::vector<std::uint8_t> pixels;      ///< [item, channel, row, column]; empty where `files` are read when asked for
-  std::vector<std::filesystem::path> files;  ///< [item] pictures (jobs/pictures.hpp)
+  std::vector<std::filesystem::path> files;  ///< [item] pictures (jobs/picture_dataset.hpp)
   bool stretch = false;                      ///< how those become squares
   Digest pictures;                           ///< of their names and bytes
   std::vector<std::uint32_t> labels;         ///< [item] class index

@@ -118,7 +118,10 @@ class Checks : Rules {
     const bool styled = e_.dataset.kind == "styled_digits", digits = styled || e_.dataset.kind == "digits";
     if (e_.model.empty() || (digits && !e_.dataset.path.empty())) return;
     const AutoencoderConfig& latents = e_.pipeline.autoencoder;
-    const std::uint32_t pixels_side = styled ? 16 : digits ? 8 : e_.dataset.side == 0 ? 32 : e_.dataset.side;
+    const std::uint32_t pixels_side = styled                 ? kStyledDigitSide
+                                      : digits               ? 8
+                                      : e_.dataset.side == 0 ? 32
+                                                             : e_.dataset.side;
     const bool pictures = e_.dataset.of_pictures();
     const char* const what = !latents.empty() ? "latents"
                              : digits         ? "digits"

@@ -12,8 +12,7 @@ namespace guda::jobs {
 /// in order; entries of lists are addressed by name or index: methods.ifu.unlearn.steps=5. Relative paths in the file
 /// are relative to its folder, those in overrides to the current one; both come back absolute. Throws
 /// config::ConfigError (common/config/issues.hpp) with everything that is wrong. `data_may_be_missing`: for plans,
-/// which can do without images whose counts are known (has_published_counts()) and
-/// without a pipeline's folder.
+/// which can do without images whose counts are known (has_published_counts()) and without a pipeline's folder.
 [[nodiscard]] Experiment load_experiment(const std::filesystem::path& file,
                                          const std::vector<std::string>& overrides = {},
                                          bool data_may_be_missing = false);

@@ -17,10 +17,9 @@ struct Group {
 /// The groups that `config` describes, restricted to training items. By class: in class order, classes without a
 /// training item left out. By a key of pictures: sorted by its values, an item with several is in several groups. From
 /// a manifest: in order of first appearance (CSV) or of the file's keys (JSON). A CSV manifest has rows `item,group`
-/// below an optional header of just that; a JSON manifest is
-/// {"group": [items]}. The other forms are drawn: jobs/drawn_groups.hpp. `only` keeps some, in its
-/// order. Items are row numbers of the data set, from 0.
-/// Throws Error naming file, line and cure.
+/// below an optional header of just that; a JSON manifest is {"group": [items]}. The other forms are drawn:
+/// jobs/drawn_groups.hpp. `only` keeps some, in its order. Items are row numbers of the data set, from 0. Throws Error
+/// naming file, line and cure.
 [[nodiscard]] std::vector<Group> make_groups(const GroupsConfig& config, const Dataset& dataset);
 
 }  // namespace guda::jobs

@@ -1,7 +1,6 @@
 #pragma once
 // Files of one JSON object a line, as prompts come in.
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 

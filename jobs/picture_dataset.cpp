@@ -26,9 +26,9 @@ namespace guda::jobs {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr std::size_t kShown = 10;          // of a long list in an error
-constexpr std::size_t kCaptionWords = 3;    // of a caption made from descriptors (methods.md 2.1)
-constexpr std::uint32_t kPlaceholders = 5;  // descriptors of a published style
+constexpr std::size_t kShown = 10;         // of a long list in an error
+constexpr std::size_t kCaptionWords = 3;   // of a caption made from descriptors (methods.md 2.1)
+constexpr std::uint32_t kMadeUpWords = 5;  // descriptors of a published style
 constexpr const char* kOneClass = "pictures";
 
 /// A picture before it is an item.
@@ -337,7 +337,7 @@ Dataset published_unlearncanvas(const DatasetConfig& config) {
   data.shape = {3, config.side == 0 ? 512 : config.side, config.side == 0 ? 512 : config.side};
   for (const std::string_view style : kCanvasStyles) {
     std::vector<std::string>& words = data.descriptors.emplace_back();
-    for (std::uint32_t i = 0; i < kPlaceholders; ++i) words.push_back(fmt::format("{} {}", style, i));
+    for (std::uint32_t i = 0; i < kMadeUpWords; ++i) words.push_back(fmt::format("{} {}", style, i));
     const auto triples = descriptor_subsets(words, kCaptionWords);
     const auto label = static_cast<std::uint32_t>(data.class_names.size());
     data.class_names.emplace_back(style);

@@ -26,7 +26,7 @@ namespace guda::jobs {
 /// Throws as decode_picture() (common/rgb_picture.hpp).
 [[nodiscard]] std::vector<std::uint8_t> picture_pixels(const Dataset& dataset, std::uint32_t item);
 
-/// What of UnlearnCanvas is known without its files: 60 styles x 20 objects x 20 pictures with captions of placeholder
+/// What of UnlearnCanvas is known without its files: 60 styles x 20 objects x 20 pictures with captions of made-up
 /// words. Not split.
 [[nodiscard]] Dataset published_unlearncanvas(const DatasetConfig& config);
 

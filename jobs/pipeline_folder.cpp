@@ -9,6 +9,7 @@
 #include "common/files.hpp"
 #include "common/safetensors.hpp"
 #include "jobs/autoencoder_model.hpp"
+#include "jobs/styled_digits.hpp"
 #include "jobs/text_tokens.hpp"
 
 namespace guda::jobs {
@@ -20,7 +21,6 @@ struct PipelinePart {
   const char* model;  ///< nullptr: a tokenizer
 };
 
-constexpr std::uint32_t kStyledDigitSide = 16;  // the only other text-to-image data set
 constexpr std::array kPipelineParts{PipelinePart{"unet", "UNet2DConditionModel"}, PipelinePart{"vae", "AutoencoderKL"},
                                     PipelinePart{"text_encoder", "CLIPTextModel"}, PipelinePart{"tokenizer", nullptr}};
 

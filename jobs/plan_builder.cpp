@@ -23,10 +23,6 @@ namespace {
 constexpr std::uint32_t kSemantics[] = {/*train*/ 3,     /*unlearn*/ 3,  /*sample*/ 3, /*score*/ 3,
                                         /*attribute*/ 1, /*features*/ 3, /*mirror*/ 2, /*component*/ 2};
 
-void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
-  inputs.insert(inputs.end(), more.begin(), more.end());
-}
-
 /// Forwards behind one image. Guided sampling asks the model twice a step, with and without the prompt.
 double forwards_of(const SamplerConfig& sampler) { return sampler.steps * (sampler.guidance > 0 ? 2.0 : 1.0); }
 

@@ -19,10 +19,6 @@ double features_seconds(const PlanBuilder& builder, const FeaturesSpec& spec, do
   return passes * builder.training_cost(images * spec.timesteps);
 }
 
-void add_inputs(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
-  inputs.insert(inputs.end(), more.begin(), more.end());
-}
-
 std::string what(const FeaturesSpec& spec) {
   return spec.kind == "gradients" ? "gradients of " + spec.loss : spec.kind;
 }
@@ -45,7 +41,7 @@ std::vector<Digest> PlanBuilder::item_features(std::uint64_t run_seed, FeaturesS
   std::vector<Digest> inputs, jobs;
   if (!spec.weights.empty()) inputs.push_back(spec.weights);
   if (asks_the_model(spec)) spec.conditioning = training_conditioning(/*base=*/false, spec.flip);
-  add_inputs(inputs, inputs_of(spec.conditioning));
+  append(inputs, inputs_of(spec.conditioning));
   for (std::uint32_t first = 0; first < items; first += block) {
     spec.first = first;
     spec.count = std::min(block, items - first);
@@ -64,7 +60,7 @@ std::vector<Digest> PlanBuilder::query_features(std::uint64_t run_seed, std::siz
   std::vector<Digest> inputs{spec.queries}, jobs;
   if (!spec.weights.empty()) inputs.push_back(spec.weights);
   if (asks_the_model(spec)) spec.conditioning = query_conditioning(run_seed, set);
-  add_inputs(inputs, inputs_of(spec.conditioning));
+  append(inputs, inputs_of(spec.conditioning));
   for (const std::uint32_t b : blocks.blocks) {
     spec.first = plan_.blocks[b].first - blocks.begin;
     spec.count = plan_.blocks[b].count;
@@ -86,8 +82,8 @@ void PlanBuilder::attribute(std::uint64_t run_seed, std::size_t set, const std::
   for (const std::uint32_t b : blocks.blocks)
     placements.push_back({name, 0, plan_.blocks[b].first, b, plan_.blocks[b].first - blocks.begin});
   std::vector<Digest> inputs{spec.queries};
-  add_inputs(inputs, spec.item_features);
-  add_inputs(inputs, spec.query_features);
+  append(inputs, spec.item_features);
+  append(inputs, spec.query_features);
   attributions_[{run_seed, set, name}] = add(
       std::move(spec), fmt::format("attribute {} on {} (seed {})", name, plan_.experiment.queries[set].name, run_seed),
       inputs, cost, std::move(placements), true);
@@ -111,13 +107,13 @@ void PlanBuilder::mirror(std::uint64_t run_seed, const std::string& name, const 
       job.count = block.count;
       job.groups = plan_.group_removals;
       std::vector<Digest> inputs{job.weights, job.queries};
-      add_inputs(inputs, job.fisher);
+      append(inputs, job.fisher);
       if (text_to_image()) {
         job.conditioning = training_conditioning(/*base=*/false, job.ascent.flip);
         const Conditioning asked = query_conditioning(run_seed, set);
         job.conditioning.autoencoder = asked.autoencoder;
-        add_inputs(job.conditioning.texts, asked.texts);
-        add_inputs(inputs, inputs_of(job.conditioning));
+        append(job.conditioning.texts, asked.texts);
+        append(inputs, inputs_of(job.conditioning));
       }
       std::string label = fmt::format("mirror {} on {} {}-{} (seed {})", name, plan_.experiment.queries[set].name,
                                       job.first, job.first + job.count - 1, run_seed);

@@ -184,6 +184,10 @@ Work read_spec(Json fields) {
 
 }  // namespace
 
+void append(std::vector<Digest>& inputs, const std::vector<Digest>& more) {
+  inputs.insert(inputs.end(), more.begin(), more.end());
+}
+
 std::vector<Digest> inputs_of(const Conditioning& conditioning) {
   std::vector<Digest> inputs = conditioning.latents;
   if (!conditioning.autoencoder.empty()) inputs.push_back(conditioning.autoencoder);

@@ -208,6 +208,8 @@ struct JobSpec {
 
 /// The jobs that a Conditioning names.
 [[nodiscard]] std::vector<Digest> inputs_of(const Conditioning& conditioning);
+/// Appends `more` to a job's inputs.
+void append(std::vector<Digest>& inputs, const std::vector<Digest>& more);
 
 /// Whether the work leaves weights: it trains, unlearns, or brings a component.
 [[nodiscard]] constexpr bool leaves_weights(const Work& work) noexcept {

@@ -11,7 +11,7 @@
 namespace guda::jobs {
 namespace {
 
-constexpr int kSmallSide = 8, kStyledSide = 16, kSmallLevels = 17, kInk = 255;
+constexpr int kSmallSide = 8, kStyledSide = static_cast<int>(kStyledDigitSide), kSmallLevels = 17, kInk = 255;
 constexpr std::array<std::string_view, 10> kDigitWords{"Zero", "One", "Two",   "Three", "Four",
                                                        "Five", "Six", "Seven", "Eight", "Nine"};
 

@@ -26,6 +26,8 @@ inline constexpr std::array<DigitStyle, 8> kDigitStyles{{
     {"checker", {"chequered ground", "tiled texture", "regular pattern", "bright background", "low contrast"}},
 }};
 
+inline constexpr std::uint32_t kStyledDigitSide = 16;  ///< pixels
+
 /// Every image of `digits` (8 x 8, 17 levels) in every style, at 16 x 16 and 256 levels: item 8 i + s is image i in
 /// style s, its label is s. Styles have a random strength, and mix with the plain digit: all from (seed, item). Its
 /// caption, "A depiction of Seven, artistic style featuring D1, D2, D3", has three descriptors of the style, drawn from

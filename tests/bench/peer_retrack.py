@@ -66,14 +66,20 @@ def forget_targets(x0, indices, noise, timesteps, alphas, retain, neighbours):
     return torch.stack(targets)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options_of(description):
+    """What is asked for on the command line; as many threads as it says from here on."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    return options
+
+
+def main():
+    options = options_of(__doc__)
     torch.manual_seed(0)
     pixels, labels = load(options.data)
     retain_set, forget_set = Augmented(pixels, np.flatnonzero(labels != 0)), Augmented(pixels, np.flatnonzero(labels == 0))

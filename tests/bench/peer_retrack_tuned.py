@@ -7,16 +7,14 @@ AdamW(fused=True), one _foreach_lerp_; in float32 or under bfloat16 autocast, wh
 
     python tests/bench/peer_retrack_tuned.py MODEL.json --steps 3 --threads 1 [--data FOLDER]
 """
-import argparse
 import json
-import pathlib
 import sys
 import time
 
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DModel
-from peer_retrack import BATCH, EMA_DECAY, FORGET_WEIGHT, KL_CAP, NEIGHBOURS, T, load
+from peer_retrack import BATCH, EMA_DECAY, FORGET_WEIGHT, KL_CAP, NEIGHBOURS, T, load, options_of
 
 
 def images_of(pixels, items):
@@ -74,13 +72,7 @@ def seconds_of(step, steps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--data")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = options_of(__doc__)
     pixels, labels = load(options.data)
     pixels, labels = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
     retain, forget = torch.nonzero(labels != 0).flatten(), torch.nonzero(labels == 0).flatten()

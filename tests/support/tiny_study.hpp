@@ -2,6 +2,7 @@
 // A study small enough for a test: 120 digits, a U-Net of a few thousand weights, a schedule of 100 timesteps.
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "common/json.hpp"
@@ -37,6 +38,20 @@ inline jobs::Dataset tiny_dataset() {
   jobs::Dataset data = jobs::load_dataset(config);
   data.held_out.resize(20);
   return data;
+}
+
+inline jobs::MirrorSpec tiny_mirror(const std::string& method, std::uint32_t mucs_steps) {
+  jobs::MirrorSpec spec;
+  spec.method = method;
+  spec.diffusion = tiny_diffusion();
+  spec.seed = 5;
+  spec.ascent.timesteps = 5;
+  spec.ascent.draws = 64;
+  spec.mucs.lr = 4e-3;
+  spec.mucs.batch = 16;
+  spec.mucs.max_steps = mucs_steps;
+  spec.mucs.timesteps = 5;
+  return spec;
 }
 
 /// The training items of a class, sorted.

@@ -41,19 +41,7 @@ struct Study {
     spec.timesteps = 1;
     fisher = fisher_diagonal(model, spec, gather_images(data, data.train), torch::kCPU, {}).rows[0];
   }
-  [[nodiscard]] static jobs::MirrorSpec spec(const std::string& method) {
-    jobs::MirrorSpec spec;
-    spec.method = method;
-    spec.diffusion = test::tiny_diffusion();
-    spec.seed = 5;
-    spec.ascent.timesteps = 5;
-    spec.ascent.draws = 64;
-    spec.mucs.lr = 4e-3;
-    spec.mucs.batch = 16;
-    spec.mucs.max_steps = 60;
-    spec.mucs.timesteps = 5;
-    return spec;
-  }
+  [[nodiscard]] static jobs::MirrorSpec spec(const std::string& method) { return test::tiny_mirror(method, 60); }
   [[nodiscard]] MirrorScores scores(const jobs::MirrorSpec& spec, std::vector<std::uint32_t> items,
                                     std::span<const jobs::RemovalSet> sets) {
     return scores(spec, std::move(items), sets, data);

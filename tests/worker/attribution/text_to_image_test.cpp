@@ -87,19 +87,7 @@ const torch::Tensor& fisher() {
   return diagonal;
 }
 
-jobs::MirrorSpec mirror_spec(const std::string& method) {
-  jobs::MirrorSpec spec;
-  spec.method = method;
-  spec.diffusion = test::tiny_diffusion();
-  spec.seed = 5;
-  spec.ascent.timesteps = 5;
-  spec.ascent.draws = 64;
-  spec.mucs.lr = 4e-3;
-  spec.mucs.batch = 16;
-  spec.mucs.max_steps = 40;
-  spec.mucs.timesteps = 5;
-  return spec;
-}
+jobs::MirrorSpec mirror_spec(const std::string& method) { return test::tiny_mirror(method, 40); }
 
 }  // namespace
 
