@@ -104,6 +104,17 @@ void Race::close_ranking() {
   }
 }
 
+std::vector<int> Race::places() const {
+  if (rules_.until != RaceUntil::ranking) return place_;
+  std::vector<int> places(groups_, 0);
+  for (std::uint32_t a = 0; a < groups_; ++a) {
+    if (live_[a]) continue;
+    places[a] = 1;
+    for (std::uint32_t b = 0; b < groups_; ++b) places[a] += above(b, a) ? 1 : 0;
+  }
+  return places;
+}
+
 std::vector<std::uint32_t> Race::order() const {
   std::vector<int> standing(groups_, 0);
   std::vector<double> mean(groups_, 0.0);

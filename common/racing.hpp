@@ -52,6 +52,8 @@ class Race {
   /// Best first. A declared order is kept (by how many groups each was declared above, minus below), the rest by mean:
   /// a best guess where not decided. For top3 the first three are the answer, in no proven order.
   [[nodiscard]] std::vector<std::uint32_t> order() const;
+  /// What is decided of each group. Top k: 1 among the first k, -1 not, 0 open. Ranking: its place from 1, 0 open.
+  [[nodiscard]] std::vector<int> places() const;
 
  private:
   struct Pair {

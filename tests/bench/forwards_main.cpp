@@ -3,7 +3,8 @@
 //   guda_bench_forwards RUN [--reference-draws N] [--repeat N] [--pilot QUERIES] [--json]
 // Draw set 0 gives the reference, draw set 1 what is sampled; the pilot's queries (two draws of every timestep) are not
 // evaluated. A timestep that is drawn more often than it was stored gets stored draws again: `again` is their share.
-// Antithetic pairs are not in a results file and so not in this table.
+// Rows of pairs need a run with scoring.antithetic; all other rows use the first members, the draws of a run without.
+// Races go in the product's rounds (jobs/race.hpp): a group that is decided within a round is scored to its end.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,9 +17,11 @@
 #include "common/error.hpp"
 #include "common/json.hpp"
 #include "common/metrics.hpp"
+#include "common/raced_sums.hpp"
 #include "common/racing.hpp"
 #include "common/random.hpp"
 #include "common/slot_sampling.hpp"
+#include "jobs/race.hpp"
 #include "orchestrator/results_file.hpp"
 #include "orchestrator/run_layout.hpp"
 
@@ -30,13 +33,13 @@ constexpr double kFloor = 0.1;
 
 /// The oracle's loss differences, and the grid with its elbo weights per timestep.
 struct Cube {
-  std::size_t groups = 0, queries = 0, points = 0, draws = 0;
+  std::size_t groups = 0, queries = 0, points = 0, draws = 0, members = 1;
   std::vector<std::uint32_t> timesteps;
   std::vector<double> weights;
-  std::vector<double> differences;  ///< [query, group, point, draw], draw sets 0 and 1 one after the other
+  std::vector<double> differences;  ///< [query, group, point, draw, member], draw sets 0 and 1 one after the other
 
-  [[nodiscard]] double at(std::size_t q, std::size_t k, std::size_t i, std::size_t j) const {
-    return differences[((q * groups + k) * points + i) * 2 * draws + j];
+  [[nodiscard]] double at(std::size_t q, std::size_t k, std::size_t i, std::size_t j, bool negated = false) const {
+    return differences[(((q * groups + k) * points + i) * 2 * draws + j) * members + (negated ? 1 : 0)];
   }
 };
 
@@ -44,10 +47,9 @@ Cube cube_of(const orchestrator::ResultsTable& table) {
   const Json& experiment = table.attributes.at("experiment");
   const auto reference = experiment.at("comparison").at("reference").get<std::string>();
   const Json& scoring = experiment.at("scoring");
-  if (scoring.value("allocation", "grid") != "grid" || scoring.value("antithetic", false)) {
-    throw Error("the run has drawn slots or pairs; this subsamples a plain grid");
-  }
+  if (scoring.value("allocation", "grid") != "grid") throw Error("the run has drawn slots; this subsamples a grid");
   Cube cube{.groups = table.groups(), .queries = table.queries(), .draws = scoring.at("draws")};
+  if (scoring.value("antithetic", false)) cube.members = 2;
   if (cube.draws < 4) {
     throw Error("the run has fewer than 4 draws per timestep; guda run EXPERIMENT --set scoring.draws=16");
   }
@@ -55,21 +57,23 @@ Cube cube_of(const orchestrator::ResultsTable& table) {
   for (const jobs::Slot& slot : table.shape.slots) {
     if (!point_of.try_emplace(slot.timestep, cube.weights.size()).second) continue;
     cube.timesteps.push_back(slot.timestep);
-    cube.weights.push_back(slot.weight * static_cast<double>(cube.draws));
+    cube.weights.push_back(slot.weight * static_cast<double>(cube.draws * cube.members));
   }
   cube.points = cube.weights.size();
-  cube.differences.resize(cube.queries * cube.groups * cube.points * 2 * cube.draws);
+  cube.differences.resize(cube.queries * cube.groups * cube.points * 2 * cube.draws * cube.members);
   const auto& full = table.losses.at("full");
   const auto& without = table.losses.at(reference);
   for (std::size_t q = 0; q < cube.queries; ++q) {
     for (std::size_t k = 0; k < cube.groups; ++k) {
       for (std::size_t s = 0; s < table.slots(); ++s) {
         const jobs::Slot& slot = table.shape.slots[s];
-        const std::size_t to = ((q * cube.groups + k) * cube.points + point_of.at(slot.timestep)) * 2 * cube.draws;
+        const std::size_t to =
+            (((q * cube.groups + k) * cube.points + point_of.at(slot.timestep)) * 2 * cube.draws + slot.draw) *
+            cube.members;
         const double d = static_cast<double>(without[(k * cube.queries + q) * table.slots() + s]) -
                          static_cast<double>(full[q * table.slots() + s]);
         if (!std::isfinite(d)) throw Error("not every slot of '" + reference + "' was scored; finish the run first");
-        cube.differences[to + slot.draw] = d;
+        cube.differences[to + (slot.negated ? 1 : 0)] = d;
       }
     }
   }
@@ -101,7 +105,7 @@ class StoredDraws {
 
 struct Row {
   std::string how;
-  double forwards = 0;  ///< per counterfactual model and query, in full grids of one draw
+  double forwards = 0;  ///< per model and query, in full grids of one draw
   double top1 = 0, spearman = 0, again = 0;
   double decided = std::nan(""),
          wrong = std::nan("");  ///< races: share decided, share of those against the stored mean
@@ -163,7 +167,7 @@ struct Study {
         std::vector<double> scores(cube.groups, 0.0);
         for (std::size_t s = 0; s < slots.size(); ++s) {
           for (std::size_t k = 0; k < cube.groups; ++k) {
-            scores[k] += slots[s].weight * cube.at(q, k, slots[s].point, of[s]);
+            scores[k] += slots[s].weight * cube.at(q, k, slots[s].point, of[s], slots[s].negated);
           }
         }
         agree(row, q, scores, share);
@@ -183,44 +187,66 @@ struct Study {
     });
   }
 
-  [[nodiscard]] Row stratified(const std::string& how, const std::vector<double>& p, std::uint32_t slots) const {
-    return sampled(fmt::format("{}, {} slots", how, slots), [&](std::uint64_t seed) {
-      return sample_slots(weights, p, {.strata = slots / 2, .units_per_stratum = 2}, seed);
+  [[nodiscard]] Row stratified(const std::string& how, const std::vector<double>& p, std::uint32_t slots,
+                               bool pairs = false) const {
+    return sampled(fmt::format("{}, {} {}", how, slots, pairs ? "pairs" : "slots"), [&](std::uint64_t seed) {
+      return sample_slots(weights, p, {.strata = slots / 2, .units_per_stratum = 2, .antithetic = pairs}, seed);
     });
   }
 
+  /// Scores as the product makes them of a race's units, and whether its answer is that of all stored draws.
   [[nodiscard]] Row race(RaceUntil until, const std::string& name, const std::vector<double>& p, std::uint32_t per_unit,
-                         std::uint32_t most_units) const {
-    Row row{.how = fmt::format("racing to {}, {} slots a unit", name, per_unit)};
+                         std::uint32_t slots, bool pairs = false) const {
+    Row row{.how = fmt::format("racing to {}, {} of at most {} {}", name, per_unit, slots, pairs ? "pairs" : "slots")};
+    jobs::ScoringConfig scoring;
+    scoring.slots = slots;
+    scoring.unit = per_unit;
+    const std::uint32_t most_units = jobs::most_units(scoring), members = pairs ? 2 : 1;
+    const std::vector<std::uint32_t> ends = jobs::round_ends(scoring);
     double decided = 0, wrong = 0;
     const double share = 1.0 / static_cast<double>(repeat * queries.size());
     for (std::uint32_t r = 0; r < repeat; ++r) {
-      const auto slots =
-          sample_slots(weights, p, {.strata = per_unit, .units_per_stratum = most_units}, random_bits(13, r));
+      const auto list = sample_slots(
+          weights, p, {.strata = per_unit, .units_per_stratum = most_units, .antithetic = pairs}, random_bits(13, r));
       for (const std::size_t q : queries) {
         StoredDraws draws(cube, random_bits(14, r));
         Race race(static_cast<std::uint32_t>(cube.groups), {.until = until, .most_units = most_units});
-        for (std::size_t next = 0; !race.finished();) {
-          std::vector<double> values(cube.groups, 0.0);
-          for (std::uint32_t s = 0; s < per_unit; ++s, ++next) {
-            const std::size_t draw = draws.of(slots[next]);
-            for (std::size_t k = 0; k < cube.groups; ++k) {
-              values[k] += most_units * slots[next].weight * cube.at(q, k, slots[next].point, draw);
+        std::vector<std::vector<double>> terms(cube.groups, std::vector<double>(std::size_t{per_unit} * most_units));
+        std::vector<std::size_t> units(cube.groups, 0);
+        for (std::size_t round = 0, next = 0; round < ends.size() && !race.finished(); ++round) {
+          std::vector<char> takes_part(cube.groups);
+          for (std::uint32_t k = 0; k < cube.groups; ++k) takes_part[k] = race.live(k) ? 1 : 0;
+          for (std::uint32_t unit = round == 0 ? 0 : ends[round - 1]; unit < ends[round]; ++unit) {
+            std::vector<double> values(cube.groups, 0.0);
+            for (std::uint32_t s = 0; s < per_unit * members; ++s, ++next) {
+              const std::size_t draw = draws.of(list[next]);
+              for (std::size_t k = 0; k < cube.groups; ++k) {
+                const double term =
+                    most_units * list[next].weight * cube.at(q, k, list[next].point, draw, list[next].negated);
+                terms[k][std::size_t{list[next].stratum} * most_units + unit] += term;
+                values[k] += term;
+              }
             }
+            if (!race.finished()) race.add(values);
           }
-          race.add(values);
+          for (std::size_t k = 0; k < cube.groups; ++k) {
+            if (takes_part[k] != 0) units[k] = ends[round];
+          }
         }
-        for (const std::uint32_t units : race.spent()) {
-          row.forwards += share * units * per_unit / static_cast<double>(cube.points * cube.groups);
-        }
+        std::size_t spent = *std::max_element(units.begin(), units.end());  // the full model's
+        for (const std::size_t n : units) spent += n;
+        row.forwards += share * static_cast<double>(spent * per_unit * members) /
+                        static_cast<double>(cube.points * (cube.groups + 1));
         row.again += share * draws.share_again();
-        const auto order = race.order();
-        std::vector<double> scores(cube.groups);
-        for (std::size_t place = 0; place < order.size(); ++place) scores[order[place]] = -static_cast<double>(place);
+        std::vector<double> scores;
+        for (const RacedSum& sum : raced_sums(terms, per_unit, units)) scores.push_back(sum.value);
         agree(row, q, scores, share);
+        const auto order = race.order();
+        std::vector<double> answer(cube.groups);
+        for (std::size_t place = 0; place < order.size(); ++place) answer[order[place]] = -static_cast<double>(place);
         const std::size_t k = until == RaceUntil::top1 ? 1 : 3;
         decided += share * race.decided();
-        wrong += share * (race.decided() && metrics::top_overlap(stored[q], scores, k) < 1);
+        wrong += share * (race.decided() && metrics::top_overlap(stored[q], answer, k) < 1);
       }
     }
     row.decided = decided;
@@ -229,17 +255,18 @@ struct Study {
   }
 };
 
-std::vector<double> pilot_spread(const Cube& cube, std::size_t pilot) {
+std::vector<double> pilot_spread(const Cube& cube, std::size_t pilot, bool pairs) {
   std::vector<double> differences;
   for (std::size_t q = 0; q < pilot; ++q) {
     for (std::size_t k = 0; k < cube.groups; ++k) {
       for (std::size_t i = 0; i < cube.points; ++i) {
         for (const std::size_t j : {std::size_t{0}, cube.draws}) {
+          const auto value = [&](std::size_t g) {
+            return pairs ? (cube.at(q, g, i, j) + cube.at(q, g, i, j, true)) / 2 : cube.at(q, g, i, j);
+          };
           double mean = 0;  // the groups' common part moves no rank
-          for (std::size_t other = 0; other < cube.groups; ++other) {
-            mean += cube.at(q, other, i, j) / static_cast<double>(cube.groups);
-          }
-          differences.push_back(cube.at(q, k, i, j) - mean);
+          for (std::size_t g = 0; g < cube.groups; ++g) mean += value(g) / static_cast<double>(cube.groups);
+          differences.push_back(value(k) - mean);
         }
       }
     }
@@ -257,7 +284,7 @@ std::vector<Row> study(const Cube& cube, std::vector<double> weights, std::size_
   const std::vector<double> flat = slot_probabilities(study.weights, std::vector<double>(cube.points, 0.0), 1);
   const std::vector<double> by_weight =
       slot_probabilities(study.weights, std::vector<double>(cube.points, 1.0), kFloor);
-  const std::vector<double> adaptive = slot_probabilities(study.weights, pilot_spread(cube, pilot), kFloor);
+  const std::vector<double> adaptive = slot_probabilities(study.weights, pilot_spread(cube, pilot, false), kFloor);
   std::vector<Row> rows{study.full(1), study.full(2), study.full(4)};
   for (const std::uint32_t stride : {10U, 5U, 3U, 2U}) rows.push_back(study.strided(stride));
   const auto points = static_cast<std::uint32_t>(cube.points);
@@ -265,18 +292,28 @@ std::vector<Row> study(const Cube& cube, std::vector<double> weights, std::size_
     for (const std::uint32_t share : {10U, 5U, 3U, 2U, 1U})
       rows.push_back(study.stratified(how, *p, points / share / 2 * 2));
   }
-  rows.push_back(study.race(RaceUntil::top1, "top1", adaptive, 2, 50));
-  rows.push_back(study.race(RaceUntil::top1, "top1", adaptive, 4, 50));
-  rows.push_back(study.race(RaceUntil::top3, "top3", adaptive, 4, 50));
+  for (const std::uint32_t slots : {6U, 8U, 12U, 14U}) rows.push_back(study.stratified("adaptive", adaptive, slots));
+  for (const std::uint32_t slots : {50U, 100U, 200U}) {
+    if (slots < 200) rows.push_back(study.race(RaceUntil::top1, "top1", adaptive, 2, slots));
+    rows.push_back(study.race(RaceUntil::top1, "top1", adaptive, 4, slots));
+  }
+  rows.push_back(study.race(RaceUntil::top3, "top3", adaptive, 4, 200));
+  if (cube.members == 1) return rows;
+  const std::vector<double> of_pairs = slot_probabilities(study.weights, pilot_spread(cube, pilot, true), kFloor);
+  for (const std::uint32_t pairs : {2U, 4U, 6U, 8U, 16U, 24U, 50U})
+    rows.push_back(study.stratified("adaptive", of_pairs, pairs, true));
+  for (const std::uint32_t pairs : {24U, 50U, 100U})
+    rows.push_back(study.race(RaceUntil::top1, "top1", of_pairs, 2, pairs, true));
+  rows.push_back(study.race(RaceUntil::top3, "top3", of_pairs, 2, 100, true));
   return rows;
 }
 
 void print(const std::string& view, const std::vector<Row>& rows) {
-  fmt::print("\n{}\n{:<34}{:>9}{:>8}{:>10}{:>8}{:>9}{:>8}\n", view, "how", "forwards", "top1", "spearman", "again",
+  fmt::print("\n{}\n{:<40}{:>9}{:>8}{:>10}{:>8}{:>9}{:>8}\n", view, "how", "forwards", "top1", "spearman", "again",
              "decided", "wrong");
   const auto optional = [](double v) { return std::isnan(v) ? std::string() : fmt::format("{:.3f}", v); };
   for (const Row& row : rows) {
-    fmt::print("{:<34}{:>9.3f}{:>8.3f}{:>10.3f}{:>8}{:>9}{:>8}\n", row.how, row.forwards, row.top1, row.spearman,
+    fmt::print("{:<40}{:>9.3f}{:>8.3f}{:>10.3f}{:>8}{:>9}{:>8}\n", row.how, row.forwards, row.top1, row.spearman,
                row.again > 0 ? fmt::format("{:.3f}", row.again) : "", optional(row.decided), optional(row.wrong));
   }
 }
