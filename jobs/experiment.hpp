@@ -147,6 +147,9 @@ struct ScoringConfig {
   std::uint32_t slots = 0;          ///< weight, adaptive: how many within each draw set
   bool antithetic = false;          ///< every draw twice, as +eps and -eps; the pair counts as one draw
   PilotConfig pilot;                ///< adaptive
+  std::string until = "all";        ///< all (every slot) | top1 | top3 | ranking: what a race decides (jobs/race.hpp)
+  double confidence = 0.95;         ///< of a race, that none of a query's decisions is wrong
+  std::uint32_t unit = 2;           ///< slots of a unit of a race (pairs count as one)
 };
 
 /// What the full model is asked in place of a forget image's caption (GUDA-C; methods.md 2.4).

@@ -7,6 +7,7 @@
 #include "jobs/dataset.hpp"
 #include "jobs/experiment_rules.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/race.hpp"
 #include "jobs/slot_lists.hpp"
 #include "jobs/styled_digits.hpp"
 #include "jobs/unet_config.hpp"
@@ -304,10 +305,33 @@ class Checks : Rules {
          {allocation});
     rule(s.slots % 2 != 0, many,
          [&] { return fmt::format("{} is odd; two are drawn from every stratum: choose {}", s.slots, s.slots + 1); });
+    race(s, drawn);
     rule(
         drawn && s.draws != 1, {"scoring", "draws"},
         [&] { return fmt::format("has no effect with allocation: {}; `slots` says how many are drawn", s.allocation); },
         {allocation});
+  }
+
+  void race(const ScoringConfig& s, bool drawn) {
+    if (!races(s)) return;
+    const KeyPath until{"scoring", "until"}, many{"scoring", "slots"}, unit{"scoring", "unit"},
+        allocation{"scoring", "allocation"};
+    rule(!drawn, until,
+         [&] {
+           return fmt::format("{} wants slots that are drawn: allocation: adaptive (or weight), and `slots`", s.until);
+         },
+         {allocation});
+    if (!drawn || s.slots == 0 || s.unit == 0) return;
+    const std::uint32_t least = kFirstDecision * s.unit;
+    rule(s.slots < least || s.slots % s.unit != 0, many,
+         [&] {
+           return fmt::format("{} is no multiple of `unit`, {}, or less than {} units: choose {}", s.slots, s.unit,
+                              kFirstDecision, std::max(least, (s.slots + s.unit - 1) / s.unit * s.unit));
+         },
+         {unit});
+    rule(e_.evaluation.subsets.count > 0, until,
+         [&] { return fmt::format("{} leaves losses out that evaluation.subsets adds up; choose all", s.until); },
+         {{"evaluation", "subsets"}});
   }
 
   void methods() {

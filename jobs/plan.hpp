@@ -49,6 +49,15 @@ struct NextStage {
   bool operator==(const NextStage&) const = default;
 };
 
+/// How far the races of a method's models on a draw set are planned (jobs/race.hpp).
+struct RaceLane {
+  std::string rows;  ///< the method
+  std::uint32_t draw_set = 0;
+  std::vector<std::uint8_t> rounds;    ///< [query, group]: rounds that the group takes part in, at least 1
+  std::vector<std::uint8_t> finished;  ///< [query]: 1 when no round follows
+  bool operator==(const RaceLane&) const = default;
+};
+
 struct Plan {
   Experiment experiment;
   Digest dataset;                      ///< content digest of the data set
@@ -60,14 +69,18 @@ struct Plan {
   std::vector<Slot> slots;  ///< the slot axis: draw set 0 first, then 1; a grid's ascend in t within a draw. Empty
                             ///< while adaptive slots wait for their pilot
   std::vector<double> pilot_spread;  ///< adaptive slots: noise per timestep of the grid, by the pilot; empty: not known
-  NextStage next;                    ///< no jobs: this plan is the whole of it
+  std::vector<RaceLane> race;        ///< none without scoring.until, and while slots wait for their pilot
+  NextStage next;                    ///< no jobs: this plan is the whole of it. Of races: as if no place were decided
   Numerics numerics;
   std::vector<JobSpec> jobs;  ///< inputs precede users
   Digest digest;              ///< of all of the above that shapes the results
 };
 
-/// Whether the pilot's rows are wanted before the scores can be planned (jobs/pilot.hpp).
-[[nodiscard]] inline bool awaits_pilot(const Plan& plan) { return plan.next.jobs > 0; }
+/// Whether rows of this stage are wanted before the next one can be planned: a pilot's or those of a race's round.
+[[nodiscard]] inline bool awaits_next_stage(const Plan& plan) { return plan.next.jobs > 0; }
+
+/// Whether the pilot's rows are wanted before any score can be planned (jobs/pilot.hpp).
+[[nodiscard]] inline bool awaits_pilot(const Plan& plan) { return awaits_next_stage(plan) && plan.slots.empty(); }
 
 [[nodiscard]] Json to_json(const Plan& plan);
 [[nodiscard]] Plan plan_from_json(const Json& json);

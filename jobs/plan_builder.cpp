@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "common/error.hpp"
@@ -13,6 +14,7 @@
 #include "jobs/operators.hpp"
 #include "jobs/pilot.hpp"
 #include "jobs/prompts.hpp"
+#include "jobs/race.hpp"
 #include "jobs/slot_lists.hpp"
 #include "jobs/text_tokens.hpp"
 
@@ -96,7 +98,7 @@ Digest removal_digest(const std::vector<std::uint32_t>& items) {
 }
 
 PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-                         bool weights_may_be_missing, std::span<const double> spread)
+                         bool weights_may_be_missing, std::span<const double> spread, const std::vector<RaceLane>& race)
     : tokens_(text_tokens(experiment.pipeline)), dataset_(dataset), weights_may_be_missing_(weights_may_be_missing) {
   plan_.experiment = experiment;
   plan_.dataset = dataset.content;
@@ -134,6 +136,9 @@ PlanBuilder::PlanBuilder(const Experiment& experiment, const Dataset& dataset, c
   const bool adaptive = experiment.scoring.allocation == "adaptive";
   if (adaptive) plan_.pilot_spread.assign(spread.begin(), spread.end());
   if (!adaptive || !spread.empty()) plan_.slots = slot_axis(experiment, plan_.pilot_spread);
+  if (!races(experiment.scoring)) return;
+  if (plan_.groups.size() < 2) throw Error("scoring.until: a race needs at least two groups");
+  if (!plan_.slots.empty()) plan_.race = race;
 }
 
 double PlanBuilder::forward_cost(double images) const {
@@ -277,46 +282,65 @@ Digest PlanBuilder::query_set(std::uint64_t run_seed, std::size_t set) {
              true);
 }
 
+std::vector<PlanBuilder::SetBlock> PlanBuilder::blocks_of_seed(std::uint64_t run_seed) const {
+  std::vector<SetBlock> blocks;
+  for (std::size_t set = 0; set < plan_.experiment.queries.size(); ++set) {
+    const SetBlocks of = blocks_of(run_seed, set);
+    for (const std::uint32_t b : of.blocks) blocks.push_back({b, set, of.begin});
+  }
+  return blocks;
+}
+
+void PlanBuilder::postpone(const ScoredModel& model, const ScoredBlock& what) {
+  if (!postponed_.emplace(model.weights, what.of.block, what.first_slot).second) return;
+  ++plan_.next.jobs;
+  plan_.next.cost += forward_cost(double(what.queries.size()) * what.slots);
+}
+
+void PlanBuilder::score_block(const ScoredModel& model, const ScoredBlock& what) {
+  const Experiment& e = plan_.experiment;
+  const QueryBlock& block = plan_.blocks[what.of.block];
+  ScoreSpec spec;
+  spec.weights = model.weights;
+  spec.queries = query_set(model.run_seed, what.of.set);
+  spec.diffusion = e.diffusion;
+  spec.count = static_cast<std::uint32_t>(what.queries.size());
+  if (spec.count == block.count) {
+    spec.first = block.first - what.of.set_begin;
+  } else {
+    for (const std::uint32_t q : what.queries) spec.chosen.push_back(q - what.of.set_begin);
+  }
+  const auto slot = plan_.slots.begin() + what.first_slot;
+  spec.slots.assign(slot, slot + what.slots);
+  spec.batch = e.scoring.batch;
+  spec.noise_seed = (SeedPath(model.run_seed) / "score").value();
+  const Placement placement{model.rows, static_cast<std::uint32_t>(std::max(model.group, 0)), what.queries.front(),
+                            what.of.block, what.first_slot};
+  std::string label = fmt::format("score {}{} on {} (seed {}, draws {}{})", model.rows,
+                                  model.group < 0 ? "" : " " + removal_label(plan_, model.group),
+                                  e.queries[what.of.set].name, model.run_seed, model.draw_set, what.note);
+  std::vector<Digest> inputs{model.weights, spec.queries};
+  spec.conditioning = query_conditioning(model.run_seed, what.of.set);
+  append(inputs, inputs_of(spec.conditioning));
+  const double cost = forward_cost(double(spec.count) * what.slots);
+  add(std::move(spec), std::move(label), std::move(inputs), cost, {placement}, false);
+}
+
 void PlanBuilder::score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group,
                         std::uint32_t draw_set) {
-  const Experiment& e = plan_.experiment;
-  const auto slots_per_set = static_cast<std::uint32_t>(slots_of_set(e.scoring));
-  const std::uint32_t first_slot = draw_set * slots_per_set;
-  for (std::size_t set = 0; set < e.queries.size(); ++set) {
-    std::uint32_t set_begin = 0;
-    while (set_begin < plan_.queries.size() &&
-           (plan_.queries[set_begin].set != e.queries[set].name || plan_.queries[set_begin].seed != run_seed)) {
-      ++set_begin;
-    }
-    for (std::uint32_t b = 0; b < plan_.blocks.size(); ++b) {
-      const QueryBlock block = plan_.blocks[b];
-      const Query& query = plan_.queries[block.first];
-      if (query.set != e.queries[set].name || query.seed != run_seed) continue;
-      const double cost = forward_cost(double(block.count) * slots_per_set);
-      if (plan_.slots.empty()) {
-        if (!postponed_.emplace(weights, b, draw_set).second) continue;
-        ++plan_.next.jobs;
-        plan_.next.cost += cost;
-        continue;
-      }
-      ScoreSpec spec;
-      spec.weights = weights;
-      spec.queries = query_set(run_seed, set);
-      spec.diffusion = e.diffusion;
-      spec.first = block.first - set_begin;
-      spec.count = block.count;
-      spec.slots.assign(plan_.slots.begin() + first_slot, plan_.slots.begin() + first_slot + slots_per_set);
-      spec.batch = e.scoring.batch;
-      spec.noise_seed = (SeedPath(run_seed) / "score").value();
-      const Placement placement{rows, static_cast<std::uint32_t>(std::max(group, 0)), block.first, b, first_slot};
-      std::string label =
-          fmt::format("score {}{} on {} (seed {}, draws {})", rows, group < 0 ? "" : " " + removal_label(plan_, group),
-                      e.queries[set].name, run_seed, draw_set);
-      std::vector<Digest> inputs{weights, spec.queries};
-      spec.conditioning = query_conditioning(run_seed, set);
-      append(inputs, inputs_of(spec.conditioning));
-      add(std::move(spec), std::move(label), std::move(inputs), cost, {placement}, false);
-    }
+  const ScoredModel model{run_seed, weights, rows, group, draw_set};
+  if (races(plan_.experiment.scoring)) {
+    if (group < 0) followers_.push_back(model);
+    else race(model);
+    return;
+  }
+  const auto slots = static_cast<std::uint32_t>(slots_of_set(plan_.experiment.scoring));
+  for (const SetBlock& of : blocks_of_seed(run_seed)) {
+    const QueryBlock& block = plan_.blocks[of.block];
+    ScoredBlock what{of, std::vector<std::uint32_t>(block.count), draw_set * slots, slots, ""};
+    std::iota(what.queries.begin(), what.queries.end(), block.first);
+    if (plan_.slots.empty()) postpone(model, what);
+    else score_block(model, what);
   }
 }
 
@@ -408,6 +432,8 @@ Digest PlanBuilder::regenerate(std::uint64_t run_seed, std::size_t set, const Di
 }
 
 Plan PlanBuilder::finish() && {
+  for (const ScoredModel& full : followers_) follow_races(full);
+  if (plan_.slots.empty()) plan_.race.clear();
   Json identity = Json::array();
   for (const JobSpec& job : plan_.jobs) identity.push_back(job.digest.hex);
   identity.push_back(plan_.groups);

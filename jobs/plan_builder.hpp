@@ -20,10 +20,11 @@ namespace guda::jobs {
 
 class PlanBuilder {
  public:
-  /// Sets up groups, queries, blocks and slots; throws Error for groups or grids that can't be. `spread`: as
-  /// make_plan().
+  /// Sets up groups, queries, blocks and slots; throws Error for groups or grids that can't be. `spread`
+  /// and `race`: as make_plan().
   PlanBuilder(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-              bool weights_may_be_missing = false, std::span<const double> spread = {});
+              bool weights_may_be_missing = false, std::span<const double> spread = {},
+              const std::vector<RaceLane>& race = {});
 
   [[nodiscard]] const Experiment& experiment() const { return plan_.experiment; }
   /// An estimate does without the weights of encoders.
@@ -46,7 +47,7 @@ class PlanBuilder {
 
   /// Scores every query block of a run seed under `weights` on one draw set. `rows` names the data set in results.h5
   /// ("full", "full__<method>" or a method); `group` is ignored for the former two. Where slots wait for a pilot: only
-  /// counts what the next stage will plan.
+  /// counts what the next stage will plan. Races: what the rounds so far ask for (jobs/plan_race.cpp).
   void score(std::uint64_t run_seed, const Digest& weights, const std::string& rows, int group, std::uint32_t draw_set);
   /// Scores the pilot's queries where adaptive slots want it: under the reference's models of the first run seed.
   void pilot(std::uint64_t run_seed, const Digest& weights, const std::string& method, int group);
@@ -115,6 +116,33 @@ class PlanBuilder {
     std::vector<std::uint32_t> blocks;
   };
   [[nodiscard]] SetBlocks blocks_of(std::uint64_t run_seed, std::size_t set) const;
+  /// A model whose losses fill rows of results.h5.
+  struct ScoredModel {
+    std::uint64_t run_seed = 0;
+    Digest weights;
+    std::string rows;
+    int group = -1;
+    std::uint32_t draw_set = 0;
+  };
+  struct SetBlock {
+    std::uint32_t block = 0;
+    std::size_t set = 0;
+    std::uint32_t set_begin = 0;  ///< the set's first row on the query axis
+  };
+  /// One Score job: queries of a block, on the query axis and ascending, on consecutive slots.
+  struct ScoredBlock {
+    SetBlock of;
+    std::vector<std::uint32_t> queries;
+    std::uint32_t first_slot = 0, slots = 0;
+    std::string note;  ///< for the label
+  };
+  void score_block(const ScoredModel& model, const ScoredBlock& what);
+  /// Counts it for the next stage.
+  void postpone(const ScoredModel& model, const ScoredBlock& what);
+  [[nodiscard]] std::vector<SetBlock> blocks_of_seed(std::uint64_t run_seed) const;
+  void race(const ScoredModel& model);
+  void follow_races(const ScoredModel& full);
+  [[nodiscard]] ScoredBlock round_of_race(const SetBlock& block, std::uint32_t draw_set, std::uint32_t round) const;
 
   Plan plan_;
   double tokens_;  ///< of a text
@@ -125,7 +153,8 @@ class PlanBuilder {
   const bool weights_may_be_missing_;
   std::unordered_map<Digest, std::size_t> index_;
   std::map<std::tuple<std::uint64_t, std::size_t, std::string>, Digest> attributions_;
-  std::set<std::tuple<Digest, std::uint32_t, std::uint32_t>> postponed_;  // weights, block, draw set
+  std::set<std::tuple<Digest, std::uint32_t, std::uint32_t>> postponed_;  // weights, block, first slot
+  std::vector<ScoredModel> followers_;                                    // full models of races
 };
 
 /// Digest of a removal set's items.

@@ -1,6 +1,7 @@
 // plan.json: everything a life of a run needs to go on, and what the worker reads. Small tables are arrays of rows.
 #include "jobs/json_codec.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/race.hpp"
 
 namespace guda::jobs {
 
@@ -176,6 +177,46 @@ JobSpec decode_job(const Json& json, const std::string& at, const Json& placemen
   return job;
 }
 
+constexpr std::string_view kRounds = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// A lane's queries are texts: for each group the digit of its rounds, and "." behind them when no round follows.
+Json encode_race(const Plan& plan) {
+  const std::size_t groups = plan.groups.size();
+  Json lanes = Json::array();
+  for (const RaceLane& lane : plan.race) {
+    Json queries = Json::array();
+    for (std::size_t q = 0; q < lane.finished.size(); ++q) {
+      std::string text;
+      for (std::size_t k = 0; k < groups; ++k) text += kRounds.at(lane.rounds[q * groups + k]);
+      queries.push_back(text + (lane.finished[q] != 0 ? "." : ""));
+    }
+    lanes.push_back({{"rows", lane.rows}, {"draw_set", lane.draw_set}, {"queries", std::move(queries)}});
+  }
+  return lanes;
+}
+
+std::vector<RaceLane> decode_race(const Json& json, std::size_t queries, std::size_t groups, std::size_t rounds) {
+  if (!json.is_array()) codec::refuse("plan.race", "wants a list");
+  std::vector<RaceLane> lanes(json.size());
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    const std::string at = fmt::format("plan.race[{}]", i);
+    lanes[i].rows = read<std::string>(json[i], at, "rows");
+    lanes[i].draw_set = read<std::uint32_t>(json[i], at, "draw_set");
+    const auto texts = read<std::vector<std::string>>(json[i], at, "queries");
+    if (texts.size() != queries) codec::refuse(at + ".queries", fmt::format("wants {} texts", queries));
+    for (const std::string& text : texts) {
+      lanes[i].finished.push_back(text.ends_with('.') ? 1 : 0);
+      const std::string digits = text.substr(0, text.size() - lanes[i].finished.back());
+      if (digits.size() != groups || digits.find_first_not_of(kRounds.substr(1, rounds)) != std::string::npos) {
+        codec::refuse(at + ".queries",
+                      fmt::format("wants for each of {} groups one of {} rounds, not \"{}\"", groups, rounds, text));
+      }
+      for (const char digit : digits) lanes[i].rounds.push_back(static_cast<std::uint8_t>(kRounds.find(digit)));
+    }
+  }
+  return lanes;
+}
+
 }  // namespace
 
 Json to_json(const Plan& plan) {
@@ -195,7 +236,8 @@ Json to_json(const Plan& plan) {
            {"jobs", std::move(jobs)},
            {"digest", plan.digest.hex}};
   if (!plan.pilot_spread.empty()) out["pilot_spread"] = plan.pilot_spread;
-  if (awaits_pilot(plan)) out["next"] = codec::encode(plan.next);
+  if (!plan.race.empty()) out["race"] = encode_race(plan);
+  if (awaits_next_stage(plan)) out["next"] = codec::encode(plan.next);
   return out;
 }
 
@@ -221,6 +263,10 @@ Plan plan_from_json(const Json& json) {
     plan.jobs.push_back(decode_job(jobs[i], fmt::format("plan.jobs[{}]", i), columns));
   plan.digest = read<Digest>(json, "plan", "digest");
   if (json.contains("pilot_spread")) plan.pilot_spread = read<std::vector<double>>(json, "plan", "pilot_spread");
+  if (json.contains("race")) {
+    plan.race =
+        decode_race(json["race"], plan.queries.size(), plan.groups.size(), round_ends(plan.experiment.scoring).size());
+  }
   if (json.contains("next")) plan.next = read<NextStage>(json, "plan", "next");
   return plan;
 }

@@ -9,8 +9,8 @@
 namespace guda::jobs {
 
 Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-               bool weights_may_be_missing, std::span<const double> spread) {
-  PlanBuilder builder(experiment, dataset, numerics, weights_may_be_missing, spread);
+               bool weights_may_be_missing, std::span<const double> spread, const std::vector<RaceLane>& race) {
+  PlanBuilder builder(experiment, dataset, numerics, weights_may_be_missing, spread, race);
   for (const std::uint64_t seed : experiment.seeds) {
     const Digest full = builder.train(seed, 0, -1);
     for (std::size_t set = 0; set < experiment.queries.size(); ++set) builder.query_set(seed, set);
@@ -23,9 +23,9 @@ Plan make_plan(const Experiment& experiment, const Dataset& dataset, const Numer
 }
 
 Plan make_provisional_plan(const Experiment& experiment, const Dataset& dataset, const Numerics& numerics,
-                           bool weights_may_be_missing) {
+                           bool weights_may_be_missing, const std::vector<RaceLane>& race) {
   const std::vector<double> equal(scored_timesteps(experiment.scoring).size(), 1.0);
-  return make_plan(experiment, dataset, numerics, weights_may_be_missing, equal);
+  return make_plan(experiment, dataset, numerics, weights_may_be_missing, equal, race);
 }
 
 Numerics numerics_of(const Experiment& experiment) {

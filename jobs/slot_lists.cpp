@@ -8,6 +8,7 @@
 #include "common/slot_sampling.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "jobs/plan.hpp"
+#include "jobs/race.hpp"
 #include "jobs/weighting.hpp"
 
 namespace guda::jobs {
@@ -45,7 +46,9 @@ std::vector<Slot> drawn_slots(const Experiment& experiment, std::span<const doub
   // Weights of 1: the uniform share covers timesteps too that this view leaves out and others do not.
   const std::vector<double> probabilities =
       slot_probabilities(std::vector<double>(grid.size(), 1.0), importance, kUniformShare);
-  const SlotDesign design{.strata = scoring.slots / 2, .units_per_stratum = 2, .antithetic = scoring.antithetic};
+  const std::uint32_t units = races(scoring) ? most_units(scoring) : 2;
+  const SlotDesign design{
+      .strata = scoring.slots / units, .units_per_stratum = units, .antithetic = scoring.antithetic};
   std::vector<Slot> slots;
   for (const std::uint32_t set : {kOracleDraws, kMethodDraws}) {
     const std::uint64_t seed = (SeedPath(experiment.seeds.front()) / "scoring" / "slots" / std::to_string(set)).value();

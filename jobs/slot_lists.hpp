@@ -22,8 +22,9 @@ inline constexpr double kUniformShare = 0.1;
 [[nodiscard]] std::uint64_t slots_of_set(const ScoringConfig& scoring) noexcept;
 
 /// The slot axis of an experiment, draw sets 0 and 1, with ELBO weights: `allocation: grid` visits every timestep
-/// `draws` times; the others draw `slots` of the grid, two units a stratum, the first weighting of the comparison times
-/// `spread` deciding where (empty: the weighting alone). A list for each draw set, from names: equal arguments, equal
+/// `draws` times; the others draw `slots` of the grid, two units a stratum, or, for a race, as many strata as a unit
+/// has slots, units in turn; the first weighting of the comparison times `spread` decides where (empty: the weighting
+/// alone). A list for each draw set, from names: equal arguments, equal
 /// lists. Antithetic pairs are neighbours. Throws Error when `spread` is not one number per timestep of the grid.
 [[nodiscard]] std::vector<Slot> slot_axis(const Experiment& experiment, std::span<const double> spread);
 

@@ -182,10 +182,15 @@ struct Numerics {
 struct Placement {
   std::string method;       ///< "full" | a method's name
   std::uint32_t group = 0;  ///< of loss rows
-  std::uint32_t query = 0;  ///< first row on the query axis
+  std::uint32_t query = 0;  ///< first row on the query axis; of chosen queries see query_of_row()
   std::uint32_t block = 0;  ///< query block
   std::uint32_t slot = 0;   ///< loss rows: first slot on the slot axis; score rows: first row of the job's table
 };
+
+/// Where row `row` of a Score job lies on the query axis.
+[[nodiscard]] inline std::uint32_t query_of_row(const ScoreSpec& spec, const Placement& at, std::uint32_t row) {
+  return at.query + (spec.chosen.empty() ? row : spec.chosen[row] - spec.chosen.front());
+}
 
 struct JobSpec {
   Digest digest;

@@ -79,6 +79,35 @@ void describe(Visit& visit, ConfigOf<ScoringConfig> auto& c) {
               .only_key = "allocation",
               .only_values = "adaptive"},
         c.pilot);
+  visit(
+      Field{.key = "until",
+            .meaning = "`all` scores every slot for every group; `top1`, `top3` and `ranking` race: slots are spent in "
+                       "rounds, and a group gets no more for a query once its place is decided - whether it is the "
+                       "first, among the first three, or each place. What `slots` do not decide is reported as "
+                       "undecided. Wants drawn slots (`allocation`)",
+            .choices = "all|top1|top3|ranking",
+            .younger = true},
+      c.until);
+  visit(Field{.key = "confidence",
+              .meaning = "probability that no place of a query is decided wrongly, whenever the race stops",
+              .min = 0.5,
+              .max = 1,
+              .open = true,
+              .younger = true,
+              .only_key = "until",
+              .only_values = "top1|top3|ranking"},
+        c.confidence);
+  visit(
+      Field{.key = "unit",
+            .meaning = "slots of a unit, a small estimate of the whole score; places are decided from 8 units on, and "
+                       "`slots` are at least 8 units",
+            .min = 1,
+            .max = 1000,
+            .unit = "slots",
+            .younger = true,
+            .only_key = "until",
+            .only_values = "top1|top3|ranking"},
+      c.unit);
 }
 
 }  // namespace guda::jobs
