@@ -11,8 +11,12 @@
 #include "jobs/dataset.hpp"
 #include "jobs/planner.hpp"
 #include "jobs/query_image.hpp"
+#include "jobs/race.hpp"
+#include "jobs/slot_lists.hpp"
 #include "orchestrator/group_scores.hpp"
+#include "orchestrator/race_outcome.hpp"
 #include "orchestrator/run_store.hpp"
+#include "orchestrator/stages.hpp"
 
 namespace guda::orchestrator {
 namespace fs = std::filesystem;
@@ -90,6 +94,30 @@ bool is_undecided(const ResultsTable& table, const jobs::Plan& plan, const std::
 
 }  // namespace
 
+void set_attribution_slots(jobs::Experiment& experiment, const AttributionRequest& request,
+                           const std::vector<double>& pilot_spread) {
+  jobs::ScoringConfig& scoring = experiment.scoring;
+  scoring.pilot = {};
+  scoring.until = request.until;
+  if (!jobs::races(scoring)) {
+    scoring.draws = request.draws;
+    scoring.allocation = "grid";  // of few images a pilot would learn little
+    scoring.slots = 0;
+    return;
+  }
+  // The oracle's own models would be piloted anew.
+  const bool oracle = experiment.methods.front().method == "logo";
+  scoring.allocation = pilot_spread.empty() || oracle ? "weight" : "adaptive";
+  scoring.draws = 1;
+  const std::uint32_t unit = scoring.unit, least = jobs::kFirstDecision * unit;
+  if (request.slots < least || request.slots % unit != 0) {
+    throw Error(fmt::format("--slots: {} is no multiple of {} or less than {} units of {} slots; choose {}",
+                            request.slots, unit, jobs::kFirstDecision, unit,
+                            std::max(least, (request.slots + unit - 1) / unit * unit)));
+  }
+  scoring.slots = request.slots;
+}
+
 PreparedAttribution prepare_attribution(const RunLayout& parent, const AttributionRequest& request) {
   const jobs::Plan before = load_plan(parent);
   jobs::Experiment e = before.experiment;
@@ -99,11 +127,14 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   const jobs::Dataset dataset = jobs::load_dataset(e.dataset);
   check_images(request.images, dataset);
   check_prompts(request, e);
+  e.methods = {method};
+  set_attribution_slots(e, request, before.pilot_spread);
   for (const fs::path& image : request.images) {
     names.push_back(stored_name(image));
     identity += " " + names.back();
   }
   for (const std::string& prompt : request.prompts) identity += "\n" + prompt;
+  if (request.until != "all") identity += fmt::format("\nuntil {} {}", request.until, request.slots);
   PreparedAttribution prepared{
       RunLayout{parent.folder / "attributions" / digest_of(identity).hex.substr(0, 12)}, {}, method.name, 0};
   make_run_folders(prepared.run);
@@ -122,16 +153,12 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
   e.name = e.name + "-attribution";
   e.seeds.resize(1);
   e.queries = {set};
-  e.methods = {method};
   e.comparison.reference = method.name;
   e.comparison.second_reference.clear();
   e.evaluation = {};
-  e.scoring.draws = request.draws;
-  e.scoring.allocation = "grid";  // of few images a pilot would learn little
-  e.scoring.slots = 0;
-  e.scoring.pilot = {};
   e.retention.keep = "all";
-  prepared.planned.plan = jobs::make_plan(e, dataset, before.numerics);
+  prepared.planned.plan = jobs::make_plan(e, dataset, before.numerics, false, before.pilot_spread);
+  prepared.planned.plan = plan_so_far(prepared.run, std::move(prepared.planned.plan));
 
   Json reuse = Json::array();
   for (const auto& folder : artifact_folders(parent)) reuse.push_back(fs::absolute(folder).lexically_normal().string());
@@ -147,6 +174,7 @@ PreparedAttribution prepare_attribution(const RunLayout& parent, const Attributi
 
 bool already_answered(const PreparedAttribution& prepared) {
   const jobs::Plan& plan = prepared.planned.plan;
+  if (jobs::awaits_next_stage(plan)) return false;
   const auto commits = commits_of(read_journal(prepared.run.journal()));
   const std::vector<bool> settled = settled_jobs(plan, commits, artifact_folders(prepared.run));
   if (std::find(settled.begin(), settled.end(), false) != settled.end()) return false;
@@ -158,6 +186,8 @@ std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepar
   const jobs::Plan& plan = prepared.planned.plan;
   const ResultsTable table = read_results(prepared.run.results());
   const GroupScores scores = group_scores(table, plan, prepared.method, {"elbo", "elbo"}, jobs::kMethodDraws);
+  const auto races = race_outcomes(table, plan);
+  const auto race = std::find_if(races.begin(), races.end(), [](auto& r) { return r.draw_set == jobs::kMethodDraws; });
   std::vector<ImageAttribution> result;
   for (std::size_t q = 0; q < plan.queries.size(); ++q) {
     if (!scores.evaluated(q))
@@ -166,8 +196,15 @@ std::vector<ImageAttribution> read_attribution(const PreparedAttribution& prepar
     std::iota(order.begin(), order.end(), 0U);
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return scores.row(q)[a] > scores.row(q)[b]; });
-    ImageAttribution image{
-        request.images[q], {}, order.size() > 1 && is_undecided(table, plan, prepared.method, q, order[0], order[1])};
+    const bool undecided = race != races.end()
+                               ? race->decided[q] == 0
+                               : order.size() > 1 && is_undecided(table, plan, prepared.method, q, order[0], order[1]);
+    ImageAttribution image{request.images[q], {}, undecided, double(jobs::slots_of_set(plan.experiment.scoring))};
+    if (race != races.end()) {
+      const auto begin = race->slots.begin() + static_cast<std::ptrdiff_t>(q * plan.groups.size());
+      image.slots = std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(plan.groups.size()), 0.0) /
+                    double(plan.groups.size());
+    }
     for (const std::size_t g : order)
       image.groups.push_back({plan.groups[g], scores.row(q)[g], scores.error[q * plan.groups.size() + g]});
     result.push_back(std::move(image));

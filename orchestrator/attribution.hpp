@@ -16,6 +16,8 @@ struct AttributionRequest {
   std::string method;                  ///< empty: the run's first guda method, else its reference
   std::uint32_t draws = 4;             ///< noise draws per timestep
   std::vector<std::string> prompts{};  ///< of a text-to-image run: what each image shows, or one for all
+  std::string until = "all";           ///< top1 | top3 | ranking: a race (jobs/race.hpp) instead of the grid...
+  std::uint32_t slots = 0;             ///< ...of at most so many slots
 };
 
 struct PreparedAttribution {
@@ -24,6 +26,11 @@ struct PreparedAttribution {
   std::string method;
   std::size_t models_to_remake = 0;  ///< counterfactuals that retention dropped and that are made again
 };
+
+/// Sets up how an attribution scores: the grid with `draws`, or a race, whose slots lie where the pilot of the parent
+/// run found the noise, if it had one.
+void set_attribution_slots(jobs::Experiment& experiment, const AttributionRequest& request,
+                           const std::vector<double>& pilot_spread);
 
 /// Plans the extension and makes its folder. Throws Error naming every image that can't be scored, or for a method
 /// without models.
@@ -41,7 +48,9 @@ struct GroupContribution {
 struct ImageAttribution {
   std::filesystem::path image;
   std::vector<GroupContribution> groups;  ///< descending score
-  bool undecided = false;                 ///< the two best differ by less than two standard errors of their difference
+  /// The two best differ by less than two standard errors of their difference; of a race: it is not decided.
+  bool undecided = false;
+  double slots = 0;  ///< scored for a group, on average
 };
 
 /// Scores of a finished extension, in the order of the images. The error of the difference is that of paired draws.

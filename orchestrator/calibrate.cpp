@@ -217,6 +217,7 @@ jobs::Experiment trial_of(const jobs::Experiment& experiment) {
   trial.scoring.draws = 1;
   trial.scoring.allocation = "grid";
   trial.scoring.slots = 0;
+  trial.scoring.until = "all";
   trial.scoring.antithetic = false;
   trial.scoring.pilot = {};
   trial.scoring.stride = std::max(1U, range / slots + 1);

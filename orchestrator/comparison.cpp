@@ -378,7 +378,8 @@ Comparison over_groups(Comparison comparison) {
 
 Comparison compare(const ResultsTable& table, const jobs::Plan& plan, const std::map<std::string, MethodFacts>& facts) {
   const jobs::ComparisonConfig& config = plan.experiment.comparison;
-  Comparison comparison{.views = {}, .resamples = config.bootstrap, .confidence = config.confidence};
+  Comparison comparison{
+      .views = {}, .race = race_report(table, plan), .resamples = config.bootstrap, .confidence = config.confidence};
   comparison.text_to_image = !plan.experiment.pipeline.empty();
   const bool has_reference = std::any_of(plan.experiment.methods.begin(), plan.experiment.methods.end(),
                                          [&](const auto& m) { return m.name == config.reference; });

@@ -9,6 +9,7 @@
 #include "common/bootstrap.hpp"
 #include "common/json.hpp"
 #include "jobs/plan.hpp"
+#include "orchestrator/race_outcome.hpp"
 #include "orchestrator/results_file.hpp"
 
 namespace guda::orchestrator {
@@ -81,6 +82,7 @@ struct View {
 
 struct Comparison {
   std::vector<View> views;
+  RaceReport race;  ///< of scores that were raced for: their ranks are answers to its question, the rest best guesses
   std::uint32_t resamples = 0;
   double confidence = 0.95;
   bool over_groups = false;    ///< intervals and p-values are those over groups of queries

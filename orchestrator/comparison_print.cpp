@@ -272,10 +272,12 @@ std::string class_table(const Comparison& comparison) {
 Json to_json(const Comparison& comparison) {
   Json views = Json::array();
   for (const View& view : comparison.views) views.push_back(json_of(view));
-  return {{"schema", 1},
-          {"bootstrap", comparison.resamples},
-          {"confidence", comparison.confidence},
-          {"views", std::move(views)}};
+  Json json{{"schema", 1},
+            {"bootstrap", comparison.resamples},
+            {"confidence", comparison.confidence},
+            {"views", std::move(views)}};
+  if (!comparison.race.until.empty()) json["race"] = to_json(comparison.race);
+  return json;
 }
 
 std::string comparison_table(const Comparison& comparison, std::size_t width) {
@@ -292,6 +294,7 @@ std::string comparison_table(const Comparison& comparison, std::size_t width) {
       if (method.facts.fidelity == "our reconstruction") ours.insert(name);
     }
   }
+  if (!comparison.race.until.empty()) text += race_text(comparison.race) + "\n";
   text +=
       "* best value of the column. (chance): random ranking; (repeatability): the reference re-scored with other "
       "noise;\n  (ceiling): another retraining of the reference. Intervals: bootstrap over " +

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "common/error.hpp"
+#include "common/raced_sums.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "jobs/race.hpp"
 #include "jobs/slot_lists.hpp"
 
 namespace guda::orchestrator {
@@ -95,6 +97,28 @@ double collapsed_variance(const std::vector<double>& terms) {
   return variance;
 }
 
+/// Scores of one query's groups after a race. `difference(group, slot)`: loss_-k - loss_full; NaN where not scored.
+template <class Difference>
+std::vector<RacedSum> raced_scores(const std::vector<Stratum>& strata, std::size_t groups,
+                                   const Difference& difference) {
+  const std::size_t most = strata.front().units;
+  std::vector<std::vector<double>> terms(groups, std::vector<double>(strata.size() * most, 0.0));
+  std::vector<std::size_t> units(groups);
+  for (std::size_t k = 0; k < groups; ++k) {
+    std::vector<char> scored(most, 1);
+    for (std::size_t i = 0; i < strata.size(); ++i) {
+      for (std::size_t j = 0; j < strata[i].slots.size(); ++j) {
+        const double d = difference(k, strata[i].slots[j]);
+        const std::size_t unit = strata[i].unit[j];
+        if (!std::isfinite(d)) scored[unit] = 0;
+        terms[k][i * most + unit] += static_cast<double>(most) * strata[i].weights[j] * d;
+      }
+    }
+    units[k] = static_cast<std::size_t>(std::find(scored.begin(), scored.end(), 0) - scored.begin());
+  }
+  return raced_sums(terms, strata.size(), units);
+}
+
 const jobs::MethodConfig& find_method(const jobs::Plan& plan, const std::string& name) {
   for (const auto& method : plan.experiment.methods) {
     if (method.name == name) return method;
@@ -136,6 +160,19 @@ GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, cons
   const std::size_t slots = table.slots();
   result.score.assign(result.queries * result.groups, kNan);
   result.error.assign(result.queries * result.groups, kNan);
+  if (jobs::races(plan.experiment.scoring)) {
+    for (std::size_t q = 0; q < result.queries; ++q) {
+      const auto raced = raced_scores(strata, result.groups, [&](std::size_t k, std::size_t s) {
+        return static_cast<double>(without[(k * result.queries + q) * slots + s]) -
+               static_cast<double>(full[q * slots + s]);
+      });
+      for (std::size_t k = 0; k < result.groups; ++k) {
+        result.score[q * result.groups + k] = raced[k].value;
+        result.error[q * result.groups + k] = std::sqrt(raced[k].variance);
+      }
+    }
+    return result;
+  }
   std::vector<double> terms, sums(strata.size());
   for (std::size_t k = 0; k < result.groups; ++k) {
     for (std::size_t q = 0; q < result.queries; ++q) {

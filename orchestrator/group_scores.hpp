@@ -40,6 +40,9 @@ struct GroupScores {
 ///    average: its bias is the squared difference of the neighbours' expectations. One slot alone has no error (NaN).
 ///  - drawn slots (allocation weight, adaptive): the first formula with strata for timesteps and units for draws.
 /// An antithetic pair is one draw: u is the sum of both.
+///
+/// After a race (scoring.until) groups have different numbers of units: see common/raced_sums.hpp. When to stop was
+/// decided by the same units; what that does to the mean is in docs/methods.md.
 [[nodiscard]] GroupScores group_scores(const ResultsTable& table, const jobs::Plan& plan, const std::string& method,
                                        const jobs::WeightingConfig& weighting, std::uint32_t draw_set);
 

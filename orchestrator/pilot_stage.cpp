@@ -56,13 +56,4 @@ std::optional<jobs::Plan> plan_after_pilot(const RunLayout& run, const jobs::Pla
   return second_stage(plan, jobs::pilot_spread(plan, losses));
 }
 
-jobs::Plan plan_to_price(const PlannedExperiment& planned) {
-  const jobs::Plan& plan = planned.plan;
-  if (!jobs::awaits_pilot(plan)) return plan;
-  const jobs::DatasetConfig& data = plan.experiment.dataset;
-  return jobs::make_provisional_plan(plan.experiment,
-                                     planned.data_read ? jobs::load_dataset(data) : jobs::published_dataset(data),
-                                     plan.numerics, /*weights_may_be_missing=*/true);
-}
-
 }  // namespace guda::orchestrator

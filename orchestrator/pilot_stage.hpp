@@ -17,8 +17,4 @@ namespace guda::orchestrator {
 /// be read within `patience` seconds (network file systems), and for any other plan. Reads journal, rows and data set.
 [[nodiscard]] std::optional<jobs::Plan> plan_after_pilot(const RunLayout& run, const jobs::Plan& plan, double patience);
 
-/// What an estimate prices: both stages of a plan that awaits its pilot, with slots as a pilot that finds equal noise
-/// everywhere would decide on; any other plan as it is.
-[[nodiscard]] jobs::Plan plan_to_price(const PlannedExperiment& planned);
-
 }  // namespace guda::orchestrator

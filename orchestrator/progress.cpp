@@ -133,7 +133,7 @@ void Progress::finish(const RunStatus& s) {
   const bool more = s.exit_code == 0 && s.done < s.total;  // another stage follows
   fmt::print(out_, "{}: {} of {} jobs done in {}, {} device-time in all",
              s.exit_code == 75 ? "stopped"
-             : more            ? "first stage finished"
+             : more            ? "stage finished"
                                : "finished",
              s.done, s.total, duration_text(s.elapsed), duration_text(s.device_seconds));
   if (s.quarantined > 0) fmt::print(out_, "; {} quarantined, {} blocked", s.quarantined, s.blocked);

@@ -12,8 +12,10 @@
 
 #include "jobs/experiment_json.hpp"
 #include "jobs/methods/methods.hpp"
+#include "jobs/race.hpp"
 #include "orchestrator/artifact_pictures.hpp"
 #include "orchestrator/group_scores.hpp"
+#include "orchestrator/race_outcome.hpp"
 #include "orchestrator/run_results.hpp"
 #include "orchestrator/run_store.hpp"
 
@@ -37,6 +39,7 @@ struct Source {
   std::map<Digest, Commit> commits;
   std::vector<std::filesystem::path> folders;
   std::map<std::string, GroupScores> scores;  // by method, elbo weights
+  std::vector<RaceOutcome> races;
 };
 
 /// What the report says a method does.
@@ -64,6 +67,10 @@ report::MethodAnswer answer(const Source& s, const std::string& method, std::siz
   }
   std::stable_sort(a.top.begin(), a.top.end(), [](const auto& x, const auto& y) { return x.score > y.score; });
   a.undecided = report::undecided(a.top);
+  for (const RaceOutcome& race : s.races) {
+    const std::uint32_t draws = is_reference(s.plan.experiment, method) ? jobs::kOracleDraws : jobs::kMethodDraws;
+    if (race.method == method && race.draw_set == draws) a.undecided = race.decided[query] == 0;
+  }
   a.top.resize(std::min<std::size_t>(a.top.size(), 5));
   return a;
 }
@@ -159,10 +166,19 @@ void fill_profiles(const Source& s, ReportData& data) {
         if (s.plan.queries[q].set != set || !own || !s.scores.at(m.name).evaluated(q)) continue;
         ++own_count;
         std::map<std::uint32_t, std::array<double, 2>> mine;
+        // A group that left a race has some of the slots: each stands for more.
+        std::vector<double> share(groups, 1);
+        for (std::size_t g = 0; g < groups && jobs::races(s.plan.experiment.scoring); ++g) {
+          const float* const row = losses->second.data() + (g * s.plan.queries.size() + q) * slots + first;
+          share[g] =
+              double(std::count_if(row, row + per_set, [](float v) { return std::isfinite(v); })) / double(per_set);
+        }
         for (std::size_t slot = first; slot < first + per_set; ++slot) {
-          const double base = full[q * slots + slot], weight = s.plan.slots[slot].weight;
+          const double base = full[q * slots + slot];
           for (std::size_t g = 0; g < groups; ++g) {
-            const double d = weight * (losses->second[(g * s.plan.queries.size() + q) * slots + slot] - base);
+            const double weight = s.plan.slots[slot].weight / share[g],
+                         d = weight * (losses->second[(g * s.plan.queries.size() + q) * slots + slot] - base);
+            if (share[g] < 1 && !std::isfinite(d)) continue;
             mine[s.plan.slots[slot].timestep][g == *own ? 0 : 1] += g == *own ? d : d / double(groups - 1);
           }
         }
@@ -318,6 +334,17 @@ void fill_costs(const Source& s, ReportData& data) {
   }
 }
 
+void warn_of_races(const Source& s, ReportData& data) {
+  const RaceReport report = race_report(s.table, s.plan);
+  const std::string weights = " (" + report.weighting + " weights)";
+  for (const RaceSummary& lane : report.lanes) {
+    if (lane.undecided.empty()) continue;
+    data.warnings.push_back(fmt::format(
+        "The race of {} to {}{} on draw set {} is undecided for {} of {} queries: their places are best guesses.",
+        lane.method, report.until, weights, lane.draw_set, lane.undecided.size(), lane.queries));
+  }
+}
+
 void fill_warnings(const Source& s, ReportData& data) {
   std::size_t open = 0;
   for (std::size_t q = 0; q < s.plan.queries.size(); ++q) {
@@ -327,6 +354,7 @@ void fill_warnings(const Source& s, ReportData& data) {
   if (open > 0)
     data.warnings.push_back(
         fmt::format("{} of {} queries are not evaluated by every method.", open, s.plan.queries.size()));
+  warn_of_races(s, data);
   std::set<std::string> quarantined;
   for (const auto& record : read_journal(s.run.journal()).records) {
     if (record.type == RecordType::failure && record.body.value("quarantined", false)) {
@@ -342,7 +370,9 @@ void fill_warnings(const Source& s, ReportData& data) {
 }  // namespace
 
 report::ReportData report_data(const RunLayout& run, const jobs::Plan& plan) {
-  Source s{run, plan, read_results(run.results()), commits_of(read_journal(run.journal())), artifact_folders(run), {}};
+  Source s{run, plan, read_results(run.results()), commits_of(read_journal(run.journal())), artifact_folders(run),
+           {},  {}};
+  s.races = race_outcomes(s.table, plan);
   for (const auto& m : plan.experiment.methods) s.scores.emplace(m.name, main_scores(s.table, plan, m.name));
 
   ReportData data;

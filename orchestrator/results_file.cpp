@@ -12,6 +12,7 @@
 #include "common/files.hpp"
 #include "jobs/evaluation.hpp"
 #include "jobs/methods/methods.hpp"
+#include "jobs/race.hpp"
 
 namespace guda::orchestrator {
 namespace {
@@ -164,6 +165,21 @@ void write_arrays(Layout& layout, const ResultsShape& shape) {
   }
 }
 
+void write_race_arrays(Layout& layout, const ResultsShape& shape) {
+  if (!shape.raced) return;
+  for (const std::string& name : shape.loss_methods) {
+    layout.array<std::uint8_t>("race_decided__" + name, {"query"}, std::uint8_t{0},
+                               "1 where the race to the places is decided, else 0, method " + name);
+    layout.array<std::int32_t>(
+        "race_place__" + name, {"query", "group"}, std::int32_t{0},
+        "decided place, 0 where open. Race to the first or first three: 1 among them, -1 not; to "
+        "the ranking: from 1; method " +
+            name);
+    layout.array<std::int32_t>("race_slots__" + name, {"query", "group"}, std::int32_t{0},
+                               "slots that were scored for the group, method " + name);
+  }
+}
+
 void write_attributes(hdf5::File& file, const Json& attributes) {
   file.set_attribute("guda_results_format", kResultsFormat);
   for (const auto& [key, value] : attributes.items()) {
@@ -228,6 +244,7 @@ ResultsShape read_shape(const hdf5::File& file, const std::filesystem::path& pat
     if (name.starts_with("loss_") && is_full(name.substr(5))) shape.fulls.push_back(name.substr(5));
     if (name.starts_with("loss__")) shape.loss_methods.push_back(name.substr(6));
     if (name.starts_with("score__")) shape.methods.push_back(name.substr(7));
+    if (name.starts_with("race_decided__")) shape.raced = true;
   }
   return shape;
 }
@@ -275,7 +292,8 @@ ResultsShape ResultsShape::of(const jobs::Plan& plan) {
                      .blocks = plan.blocks,
                      .fulls = {"full"},
                      .loss_methods = {},
-                     .methods = {}};
+                     .methods = {},
+                     .raced = jobs::races(plan.experiment.scoring)};
   for (const jobs::MethodConfig& method : plan.experiment.methods) {
     if (method.name.empty() || is_full(method.name) || method.name.find('/') != std::string::npos) {
       throw Error("methods: the name '" + method.name + "' cannot name a data set of results.h5; choose another one");
@@ -297,6 +315,7 @@ void ResultsFile::create(const std::filesystem::path& path, const ResultsShape& 
       Layout layout(file);
       write_axes(file, layout, shape);
       write_arrays(layout, shape);
+      write_race_arrays(layout, shape);
       write_attributes(file, attributes);
       file.flush();
     }
@@ -339,6 +358,15 @@ void ResultsFile::write_scores(const std::string& method, std::uint32_t first_qu
   if (!errors.empty() && errors.size() != scores.size()) throw Bug("write_scores: " + method + " has odd errors");
   dataset("score__" + method).write({first_query, 0}, {rows, columns}, scores.data());
   if (!errors.empty()) dataset("score_stderr__" + method).write({first_query, 0}, {rows, columns}, errors.data());
+}
+
+void ResultsFile::write_race(const std::string& method, std::span<const std::uint8_t> decided,
+                             std::span<const std::int32_t> places, std::span<const std::int32_t> slots) {
+  const std::size_t queries = decided.size(), groups = queries > 0 ? places.size() / queries : 0;
+  if (places.size() != queries * groups || slots.size() != places.size()) throw Bug("write_race: " + method);
+  dataset("race_decided__" + method).write({0}, {queries}, decided.data());
+  dataset("race_place__" + method).write({0, 0}, {queries, groups}, places.data());
+  dataset("race_slots__" + method).write({0, 0}, {queries, groups}, slots.data());
 }
 
 void ResultsFile::mark_done(const std::string& name, std::uint32_t group, std::uint32_t block) {

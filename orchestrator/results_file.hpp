@@ -40,6 +40,7 @@ struct ResultsShape {
       fulls;  ///< loss_<name> [query, slot]: "full", "full__<method>" where it has its own, "subset__<m>"
   std::vector<std::string> loss_methods;  ///< loss__<name> [group, query, slot]
   std::vector<std::string> methods;       ///< score__<name>, score_stderr__<name> [query, group]: all methods
+  bool raced = false;                     ///< race_<decided|place|slots>__<loss method>: places are raced for
 
   /// Throws Error on a method name that cannot name a data set.
   [[nodiscard]] static ResultsShape of(const jobs::Plan& plan);
@@ -61,6 +62,9 @@ class ResultsFile {
   /// Scores [rows, columns = groups] of queries [first_query, +rows). `errors` may be empty: not known.
   void write_scores(const std::string& method, std::uint32_t first_query, std::uint32_t rows, std::uint32_t columns,
                     std::span<const double> scores, std::span<const double> errors);
+  /// What the races of a method have decided: [query], and twice [query, group] (race_outcome.hpp).
+  void write_race(const std::string& method, std::span<const std::uint8_t> decided,
+                  std::span<const std::int32_t> places, std::span<const std::int32_t> slots);
   /// Flushes the rows, then says that block `block` of `name` is complete (for every slot that the plan gives it).
   void mark_done(const std::string& name, std::uint32_t group, std::uint32_t block);
   /// The same for every group: methods that leave scores.

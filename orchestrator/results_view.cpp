@@ -53,6 +53,17 @@ ResultsFile new_file(const RunLayout& run, const jobs::Plan& plan, const std::st
   return ResultsFile::open(run.results());
 }
 
+/// Rows of a job that are neighbours on the query axis too, as [first, last) of its rows.
+std::vector<std::pair<std::uint32_t, std::uint32_t>> runs_of_rows(const jobs::JobSpec& job, std::uint32_t rows) {
+  const auto& chosen = std::get<jobs::ScoreSpec>(job.work).chosen;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> runs;
+  for (std::uint32_t r = 0; r < rows; ++r) {
+    if (r > 0 && (chosen.empty() || chosen[r] == chosen[r - 1] + 1)) ++runs.back().second;
+    else runs.emplace_back(r, r + 1);
+  }
+  return runs;
+}
+
 /// Whether the values of `job` in the table are, bit for bit, those of its record.
 bool same_values(const ResultsTable& table, const jobs::Plan& plan, const jobs::JobSpec& job, const RowRecord& record) {
   const std::size_t slots = table.slots(), groups = table.groups();
@@ -61,8 +72,9 @@ bool same_values(const ResultsTable& table, const jobs::Plan& plan, const jobs::
       const auto& losses = table.losses.at(p.method);
       const std::size_t plane =
           losses.size() == table.queries() * slots ? 0 : std::size_t{p.group} * table.queries() * slots;
+      const auto& score = std::get<jobs::ScoreSpec>(job.work);
       for (std::uint32_t r = 0; r < record.rows; ++r) {
-        if (std::memcmp(&losses.at(plane + (p.query + r) * slots + p.slot),
+        if (std::memcmp(&losses.at(plane + jobs::query_of_row(score, p, r) * slots + p.slot),
                         &record.losses[std::size_t{r} * record.columns], record.columns * sizeof(float)) != 0) {
           return false;
         }
@@ -139,7 +151,13 @@ ResultsView::ResultsView(const RunLayout& run, const jobs::Plan& plan, const std
 void ResultsView::place(const jobs::JobSpec& job, const RowRecord& record) {
   for (const jobs::Placement& p : job.placements) {
     if (!record.losses.empty()) {
-      file_.write_losses(p.method, p.group, p.query, p.slot, record.rows, record.columns, record.losses);
+      const auto& score = std::get<jobs::ScoreSpec>(job.work);
+      for (const auto& [first, last] : runs_of_rows(job, record.rows)) {
+        const std::span<const float> rows(record.losses.data() + std::size_t{first} * record.columns,
+                                          std::size_t{last - first} * record.columns);
+        file_.write_losses(p.method, p.group, jobs::query_of_row(score, p, first), p.slot, last - first, record.columns,
+                           rows);
+      }
       if (--open_rows_.at(row_key(p)) == 0) file_.mark_done(p.method, p.group, p.block);
     } else {
       const std::uint32_t count = plan_.blocks.at(p.block).count;

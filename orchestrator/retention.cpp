@@ -35,7 +35,7 @@ std::uint64_t bytes_below(const fs::path& path) {
 
 std::vector<std::size_t> droppable_artifacts(const RunLayout& run, const jobs::Plan& plan,
                                              const std::vector<bool>& settled) {
-  if (jobs::awaits_pilot(plan)) return {};  // the next stage's scores read all models
+  if (jobs::awaits_next_stage(plan)) return {};  // the next stage's scores read all models
   std::unordered_set<Digest> needed;
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     if (!settled.at(i)) needed.insert(plan.jobs[i].inputs.begin(), plan.jobs[i].inputs.end());

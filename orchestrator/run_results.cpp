@@ -9,6 +9,7 @@
 #include "jobs/evaluation.hpp"
 #include "jobs/methods/methods.hpp"
 #include "orchestrator/group_scores.hpp"
+#include "orchestrator/race_outcome.hpp"
 #include "orchestrator/report/report.hpp"
 #include "orchestrator/report_source.hpp"
 
@@ -86,7 +87,9 @@ Comparison compare_run(const RunLayout& run, const jobs::Plan& plan,
 void finalize_run(const RunLayout& run, const jobs::Plan& plan) {
   {
     ResultsFile file = ResultsFile::open(run.results());
-    write_main_scores(file, read_results(run.results()), plan);
+    const ResultsTable table = read_results(run.results());
+    write_main_scores(file, table, plan);
+    write_race_outcomes(file, table, plan);
     file.flush();
   }
   write_report(run, plan);

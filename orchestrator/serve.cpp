@@ -174,8 +174,8 @@ class Coordinator {
   void perform(const action::DismissWorker& a) { send(a.worker, message::Dismiss{}); }
   void perform(const action::Finish& a) {
     exit_code_ = a.exit_code;
-    const bool stage_ends = (a.exit_code == 0 || a.exit_code == 10) && jobs::awaits_pilot(plan_);
-    end_reason_ = stage_ends ? "first stage " + a.reason : a.reason;
+    const bool stage_ends = (a.exit_code == 0 || a.exit_code == 10) && jobs::awaits_next_stage(plan_);
+    end_reason_ = stage_ends ? "stage " + a.reason : a.reason;
     planned_end_ = a.planned;
   }
   void perform(const action::RecordFence& a) {

@@ -9,6 +9,7 @@
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/run_options.hpp"
+#include "orchestrator/stages.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
@@ -16,16 +17,18 @@ using namespace guda::orchestrator;
 
 namespace {
 
-void print(const std::vector<ImageAttribution>& images, const std::string& method, std::uint32_t top) {
+void print(const std::vector<ImageAttribution>& images, const std::string& method, std::uint32_t top, bool raced) {
   for (const ImageAttribution& image : images) {
     std::cout << fmt::format("{}  by {} (nats; larger = contributed more)\n", image.image.string(), method);
     const double largest = std::max(1e-12, image.groups.front().score);
     for (std::uint32_t i = 0; i < std::min<std::uint32_t>(top, static_cast<std::uint32_t>(image.groups.size())); ++i) {
       const GroupContribution& g = image.groups[i];
-      std::cout << fmt::format("  {:>2}. {:<16} {:>9.4f} +- {:<8.4f} {}{}\n", i + 1, g.group, g.score, g.standard_error,
-                               bar(g.score / largest, 20, false),
-                               i == 0 && image.undecided ? "  undecided: more --draws" : "");
+      std::cout << fmt::format(
+          "  {:>2}. {:<16} {:>9.4f} +- {:<8.4f} {}{}\n", i + 1, g.group, g.score, g.standard_error,
+          bar(g.score / largest, 20, false),
+          i == 0 && image.undecided ? (raced ? "  undecided: more --slots" : "  undecided: more --draws") : "");
     }
+    if (raced) std::cout << fmt::format("      {:.3g} slots a group\n", image.slots);
   }
 }
 
@@ -37,6 +40,9 @@ int attribute_command(const Arguments& arguments) {
                         "whose counterfactual models answer [the first guda method]")(
       "draws", po::value<std::uint32_t>()->default_value(4),
       "noise draws per timestep, 2 to 64; more draws, smaller errors")(
+      "until", po::value<std::string>()->default_value("all"),
+      "top1, top3 or ranking: a race instead of the grid, for large models and many groups; a round costs a start")(
+      "slots", po::value<std::uint32_t>()->default_value(200), "with --until: slots that a group gets at most")(
       "prompt", po::value<std::vector<std::string>>(),
       "what the images show, for a text-to-image run: once for all, or once for each image")(
       "top", po::value<std::uint32_t>()->default_value(3), "groups to print")(
@@ -56,9 +62,13 @@ int attribute_command(const Arguments& arguments) {
   request.method = (*values)["method"].as<std::string>();
   request.draws = (*values)["draws"].as<std::uint32_t>();
   if (values->contains("prompt")) request.prompts = (*values)["prompt"].as<std::vector<std::string>>();
+  request.until = (*values)["until"].as<std::string>();
+  request.slots = (*values)["slots"].as<std::uint32_t>();
+  if (request.until != "all" && request.until != "top1" && request.until != "top3" && request.until != "ranking")
+    throw UsageError("--until must be all, top1, top3 or ranking");
   if (request.draws < 2 || request.draws > 64) throw UsageError("--draws must be 2 to 64");
   const RunLayout parent{std::filesystem::absolute((*values)["run"].as<std::string>()).lexically_normal()};
-  const PreparedAttribution prepared = prepare_attribution(parent, request);
+  PreparedAttribution prepared = prepare_attribution(parent, request);
   RunLock lock(prepared.run.lock());
   install_plan(prepared.run, prepared.planned, true);
   Progress progress(stderr);
@@ -67,10 +77,15 @@ int attribute_command(const Arguments& arguments) {
       progress.note(fmt::format("{} counterfactual models are not on disk any more (retention.keep) and are made again",
                                 prepared.models_to_remake));
     }
-    const int code = supervise(prepared.run, lock, supervision_from(*values, prepared.planned.plan), progress);
-    if (code != kDone) {
+    const SupervisorConfig config = supervision_from(*values, prepared.planned.plan);
+    const auto note = [&](const std::string& text) { progress.note(text); };
+    int code = kDone;
+    do {
+      code = supervise(prepared.run, lock, config, progress);
+    } while (code == kDone && enter_next_stages(prepared.run, prepared.planned, config.life.visible_within, note));
+    if (code != kDone || jobs::awaits_next_stage(prepared.planned.plan)) {
       progress.note("not finished; the reasons: guda status " + prepared.run.folder.string());
-      return code;
+      return code == kDone ? kStoppedEarly : code;
     }
   }
   const auto images = read_attribution(prepared, request);
@@ -81,10 +96,11 @@ int attribute_command(const Arguments& arguments) {
       for (const auto& g : image.groups)
         groups.push_back({{"group", g.group}, {"score", g.score}, {"stderr", g.standard_error}});
       out["images"].push_back({{"image", image.image.string()}, {"undecided", image.undecided}, {"groups", groups}});
+      if (request.until != "all") out["images"].back()["slots"] = image.slots;
     }
     std::cout << out.dump(2) << "\n";
   } else {
-    print(images, prepared.method, (*values)["top"].as<std::uint32_t>());
+    print(images, prepared.method, (*values)["top"].as<std::uint32_t>(), request.until != "all");
   }
   if (values->contains("png")) {
     const std::filesystem::path file = (*values)["png"].as<std::string>();

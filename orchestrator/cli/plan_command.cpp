@@ -3,32 +3,29 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <set>
 #include <variant>
 
 #include "cluster/walltime.hpp"
 #include "jobs/cost.hpp"
 #include "jobs/pipeline_folder.hpp"
+#include "jobs/race.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/cli/run_options.hpp"
-#include "orchestrator/micro_batch.hpp"
-#include "orchestrator/pilot_stage.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
 #include "orchestrator/reuse.hpp"
 #include "orchestrator/run_store.hpp"
+#include "orchestrator/stages.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
 using namespace guda::orchestrator;
 
 namespace {
-
-jobs::Plan as_it_goes_on(const RunLayout& run, jobs::Plan plan) {
-  return plan_with_the_pilot_so_far(run, plan_with_the_rows_so_far(run, std::move(plan)));
-}
 
 /// What a plan on this machine takes for granted, one sentence each.
 std::vector<std::string> assumptions(const PlannedExperiment& planned, std::uint32_t imagined_gpus) {
@@ -94,7 +91,7 @@ int plan_command(const Arguments& arguments) {
   const std::filesystem::path file = (*values)["experiment"].as<std::string>();
   PlannedExperiment planned = plan_experiment(file, overrides, !values->contains("run-dir"));
   if (values->contains("run-dir"))
-    planned.plan = as_it_goes_on(RunLayout{(*values)["run-dir"].as<std::string>()}, std::move(planned.plan));
+    planned.plan = plan_so_far(RunLayout{(*values)["run-dir"].as<std::string>()}, std::move(planned.plan));
   const jobs::Plan plan = plan_to_price(planned);
   const bool imagined_gpu = plan.numerics.device == "cuda" && !asks_for_nodes(*values) &&
                             !values->contains("hostfile") && !cluster::in_slurm(cluster::process_environment()) &&
@@ -102,7 +99,7 @@ int plan_command(const Arguments& arguments) {
   const cluster::LaunchPlan launch = imagined_gpu              ? launch_on_imagined_gpus(*values, plan)
                                      : asks_for_nodes(*values) ? launch_on_nodes(*values, plan)
                                                                : launch_from(*values, plan);
-  const std::vector<std::string> notes = assumptions(planned, imagined_gpu ? launch.workers : 0);
+  std::vector<std::string> notes = assumptions(planned, imagined_gpu ? launch.workers : 0);
 
   std::vector<bool> settled(plan.jobs.size(), false);
   auto folders = reused_folders(plan);
@@ -122,6 +119,18 @@ int plan_command(const Arguments& arguments) {
   }
   const Estimate e = estimate_with_calibration(plan, settled, how);
   const jobs::FrozenParts parts = jobs::frozen_parts(plan.experiment);
+  std::optional<Estimate> cheapest;
+  if (jobs::races(plan.experiment.scoring)) {
+    const jobs::Plan least = cheapest_plan(planned);
+    cheapest = estimate_with_calibration(least, settled_jobs(least, commits, folders), how);
+    notes.push_back(
+        fmt::format("A race to {} is priced as if no place were decided before all {} slots are spent; where all are "
+                    "decided as soon "
+                    "as can be it takes {} of device-time instead of {}, {} instead of {} on these workers",
+                    plan.experiment.scoring.until, plan.experiment.scoring.slots,
+                    duration_text(cheapest->device_seconds.p50), duration_text(e.device_seconds.p50),
+                    duration_text(cheapest->wall_seconds.p50), duration_text(e.wall_seconds.p50)));
+  }
   if (values->contains("json")) {
     Json out = to_json(e);
     out.update(Json{{"schema", 1},
@@ -133,6 +142,13 @@ int plan_command(const Arguments& arguments) {
                     {"workers", launch.workers},
                     {"nodes", launch.nodes.size()},
                     {"assumptions", notes}});
+    if (cheapest) {
+      out["race"] = {{"until", plan.experiment.scoring.until},
+                     {"device_seconds_at_least", cheapest->device_seconds.p50},
+                     {"device_seconds_at_most", e.device_seconds.p50},
+                     {"wall_seconds_at_least", cheapest->wall_seconds.p50},
+                     {"wall_seconds_at_most", e.wall_seconds.p50}};
+    }
     if (values->contains("jobs")) {
       Json list = Json::array();
       for (const auto& job : plan.jobs)

@@ -10,33 +10,16 @@
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/instruction_set.hpp"
 #include "orchestrator/micro_batch.hpp"
-#include "orchestrator/pilot_stage.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/reuse.hpp"
 #include "orchestrator/run_results.hpp"
 #include "orchestrator/run_store.hpp"
+#include "orchestrator/stages.hpp"
 
 namespace guda::cli {
 namespace po = boost::program_options;
 using namespace guda::orchestrator;
-
-namespace {
-
-/// Plans what the pilot's rows ask for, when they are there; whether they were.
-bool enter_next_stage(const RunLayout& run, PlannedExperiment& planned, double patience, Progress& progress) {
-  auto next = plan_after_pilot(run, planned.plan, patience);
-  if (!next) return false;
-  planned.plan = std::move(*next);
-  const PlanChange change = install_plan(run, planned, /*extend=*/true);
-  progress.note(
-      fmt::format("the pilot is done: {} slots are drawn where the noise is; {} jobs added, about {} of "
-                  "device-time",
-                  planned.plan.slots.size(), change.added.size(), duration_text(change.added_cost)));
-  return true;
-}
-
-}  // namespace
 
 int run_command(const Arguments& arguments) {
   po::options_description options("options");
@@ -64,8 +47,7 @@ int run_command(const Arguments& arguments) {
   else if (std::filesystem::is_directory(file)) folder = file;
   const RunLayout run{std::filesystem::absolute(folder).lexically_normal()};
 
-  planned.plan = plan_with_the_pilot_so_far(
-      run, plan_with_the_rows_so_far(run, plan_for_isa(run, std::move(planned.plan), cpu_isa())));
+  planned.plan = plan_so_far(run, plan_for_isa(run, std::move(planned.plan), cpu_isa()));
   static_cast<void>(reused_folders(planned.plan));  // a wrong path is said before anything is made
   make_run_folders(run);
   RunLock lock(run.lock());
@@ -90,9 +72,10 @@ int run_command(const Arguments& arguments) {
   for (const std::string& rejected : reused.rejected)
     progress.note("reuse: damaged and therefore computed here: " + rejected);
   const double patience = config.life.visible_within;
-  enter_next_stage(run, planned, patience, progress);
+  const auto note = [&](const std::string& text) { progress.note(text); };
+  enter_next_stages(run, planned, patience, note);
   const auto supervised = [&] {
-    config.more_follows = jobs::awaits_pilot(planned.plan);
+    config.more_follows = jobs::awaits_next_stage(planned.plan);
     return supervise(run, lock, config, progress);
   };
   int code = supervised();
@@ -103,7 +86,7 @@ int run_command(const Arguments& arguments) {
       progress.note(fmt::format("memory ran out and no model is finished: all of them are made with {} rows at once",
                                 planned.plan.numerics.micro_batch));
       static_cast<void>(install_plan(run, planned, /*extend=*/true));
-    } else if (!enter_next_stage(run, planned, patience, progress)) {
+    } else if (!enter_next_stages(run, planned, patience, note)) {
       break;
     }
     code = supervised();
@@ -118,6 +101,11 @@ int run_command(const Arguments& arguments) {
         "status " +
         run.folder.string());
     return code == kDone ? kStoppedEarly : code;
+  }
+  if (jobs::awaits_next_stage(planned.plan)) {
+    progress.note("a round of the race is not complete, so it did not go on. The reasons: guda status " +
+                  run.folder.string());
+    if (code == kDone) return kStoppedEarly;
   }
   finalize_run(run, planned.plan);
   if (code == kDone) {

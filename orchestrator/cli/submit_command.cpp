@@ -16,11 +16,11 @@
 #include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/cli/run_options.hpp"
 #include "orchestrator/fenced_nodes.hpp"
-#include "orchestrator/pilot_stage.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
 #include "orchestrator/run_lock.hpp"
 #include "orchestrator/run_store.hpp"
+#include "orchestrator/stages.hpp"
 
 namespace guda::cli {
 namespace fs = std::filesystem;
@@ -123,7 +123,7 @@ int submit_command(const Arguments& arguments) {
                     : fs::is_directory(file)    ? file
                                                 : fs::path("runs") / planned.plan.experiment.name;
   const RunLayout run{fs::absolute(folder).lexically_normal()};
-  planned.plan = plan_with_the_pilot_so_far(run, std::move(planned.plan));
+  planned.plan = plan_so_far(run, std::move(planned.plan));
   const jobs::Plan plan = plan_to_price(planned);
 
   const cluster::LaunchPlan launch = launch_on_nodes(*values, plan);

@@ -91,6 +91,22 @@ def check_method_and_formats(run, picture, work):
     print(f"the same pixels under four names, each with noise of its own: {top}")
 
 
+def check_race(run, picture):
+    """A race takes rounds, resumes like everything else, and says what it spent and whether it knows."""
+    ask = ["attribute", run, picture, "--until", "top1", "--slots", "24", "--json", *FAST]
+    first = guda(*ask)
+    (image,) = json.loads(first.stdout)["images"]
+    assert 16 <= image["slots"] <= 24 and len(image["groups"]) == 10, image
+    assert "the race to top1" in first.stderr, first.stderr
+    before = lives(run)
+    again = guda(*ask)
+    assert json.loads(again.stdout)["images"] == [image] and lives(run) == before, again.stderr
+    told = guda("attribute", run, picture, "--until", "top1", "--slots", "24", *FAST).stdout
+    assert "slots a group" in told and ("more --slots" in told) == image["undecided"], told
+    assert "choose 26" in guda("attribute", run, picture, "--until", "top1", "--slots", "25", code=2).stderr
+    assert "--until must be" in guda("attribute", run, picture, "--until", "top2", code=2).stderr
+
+
 def check_refusals(run, picture, work):
     wide = write_png(work / "wide.png", [[0] * 9 for _ in range(8)])
     deep = write_png(work / "deep.png", [[0] * 8 for _ in range(8)], depth=16)
@@ -128,6 +144,7 @@ def main():
         answer = check_answer(run, picture, work)
         check_again(run, picture, answer)
         check_method_and_formats(run, picture, work)
+        check_race(run, picture)
 
 
 if __name__ == "__main__":

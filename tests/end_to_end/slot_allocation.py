@@ -4,11 +4,9 @@ An adaptive run that was killed again and again ends with the bits of a quiet on
 """
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import h5py
@@ -18,27 +16,10 @@ import xarray
 sys.path.insert(0, str(Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "support"))
 from results_data import data_of, same  # noqa: E402
 from run_under_test import Run, commits  # noqa: E402
+from staged_runs import GUDA, RECIPE, SMALL, guda, killed_when, plan_of, status  # noqa: E402
 
-GUDA = Path(os.environ["GUDA_BIN_DIR"]) / "guda"
-RECIPE = Path(os.environ["GUDA_SOURCE_DIR"]) / "jobs" / "recipes" / "digits-smoke.yaml"
-SMALL = ["--set", "methods=[{method: logo}, {method: guda, unlearn: {op: retrack_exact, steps: 2, retain_batch: 8, forget_batch: 8, warmup_steps: 1}}, {method: knn}]",
-         "--set", "comparison.second_reference=", "--set", "scoring.stride=50", "--set", "scoring.draws=1"]
 WEIGHT = [*SMALL, "--set", "scoring.allocation=weight", "--set", "scoring.slots=10", "--set", "scoring.antithetic=true"]
 ADAPTIVE = [*SMALL, "--set", "scoring.allocation=adaptive", "--set", "scoring.slots=10"]
-
-
-def guda(*arguments, code=0):
-    done = subprocess.run([GUDA, *arguments], capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, f"guda {arguments} ended with {done.returncode} instead of {code}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def status(folder):
-    return json.loads(guda("status", folder, "--json"))
-
-
-def plan_of(folder):
-    return json.loads((folder / "plan.json").read_text())
 
 
 def scores_follow(folder, slots):
@@ -71,18 +52,6 @@ def by_weight(folder):
     for name in ("loss_full", "loss__logo", "loss__retrack_exact"):
         assert numpy.array_equal(plain[name], paired[name][..., ::2], equal_nan=True), name
     assert numpy.allclose(plain["slot_weight"], 2 * paired["slot_weight"][::2])
-
-
-def killed_when(run, ready):
-    """Starts the run and kills it as soon as ready() holds."""
-    run.start()
-    for _ in range(30000):
-        if ready():
-            break
-        assert run.process.poll() is None, f"guda run ended before it was to be killed:\n{run.output()}"
-        time.sleep(0.005)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
 
 
 def adaptive(folder):

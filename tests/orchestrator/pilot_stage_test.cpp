@@ -7,6 +7,7 @@
 #include "orchestrator/results_file.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/run_view.hpp"
+#include "orchestrator/stages.hpp"
 #include "tests/support/fake_run.hpp"
 
 using namespace guda;

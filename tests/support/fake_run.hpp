@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,17 @@ inline float fake_value(const Digest& digest, std::size_t i) {
   return static_cast<float>((query_id(digest.hex) % 1000) + i);
 }
 
-/// Does the work of one job: publishes a folder, or appends rows to `segment`.
+/// Loss of a row and slot of a Score job.
+using FakeLoss = std::function<float(const jobs::JobSpec& job, std::uint32_t row, std::size_t slot)>;
+
+/// Does the work of one job: publishes a folder, or appends rows to `segment`, of `loss` where it is given.
 inline RowsRef fake_work(const orchestrator::RunLayout& run, const jobs::Plan& plan, const jobs::JobSpec& job,
-                         RowSegmentWriter& segment) {
+                         RowSegmentWriter& segment, const FakeLoss& loss = {}) {
   if (const auto* score = std::get_if<jobs::ScoreSpec>(&job.work)) {
     std::vector<float> rows(score->count * score->slots.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = fake_value(job.digest, i);
+    const std::size_t slots = score->slots.size();
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i] = loss ? loss(job, static_cast<std::uint32_t>(i / slots), i % slots) : fake_value(job.digest, i);
     return segment.append(job.digest, score->count, static_cast<std::uint32_t>(score->slots.size()), rows);
   }
   if (jobs::leaves_scores(job.work)) {
@@ -64,7 +70,7 @@ class FakeRun {
     const jobs::JobSpec& job = plan.jobs[i];
     const JobIndex index(static_cast<std::uint32_t>(i));
     store.add_lease(index, 1, "rank 1 (node/cpu1)", "node/cpu1");
-    const RowsRef rows = fake_work(run, plan, job, segment);
+    const RowsRef rows = fake_work(run, plan, job, segment, loss);
     std::optional<RowRecord> record;
     if (rows.length > 0) record = read_row_record(run.rows(), rows);
     store.add(index, {job.digest, 1, "rank 1 (node/cpu1)", "node/cpu1", 0.5, rows, {{"loss", 0.5}}, 0},
@@ -87,6 +93,7 @@ class FakeRun {
   ScratchFolder scratch;
   jobs::Plan plan;
   orchestrator::RunLayout run;
+  FakeLoss loss;
 };
 
 /// Flips one bit of a file.
