@@ -42,7 +42,10 @@ std::vector<Gpu> parse_nvidia_smi(std::string_view text) {
 std::vector<Gpu> apply_mask(const std::vector<Gpu>& all, std::string_view mask) {
   std::vector<Gpu> seen;
   for (const std::string& entry : fields_of(mask)) {
-    if (entry.starts_with("MIG-")) {
+    const auto slice = std::find_if(all.begin(), all.end(), [&](const Gpu& g) { return g.uuid == entry; });
+    if (entry.starts_with("MIG-") && slice != all.end()) {
+      seen.push_back(*slice);
+    } else if (entry.starts_with("MIG-")) {
       seen.push_back({entry, "", "MIG slice", all.empty() ? "" : all.front().driver, 0});
     } else if (entry.starts_with("GPU-")) {
       const auto at = std::find_if(all.begin(), all.end(), [&](const Gpu& g) { return g.uuid.starts_with(entry); });
@@ -59,6 +62,33 @@ std::vector<Gpu> apply_mask(const std::vector<Gpu>& all, std::string_view mask) 
   return seen;
 }
 
+std::vector<Gpu> with_mig_slices(const std::vector<Gpu>& gpus, std::string_view list) {
+  std::vector<Gpu> cut;
+  const Gpu* parent = nullptr;
+  std::istringstream lines{std::string(list)};
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t at = line.rfind("(UUID: ");
+    if (at == std::string::npos) continue;
+    const std::string uuid = line.substr(at + 7, line.find(')', at) - at - 7);
+    if (uuid.starts_with("GPU-")) {
+      const auto found = std::find_if(gpus.begin(), gpus.end(), [&](const Gpu& g) { return g.uuid == uuid; });
+      parent = found == gpus.end() ? nullptr : &*found;
+      if (parent != nullptr) cut.push_back(*parent);
+    } else if (uuid.starts_with("MIG-") && parent != nullptr) {
+      if (!cut.empty() && cut.back().uuid == parent->uuid) cut.pop_back();
+      std::istringstream words(line);
+      std::string mig, profile;
+      words >> mig >> profile;
+      const std::size_t dot = profile.find('.');
+      const std::string size = dot == std::string::npos ? "" : profile.substr(dot + 1);
+      const std::size_t digits = std::min(size.find_first_not_of("0123456789"), size.size());
+      const std::uint64_t gibibytes = digits > 0 && digits < 5 ? std::stoull(size.substr(0, digits)) : 0;
+      cut.push_back({uuid, parent->pci, parent->model + " MIG " + profile, parent->driver, gibibytes << 30});
+    }
+  }
+  return cut.empty() ? gpus : cut;
+}
+
 std::vector<Gpu> visible_gpus() {
   if (find_on_path("nvidia-smi").empty()) return {};
   const Captured said = capture(
@@ -69,7 +99,9 @@ std::vector<Gpu> visible_gpus() {
     if (said.output.find("No devices were found") != std::string::npos) return {};
     throw Error("nvidia-smi failed: " + said.output.substr(0, 300));
   }
-  const std::vector<Gpu> all = parse_nvidia_smi(said.output);
+  const Captured list = capture({"nvidia-smi", "-L"}, 20);
+  const std::vector<Gpu> whole = parse_nvidia_smi(said.output);
+  const std::vector<Gpu> all = list.exit_code == 0 ? with_mig_slices(whole, list.output) : whole;
   const char* mask = std::getenv("CUDA_VISIBLE_DEVICES");
   return mask != nullptr ? apply_mask(all, mask) : all;
 }

@@ -24,7 +24,7 @@ constexpr std::uint32_t kMostWorkers = 65'535;
 std::uint32_t room_on(const Node& node, const LaunchRequest& request, bool coordinator) {
   const std::uint32_t cores = node.cores - (coordinator ? 1 : 0);
   const std::uint32_t by_cores = cores / request.threads;
-  return request.device == "cuda" ? std::min(node.gpus, by_cores) : by_cores;
+  return request.device == "cuda" ? std::min(node.gpus * request.per_device, by_cores) : by_cores;
 }
 
 std::string capacity_text(const Topology& t, const LaunchRequest& request, std::uint32_t room) {
@@ -79,6 +79,7 @@ LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request) {
   LaunchPlan plan;
   plan.threads = request.threads;
   plan.device = request.device;
+  plan.per_device = request.per_device;
   plan.source = topology.source;
   plan.job = topology.job;
   plan.hostfile = topology.hostfile;
@@ -192,6 +193,7 @@ Json to_json(const LaunchPlan& plan) {
   return {{"device", plan.device},
           {"threads", plan.threads},
           {"bind", plan.bind},
+          {"per_device", plan.per_device},
           {"coordinator_core", plan.coordinator_core},
           {"nodes", nodes}};
 }

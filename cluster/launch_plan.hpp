@@ -12,11 +12,12 @@ namespace guda::cluster {
 
 /// What is wanted; zeros mean "as fits".
 struct LaunchRequest {
-  std::uint32_t workers = 0;   ///< in all
-  std::uint32_t threads = 1;   ///< compute threads per worker
-  std::string device = "cpu";  ///< cpu: a worker per core / threads; cuda: a worker per GPU
-  bool bind = true;            ///< workers keep to cores of their own where nobody else runs on them
-  std::string mpi_arguments;   ///< appended to mpirun's, split at blanks
+  std::uint32_t workers = 0;     ///< in all
+  std::uint32_t threads = 1;     ///< compute threads per worker
+  std::string device = "cpu";    ///< cpu: a worker per core / threads; cuda: a worker per GPU
+  std::uint32_t per_device = 1;  ///< workers that share one GPU
+  bool bind = true;              ///< workers keep to cores of their own where nobody else runs on them
+  std::string mpi_arguments;     ///< appended to mpirun's, split at blanks
 };
 
 struct NodeShare {
@@ -32,6 +33,7 @@ struct LaunchPlan {
   Source source = Source::machine;
   std::string job;  ///< Slurm job id
   std::string device = "cpu";
+  std::uint32_t per_device = 1;  ///< workers that share one GPU
   std::vector<NodeShare> nodes;
   bool coordinator_core = false;  ///< a core of the first node is left to the coordinator
   bool bind = false;              ///< workers are bound to cores of their own
@@ -39,9 +41,9 @@ struct LaunchPlan {
   std::string hostfile, mpi_arguments;
 };
 
-/// Fits the request to the topology. A worker never shares a core or a GPU with another one, except on a single machine
-/// where a number of workers was asked for. Where there is room (more than 8 cores in all) the coordinator keeps a
-/// core. Throws Error with the cure when the request does not fit.
+/// Fits the request to the topology. A worker never shares a core or a GPU with another one, except a GPU with
+/// `per_device` and cores on a single machine where a number of workers was asked for. Where there is room (more than 8
+/// cores in all) the coordinator keeps a core. Throws Error with the cure when the request does not fit.
 [[nodiscard]] LaunchPlan plan_launch(const Topology& topology, const LaunchRequest& request);
 
 /// Lines for people: who runs where. Equal neighbours share a line, so that a thousand nodes stay readable.

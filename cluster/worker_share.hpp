@@ -11,9 +11,12 @@
 namespace guda::cluster {
 
 struct WorkerShare {
-  std::string device;      ///< "node3/cpu7", "node3/gpu1": stable name of the slot, for blame and logs
-  std::vector<int> cores;  ///< to bind to; empty: not bound
-  std::string gpu;         ///< value of CUDA_VISIBLE_DEVICES for the worker; empty: none needed
+  std::string device;       ///< "node3/cpu7", "node3/gpu1", a shared "node3/gpu1.0": stable name of the slot, for blame
+                            ///< and logs
+  std::vector<int> cores;   ///< to bind to; empty: not bound
+  std::string gpu;          ///< value of CUDA_VISIBLE_DEVICES for the worker; empty: none needed
+  std::uint32_t place = 0;  ///< among the workers that share the GPU
+  std::uint32_t workers_here = 1;  ///< of this run on the node
 };
 
 /// Share of rank >= 1 under the launch plan in life.json (to_json(LaunchPlan)); `mask` are the cores we may use here,

@@ -24,17 +24,28 @@ Digest digest_of(std::string_view bytes) { return to_digest(XXH3_128bits(bytes.d
 
 Digest digest_of(std::span<const std::uint8_t> bytes) { return to_digest(XXH3_128bits(bytes.data(), bytes.size())); }
 
+DigestStream::DigestStream() : state_(XXH3_createState()) {
+  XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_.get()));
+}
+
+void DigestStream::add(std::string_view bytes) {
+  XXH3_128bits_update(static_cast<XXH3_state_t*>(state_.get()), bytes.data(), bytes.size());
+}
+
+Digest DigestStream::digest() const {
+  return to_digest(XXH3_128bits_digest(static_cast<const XXH3_state_t*>(state_.get())));
+}
+
+void DigestStream::Forget::operator()(void* state) const noexcept { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }
+
 Digest digest_of_file(const std::filesystem::path& file) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(file.c_str(), "rb"), &std::fclose);
   if (!in) throw IoError("cannot read " + file.string());
-  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), &XXH3_freeState);
-  XXH3_128bits_reset(state.get());
+  DigestStream stream;
   std::vector<char> buffer(1 << 20);
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), in.get())) {
-    XXH3_128bits_update(state.get(), buffer.data(), n);
-  }
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), in.get())) stream.add({buffer.data(), n});
   if (std::ferror(in.get())) throw IoError("reading " + file.string() + " failed");
-  return to_digest(XXH3_128bits_digest(state.get()));
+  return stream.digest();
 }
 
 SeedPath SeedPath::operator/(std::string_view name) const {

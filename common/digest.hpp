@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,20 @@ struct Digest {
 [[nodiscard]] Digest digest_of(std::span<const std::uint8_t> bytes);
 /// Streams the file; throws IoError when it can't be read.
 [[nodiscard]] Digest digest_of_file(const std::filesystem::path& file);
+
+/// Digest of bytes that come in pieces.
+class DigestStream {
+ public:
+  DigestStream();
+  void add(std::string_view bytes);
+  [[nodiscard]] Digest digest() const;
+
+ private:
+  struct Forget {
+    void operator()(void* state) const noexcept;
+  };
+  std::unique_ptr<void, Forget> state_;
+};
 
 /// 64-bit seed from a path of names: SeedPath(7)/"train"/"init". Equal paths give equal seeds on any rank and attempt.
 class SeedPath {

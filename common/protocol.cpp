@@ -51,6 +51,7 @@ struct Writer {
   void operator()(const message::Assign& m) const {
     j["lease"] = lease_json(m.lease);
     if (m.seat) j["gang"] = Json::array({m.seat->memory, m.seat->rank, m.seat->size});
+    if (m.next) j["next"] = *m.next;
   }
   void operator()(const message::Cancel& m) const { j["lease"] = lease_json(m.lease); }
   void operator()(const message::Restart&) const {}
@@ -92,7 +93,10 @@ Message parse(const std::string& type, const Json& j) {
   }
   if (type == "returned") return message::Returned{lease_from(j)};
   if (type == "ready") return message::Ready{};
-  if (type == "assign") return message::Assign{lease_from(j), seat_from(j)};
+  if (type == "assign") {
+    return message::Assign{lease_from(j), seat_from(j),
+                           j.contains("next") ? std::optional(j.at("next").get<std::uint32_t>()) : std::nullopt};
+  }
   if (type == "cancel") return message::Cancel{lease_from(j)};
   if (type == "restart") return message::Restart{};
   if (type == "dismiss") return message::Dismiss{};

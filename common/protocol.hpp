@@ -75,7 +75,8 @@ struct Ready {};  ///< worker -> agent: its process is up
 // coordinator -> agent (-> worker)
 struct Assign {
   Lease lease;
-  std::optional<GangSeat> seat = std::nullopt;  ///< none: the worker does it alone
+  std::optional<GangSeat> seat = std::nullopt;       ///< none: the worker does it alone
+  std::optional<std::uint32_t> next = std::nullopt;  ///< the job that it will probably be given then: a hint
 };
 struct Cancel {
   Lease lease;

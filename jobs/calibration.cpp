@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kLeastSpread = 0.1;   // two runs on a quiet machine differ by so much
 constexpr double kLeastSeconds = 0.2;  // of a job that is not counted in FLOPs
+constexpr double kFarthest = 6;        // doublings of size, beyond which another model's rate says nothing
 
 }  // namespace
 
@@ -32,6 +33,7 @@ Json to_json(const Calibration& calibration) {
                      {"workers", device.workers},
                      {"device_memory", device.device_memory},
                      {"models", models}};
+    if (!device.bench.empty()) devices[kind]["bench"] = device.bench;
   }
   return {{"schema", 1}, {"devices", devices}};
 }
@@ -46,6 +48,7 @@ Calibration calibration_from_json(const Json& json) {
       d.at("measured_at").get_to(device.measured_at);
       d.at("workers").get_to(device.workers);
       d.at("device_memory").get_to(device.device_memory);
+      device.bench = d.value("bench", Json::object());
       for (const auto& [key, m] : d.at("models").items()) {
         ModelCalibration& model = device.models[key];
         m.at("macs").get_to(model.macs);
@@ -80,7 +83,7 @@ CostPredictor::CostPredictor(const DeviceCalibration* device, const Json& model,
   if (device != nullptr) {
     for (const auto& [key, candidate] : device->models) {
       const double distance = key == model_key(model) ? -1 : std::abs(std::log2(macs / candidate.macs));
-      if (distance < nearest && !candidate.classes.empty()) {
+      if (distance < std::min(nearest, kFarthest) && !candidate.classes.empty()) {
         nearest = distance;
         model_ = &candidate;
       }

@@ -1,6 +1,6 @@
 #pragma once
 // What was measured about a device: seconds per job = fixed + FLOPs / rate, for each cost class and model. Written by
-// `guda doctor --calibrate`, read by plans. Pure; where the file lies is the caller's business.
+// `guda doctor --calibrate` and `guda bench-device`, read by plans. Pure; where the file lies is the caller's business.
 #include <cstdint>
 #include <map>
 #include <string>
@@ -28,6 +28,7 @@ struct DeviceCalibration {
   std::uint32_t workers = 0;                       ///< that were busy at once
   std::uint64_t device_memory = 0;                 ///< bytes; 0: not known
   std::map<std::string, ModelCalibration> models;  ///< by model_key()
+  Json bench = Json::object();                     ///< what guda bench-device measured; empty: it has not
 };
 
 /// By device kind, e.g. "cpu avx2 AMD EPYC 7763 x1" or "cuda NVIDIA A100-SXM4-80GB".

@@ -255,6 +255,10 @@ struct ResourcesConfig {
   std::string device = "cpu";     ///< cpu | cuda
   std::uint32_t micro_batch = 0;  ///< rows of a training or unlearning step that are computed at once; 0: all
   std::uint32_t gang = 1;  ///< workers of one node that train one model together; part of the digest of Train jobs
+  std::uint32_t workers_per_device = 1;  ///< cuda: workers that share one GPU
+  std::string node_cache;                ///< "" (common/node_cache.hpp decides) | off | a folder on every node
+  double node_cache_gb = 0;              ///< its largest size in 1e9 bytes; 0: decided there
+  double model_memory_gb = 0;            ///< of models that a worker keeps loaded, in 1e9 bytes; 0: decided there
 };
 
 struct RetentionConfig {

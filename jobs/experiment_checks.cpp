@@ -36,6 +36,7 @@ class Checks : Rules {
     check_comparison(*this);
     check_pipeline(*this, data_may_be_missing_);
     gang();
+    node_cache();
   }
 
  private:
@@ -207,6 +208,16 @@ class Checks : Rules {
     }
     horizon({"guide", "training"}, g.training.horizon, g.training.steps);
     at_most_training_items({"guide", "training", "batch"}, g.training.batch);
+  }
+
+  void node_cache() {
+    const std::string& cache = e_.resources.node_cache;
+    const KeyPath here{"resources", "node_cache"};
+    rule(!cache.empty() && cache != "off" && !cache.starts_with("/"), here, [&] {
+      return "'" + cache + "' is neither off nor a folder that begins with / (nodes have other current folders)";
+    });
+    rule(cache == "off" && e_.resources.node_cache_gb > 0, {"resources", "node_cache_gb"},
+         [] { return "has no effect: the cache is off"; }, {here});
   }
 
   void gang() {

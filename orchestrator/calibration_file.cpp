@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 
 #include "common/error.hpp"
@@ -52,9 +53,17 @@ void store_calibration(const fs::path& file, const std::string& kind, const jobs
   device.measured_at = measured.measured_at;
   device.workers = measured.workers;
   device.device_memory = measured.device_memory;
+  if (!measured.bench.empty()) device.bench = measured.bench;
   for (const auto& [key, model] : measured.models) device.models[key] = model;
   fs::create_directories(file.parent_path().empty() ? "." : file.parent_path());
   replace_file(file, jobs::to_json(all).dump(1) + "\n", true);
+}
+
+std::string time_of_measurement() {
+  const std::time_t now = std::time(nullptr);
+  char stamp[32];
+  std::strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
+  return stamp;
 }
 
 std::string device_kind(const jobs::Numerics& numerics, const std::vector<cluster::Gpu>& gpus) {

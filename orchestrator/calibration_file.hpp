@@ -20,6 +20,9 @@ namespace guda::orchestrator {
 void store_calibration(const std::filesystem::path& file, const std::string& device_kind,
                        const jobs::DeviceCalibration& measured);
 
+/// Now, as DeviceCalibration::measured_at has it.
+[[nodiscard]] std::string time_of_measurement();
+
 /// "cpu avx2 AMD EPYC 7763 x1" (processor, threads per worker) or "cuda NVIDIA A100-SXM4-80GB". Numbers of one kind do
 /// not serve another.
 [[nodiscard]] std::string device_kind(const jobs::Numerics& numerics, const std::vector<cluster::Gpu>& gpus);

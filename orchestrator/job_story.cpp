@@ -154,6 +154,8 @@ void to_json(Json& j, const JobStory& s) {
        {"why", s.why},         {"predicted_seconds", s.predicted_seconds},
        {"seconds", s.seconds}, {"open_inputs", s.open_inputs},
        {"users", s.users},     {"attempts", attempts}};
+  j["peak_memory_bytes"] = s.peak_memory;
+  j["peak_device_bytes"] = s.peak_device;
 }
 
 std::vector<bool> quarantined_jobs(const jobs::Plan& plan, const JournalContent& journal) {
@@ -222,8 +224,12 @@ JobStory tell_job(const jobs::Plan& plan, const RunFacts& facts, std::size_t at)
   }
   story.attempts = attempts_of(job.digest, facts);
   for (const JournalRecord& record : facts.journal.records) {
-    if (record.type == RecordType::commit && job_of(record.body) == job.digest)
-      story.seconds = record.body.value("seconds", 0.0);
+    if (record.type != RecordType::commit || job_of(record.body) != job.digest) continue;
+    story.seconds = record.body.value("seconds", 0.0);
+    RunStatus memory;
+    add_metrics(memory, record.body.value("metrics", Json::object()));
+    story.peak_memory = memory.peak_memory;
+    story.peak_device = memory.peak_device;
   }
   story.why = reason(plan, facts, states, story);
   return story;

@@ -31,9 +31,10 @@ struct JobStory {
   std::string state;                          ///< done | running | quarantined | blocked | ready | waiting
   std::string why;                            ///< one or two sentences for people, with the cure where there is one
   double predicted_seconds = 0, seconds = 0;  ///< of the committed attempt; 0 without one
-  std::vector<std::string> open_inputs;       ///< "label (state)"
-  std::vector<std::string> users;             ///< labels of jobs that read it
-  std::vector<AttemptStory> attempts;         ///< in order of time
+  std::uint64_t peak_memory = 0, peak_device = 0;  ///< bytes that the committed attempt had at most; 0: not known
+  std::vector<std::string> open_inputs;            ///< "label (state)"
+  std::vector<std::string> users;                  ///< labels of jobs that read it
+  std::vector<AttemptStory> attempts;              ///< in order of time
 };
 void to_json(Json& j, const JobStory& story);
 

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -19,6 +18,9 @@
 #include "common/cpu.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "common/memory.hpp"
+#include "common/node_cache.hpp"
+#include "common/nvml.hpp"
 #include "common/process.hpp"
 
 namespace guda::orchestrator {
@@ -28,24 +30,6 @@ namespace {
 
 constexpr const char* kMark = "guda-node-answer ";
 constexpr double kSkewNote = 2, kSkewBad = 60;  // s; a stale lock is taken over after 5 min of silence
-
-double free_memory() {
-  double available = 0;
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string line; std::getline(meminfo, line);) {
-    if (line.starts_with("MemAvailable:")) available = 1024 * std::stod(line.substr(13));
-  }
-  // Our cgroup's limit, where it has one (Slurm's --mem).
-  std::ifstream own("/proc/self/cgroup");
-  for (std::string line; std::getline(own, line);) {
-    if (!line.starts_with("0::")) continue;
-    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-    std::ifstream limit_file(folder + "/memory.max"), used_file(folder + "/memory.current");
-    double limit = 0, used = 0;
-    if (limit_file >> limit && used_file >> used) available = std::min(available, std::max(0.0, limit - used));
-  }
-  return available;
-}
 
 std::string lock_state(const fs::path& folder) {
   const fs::path file = folder / (".guda-lock-probe-" + host_name());
@@ -80,7 +64,8 @@ NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
   a.host = host_name();
   a.isa = cpu_isa();
   a.cores = usable_cores();
-  a.free_memory = free_memory();
+  a.free_memory = available_memory();
+  a.node_cache = node_cache_place("", 0, folder).why;
   try {
     a.sees_folder = read_file(folder / token_file()) == token;
   } catch (const std::exception&) {
@@ -93,8 +78,10 @@ NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
   } catch (const Error& e) {
     a.worker = e.what();
   }
+  std::vector<std::string> uuids;
   try {
     for (const cluster::Gpu& gpu : cluster::visible_gpus()) {
+      uuids.push_back(gpu.uuid);
       a.gpus.push_back(
           fmt::format("{} {:.0f} GB, driver {}", gpu.model, double(gpu.memory) / (1ULL << 30), gpu.driver));
     }
@@ -102,6 +89,14 @@ NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
     a.gpu_error = e.what();
   }
   if (!a.gpus.empty()) a.nccl = nccl_version();
+  if (!a.gpus.empty()) {
+    const Nvml nvml;
+    for (const std::string& uuid : uuids) {
+      if (const auto errors = nvml.uncorrected_errors(uuid); errors && *errors > 0)
+        a.gpu_errors.push_back(
+            fmt::format("{} has {} uncorrected memory errors since the driver was loaded", uuid, *errors));
+    }
+  }
   return a;
 }
 
@@ -118,7 +113,9 @@ std::string encode_answer(const NodeAnswer& a) {
               {"worker_ok", a.worker_ok},
               {"gpus", a.gpus},
               {"gpu_error", a.gpu_error},
-              {"nccl", a.nccl}}
+              {"nccl", a.nccl},
+              {"node_cache", a.node_cache},
+              {"gpu_errors", a.gpu_errors}}
              .dump(-1, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }
@@ -144,6 +141,8 @@ std::vector<NodeAnswer> decode_answers(const std::string& output) {
     j.at("gpus").get_to(a.gpus);
     j.at("gpu_error").get_to(a.gpu_error);
     j.at("nccl").get_to(a.nccl);
+    j.at("node_cache").get_to(a.node_cache);
+    j.at("gpu_errors").get_to(a.gpu_errors);
     answers.push_back(std::move(a));
   }
   return answers;
@@ -169,6 +168,8 @@ NodeVerdict judge(const std::vector<NodeAnswer>& answers, const std::vector<std:
       v.bad.push_back(a.host + " does not see the run folder: put it on a file system that all nodes share");
     if (!a.worker_ok) v.bad.push_back(a.host + ": " + a.worker);
     if (!a.gpu_error.empty()) v.bad.push_back(a.host + ": " + a.gpu_error);
+    for (const std::string& errors : a.gpu_errors)
+      v.notes.push_back(fmt::format("{}: {}. If they grow, have it reset or replaced", a.host, errors));
     if (a.sees_folder && a.locks != "works") {
       v.notes.push_back(
           fmt::format("{}: the file system has no locks ({}): guda uses its lock file instead; readers of results.h5 "

@@ -20,7 +20,9 @@ struct NodeAnswer {
   bool worker_ok = false;
   std::vector<std::string> gpus;  ///< "NVIDIA A100-SXM4-80GB 80 GB, driver 550.54"
   std::string gpu_error;
-  std::string nccl;  ///< "2.21.5" | "" when it can't be loaded here
+  std::string nccl;                     ///< "2.21.5" | "" when it can't be loaded here
+  std::string node_cache;               ///< where a run in the folder would keep common copies of its artifacts
+  std::vector<std::string> gpu_errors;  ///< GPUs with uncorrected memory errors, one sentence each
 };
 
 /// Answers for this node. `folder` holds the token file that the asking process wrote.

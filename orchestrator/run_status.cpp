@@ -1,11 +1,23 @@
 #include "orchestrator/run_status.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "common/files.hpp"
 
 namespace guda::orchestrator {
+
+void add_metrics(RunStatus& s, const Json& metrics) {
+  if (!metrics.is_object()) return;
+  s.peak_memory = std::max(s.peak_memory, metrics.value("peak_memory_bytes", std::uint64_t{0}));
+  s.peak_device = std::max(s.peak_device, metrics.value("peak_device_bytes", std::uint64_t{0}));
+  const auto cache = metrics.find("node_cache");
+  if (cache == metrics.end() || !cache->is_object()) return;
+  s.cache_read += cache->value("read_bytes", std::uint64_t{0});
+  s.cache_found += cache->value("found_bytes", std::uint64_t{0});
+  s.cache_read_seconds += cache->value("read_seconds", 0.0);
+}
 
 void to_json(Json& j, const RunStatus& s) {
   Json workers = Json::array();
@@ -54,6 +66,10 @@ void to_json(Json& j, const RunStatus& s) {
        {"last_commit", s.last_commit},
        {"jobs_per_hour", s.jobs_per_hour},
        {"quarantined_jobs", s.quarantined_jobs},
+       {"node_cache",
+        {{"read_bytes", s.cache_read}, {"read_seconds", s.cache_read_seconds}, {"found_bytes", s.cache_found}}},
+       {"peak_memory_bytes", s.peak_memory},
+       {"peak_device_bytes", s.peak_device},
        {"journal_bytes", s.journal_bytes}};
 }
 
@@ -91,6 +107,13 @@ void from_json(const Json& j, RunStatus& s) {
   s.jobs_per_hour = j.value("jobs_per_hour", s.jobs_per_hour);
   s.quarantined_jobs = j.value("quarantined_jobs", s.quarantined_jobs);
   s.journal_bytes = j.value("journal_bytes", s.journal_bytes);
+  if (const auto cache = j.find("node_cache"); cache != j.end()) {
+    cache->at("read_bytes").get_to(s.cache_read);
+    cache->at("read_seconds").get_to(s.cache_read_seconds);
+    cache->at("found_bytes").get_to(s.cache_found);
+  }
+  s.peak_memory = j.value("peak_memory_bytes", s.peak_memory);
+  s.peak_device = j.value("peak_device_bytes", s.peak_device);
   s.workers.clear();
   for (const Json& w : j.at("workers")) {
     WorkerView v;

@@ -50,8 +50,15 @@ struct RunStatus {
   double last_commit = 0;                     ///< Unix time; 0: none yet
   double jobs_per_hour = -1;                  ///< of the last hour of this life at most; -1: not known yet
   std::vector<std::string> quarantined_jobs;  ///< labels, at most kMostLabels
-  std::uint64_t journal_bytes = 0;            ///< when ended: of this life's file; another size: read the journal
+  // Of this life's committed jobs, from their metrics.
+  std::uint64_t cache_read = 0, cache_found = 0;  ///< bytes that node caches read from the run directory, and held
+  double cache_read_seconds = 0;
+  std::uint64_t peak_memory = 0, peak_device = 0;  ///< bytes, of the job that needed most; 0: not known
+  std::uint64_t journal_bytes = 0;                 ///< when ended: of this life's file; another size: read the journal
 };
+
+/// What a job's metrics say of memory and node cache.
+void add_metrics(RunStatus& status, const Json& metrics);
 
 void to_json(Json& j, const RunStatus& status);
 void from_json(const Json& j, RunStatus& status);

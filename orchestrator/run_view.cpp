@@ -61,6 +61,7 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   const auto commits = commits_of(journal);
   std::vector<double> times;
   double device_seconds = 0, life_began = 0;
+  RunStatus memory;
   for (const jobs::JobSpec& job : plan.jobs) {
     if (const auto done = commits.find(job.digest); done != commits.end())
       device_seconds += done->second.seconds * jobs::gang_of(job.work);
@@ -72,6 +73,7 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
     if (record.type != RecordType::commit) continue;
     v.last_commit = std::max(v.last_commit, time);
     if (record.epoch == journal.last_epoch && time > 0) times.push_back(time);
+    if (record.epoch == journal.last_epoch) add_metrics(memory, record.body.value("metrics", Json::object()));
   }
   const double until = v.alive ? unix_seconds() : v.last_commit;
   const double since = std::max(life_began, until - kRecent);
@@ -90,6 +92,11 @@ void read_history(RunView& v, const RunLayout& run, const jobs::Plan& plan) {
   v.status.blocked = static_cast<std::uint64_t>(std::count(states.begin(), states.end(), "blocked"));
   v.status.running = 0;
   v.status.device_seconds = device_seconds;
+  v.status.cache_read = memory.cache_read;
+  v.status.cache_read_seconds = memory.cache_read_seconds;
+  v.status.cache_found = memory.cache_found;
+  v.status.peak_memory = memory.peak_memory;
+  v.status.peak_device = memory.peak_device;
   v.status.epoch = journal.last_epoch;
   v.status.state = "ended";
   double total = plan.next.cost, left = plan.next.cost;
@@ -204,6 +211,15 @@ std::string render_view(const RunView& v, const RunLayout& run, int columns, boo
       text += fmt::format("  {} runs {}{} since {}\n", w.device, w.job, w.member.empty() ? "" : ", member " + w.member,
                           clock_text(v.status.time - w.running_for));
   }
+  const auto gigabytes = [](std::uint64_t bytes) { return fmt::format("{:.3g} GB", double(bytes) / 1e9); };
+  if (v.status.peak_memory > 0)
+    text += fmt::format("  a job had at most {} of memory{}\n", gigabytes(v.status.peak_memory),
+                        v.status.peak_device > 0 ? ", " + gigabytes(v.status.peak_device) + " of its device's" : "");
+  if (v.status.cache_read + v.status.cache_found > 0)
+    text += fmt::format("  node caches read {} from the run directory at {:.3g} GB/s and held {} more reads\n",
+                        gigabytes(v.status.cache_read),
+                        double(v.status.cache_read) / 1e9 / std::max(1e-9, v.status.cache_read_seconds),
+                        gigabytes(v.status.cache_found));
   if (v.last_commit > 0)
     text += fmt::format("  last result {} ({} ago)\n", clock_text(v.last_commit),
                         duration_text(unix_seconds() - v.last_commit));

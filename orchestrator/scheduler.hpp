@@ -41,6 +41,9 @@ class Scheduler {
   [[nodiscard]] std::size_t live_workers() const { return live_workers_; }
   /// Whether a worker has nothing to do: it may be waiting for a commit.
   [[nodiscard]] bool has_idle_worker() const { return !idle_.empty(); }
+  /// The job that a worker which begins now will probably be given next: of those that are ready, the one that has as
+  /// many before it as there are other workers. A guess, for reading ahead.
+  [[nodiscard]] std::optional<JobIndex> likely_next() const;
   /// Who does or did the current attempt of a job together, in rank order; empty for a job of one worker.
   [[nodiscard]] std::vector<WorkerId> gang_of(JobIndex job) const;
   /// Device-seconds that are left, running jobs counted whole.

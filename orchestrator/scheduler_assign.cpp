@@ -141,6 +141,13 @@ std::size_t Scheduler::nearest(WorkerId id, std::size_t top) const {
   return same_node.value_or(top);
 }
 
+std::optional<JobIndex> Scheduler::likely_next() const {
+  const auto top = ready_.first();
+  if (!top || live_workers_ == 0) return std::nullopt;
+  const auto job = ready_.behind(*top, live_workers_ - 1);
+  return job && ready_.contains(*job) ? std::optional(index(*job)) : std::nullopt;
+}
+
 bool Scheduler::assign_fresh(Time now) {
   auto top = ready_.first();
   if (!top) return false;

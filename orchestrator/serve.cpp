@@ -167,7 +167,8 @@ class Coordinator {
     if (!seat || seat->rank == 0)
       store_.add_lease(JobIndex(a.lease.job), a.lease.attempt, worker_name(a.worker), peers_.at(a.worker).hello.device,
                        members);
-    send(a.worker, message::Assign{a.lease, seat});
+    const auto next = scheduler_.likely_next();
+    send(a.worker, message::Assign{a.lease, seat, next ? std::optional(next->value) : std::nullopt});
   }
   void perform(const action::Cancel& a) { send(a.worker, message::Cancel{a.lease}); }
   void perform(const action::RestartWorker& a) { send(a.worker, message::Restart{}); }
@@ -251,6 +252,7 @@ class Coordinator {
                       pending.done.seconds,         pending.done.rows,
                       pending.done.metrics};
         store_.add(job, std::move(commit), std::move(rows));
+        add_metrics(memory_, pending.done.metrics);
         device_seconds_ += pending.done.seconds * jobs::gang_of(plan_.jobs[job.value].work);
         moved = true;
       } catch (const Error& e) {
@@ -335,6 +337,11 @@ class Coordinator {
   void write_status(const std::string& state) {
     RunStatus s = status_of_life(life_, ++sequence_);
     s.state = state;
+    s.cache_read = memory_.cache_read;
+    s.cache_read_seconds = memory_.cache_read_seconds;
+    s.cache_found = memory_.cache_found;
+    s.peak_memory = memory_.peak_memory;
+    s.peak_device = memory_.peak_device;
     s.exit_code = exit_code_.value_or(-1);
     s.reason = end_reason_;
     s.planned = planned_end_;
@@ -375,6 +382,7 @@ class Coordinator {
   std::deque<std::string> errors_;
   std::vector<JobIndex> quarantined_;
   RecentRate rate_;
+  RunStatus memory_;  // of which only what add_metrics() adds
   std::optional<int> exit_code_;
   std::string end_reason_;
   bool planned_end_ = true;

@@ -1,7 +1,5 @@
 #include "worker/artifacts.hpp"
 
-#include <algorithm>
-
 #include "common/error.hpp"
 #include "common/files.hpp"
 
@@ -26,21 +24,6 @@ void publish_weights(const std::vector<fs::path>& folders, const Digest& digest,
     save(partial);
     replace_file(partial / "guda.json", provenance.dump(1) + "\n", false);
   });
-}
-
-Denoiser ModelCache::get(const fs::path& folder, torch::Device device) {
-  const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const Entry& entry) { return entry.folder == folder && entry.device == device; });
-  if (found != entries_.end()) {
-    entries_.splice(entries_.begin(), entries_, found);
-    return entries_.front().model;
-  }
-  Denoiser model = load_denoiser(folder);
-  model->to(device);
-  model->eval();
-  entries_.push_front({folder, device, model});
-  if (entries_.size() > capacity_) entries_.pop_back();
-  return model;
 }
 
 }  // namespace guda::worker

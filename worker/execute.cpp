@@ -13,6 +13,8 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "common/memory.hpp"
+#include "common/node_cache.hpp"
 #include "jobs/autoencoder_model.hpp"
 #include "jobs/kept_instances.hpp"
 #include "worker/artifacts.hpp"
@@ -20,9 +22,11 @@
 #include "worker/attribution/gradient_features.hpp"
 #include "worker/attribution/mirror.hpp"
 #include "worker/collective/shared_memory_gang.hpp"
+#include "worker/device.hpp"
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
+#include "worker/model_store.hpp"
 #include "worker/models/clip_vision.hpp"
 #include "worker/pipeline_parts.hpp"
 #include "worker/training/autoencoder_trainer.hpp"
@@ -33,20 +37,13 @@
 namespace guda::worker {
 namespace {
 
-constexpr std::size_t kCachedModels = 4;
-
 const jobs::RemovalSet& removal_set(const Context& context, const Digest& digest) {
   const auto found = context.plan.removal_sets.find(digest);
   if (found == context.plan.removal_sets.end()) throw Bug("the plan has no removal set " + digest.hex);
   return found->second;
 }
 
-/// Consecutive Score jobs use the same weights; the cache outlives the jobs and belongs to the worker's one thread.
-ModelCache& models() {
-  static thread_local ModelCache cache(kCachedModels);
-  return cache;
-}
-
+/// Tables that consecutive jobs read; they outlive the jobs and belong to the worker's one thread.
 PipelineParts& pipeline_parts() {
   static thread_local PipelineParts parts;
   return parts;
@@ -56,10 +53,14 @@ PipelineParts& pipeline_parts() {
 class Executor {
  public:
   Executor(const jobs::JobSpec& job, Context& context)
-      : job_(job), context_(context), device_(context.plan.numerics.device) {}
+      : job_(job), context_(context), device_(context.plan.numerics.device) {
+    // A model that is loaded ahead draws from the generator that training and sampling draw from.
+    if (!std::holds_alternative<jobs::ScoreSpec>(job.work)) models().settle();
+  }
 
   JobResult operator()(const jobs::TrainSpec& spec) {
     if (auto done = published()) return *std::move(done);
+    models().clear();  // it takes long, and wants the memory
     std::span<const std::uint32_t> removed;
     std::vector<std::uint32_t> top;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
@@ -104,7 +105,7 @@ class Executor {
     const Denoiser model = load_denoiser(from);
     model->to(device_);
     Denoiser teacher;
-    if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = models().get(from, device_);
+    if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = model_of(spec.from);
     UNet2DCondition guide{nullptr};
     if (!spec.guide.empty()) {
       guide = load_unet2d_condition(artifact(spec.guide));
@@ -128,7 +129,7 @@ class Executor {
 
   JobResult operator()(const jobs::SampleSpec& spec) {
     Denoiser model;
-    if (!spec.from.empty()) model = models().get(artifact(spec.from), device_);
+    if (!spec.from.empty()) model = model_of(spec.from);
     const QuerySet set = make_query_set(model, spec, context_.dataset, device_, context_.progress,
                                         pipeline_parts().text_to_image(spec, find_, device_));
     publish_directory(target(), [&](const std::filesystem::path& partial) { save_query_set(set, partial); });
@@ -143,7 +144,8 @@ class Executor {
     if (std::uint64_t{spec.first} + spec.count > set.names.size()) {
       throw Bug("the block of job " + job_.label + " lies outside its query set");
     }
-    const Denoiser model = models().get(artifact(spec.weights), device_);
+    const Denoiser model = model_of(spec.weights);
+    load_next_ahead();
     const Seen seen = queries_of(spec.conditioning, set, spec.first, spec.count);
     JobResult result;
     result.rows.rows = spec.count;
@@ -259,8 +261,33 @@ class Executor {
     return join_gang(*context_.seat, {context_.gang_patience, std::move(while_waiting)});
   }
 
+  /// The folder of an artifact, or this node's copy of it, which stays until the job ends.
   [[nodiscard]] std::filesystem::path artifact(const Digest& digest) const {
-    return find_artifact(context_.artifact_folders, digest);
+    const std::filesystem::path source = find_artifact(context_.artifact_folders, digest);
+    if (context_.cache == nullptr) return source;
+    held_.push_back(context_.cache->artifact(source, digest, [this] { wait(); }));
+    return held_.back().path();
+  }
+
+  [[nodiscard]] ModelStore& models() const { return context_.models != nullptr ? *context_.models : own_models_; }
+
+  [[nodiscard]] Denoiser model_of(const Digest& weights) const {
+    return models().get(weights, device_, [&] { return load_denoiser(artifact(weights)); });
+  }
+
+  /// While this job scores, the weights that the next one will score with are read.
+  void load_next_ahead() const {
+    if (context_.models == nullptr || !context_.next) return;
+    const auto* next = std::get_if<jobs::ScoreSpec>(&context_.plan.jobs.at(*context_.next).work);
+    if (next == nullptr || next->weights == std::get<jobs::ScoreSpec>(job_.work).weights) return;
+    context_.models->prefetch(
+        next->weights, device_,
+        [folders = context_.artifact_folders, cache = context_.cache, weights = next->weights]() -> Denoiser {
+          const std::filesystem::path source = find_artifact(folders, weights);
+          if (cache == nullptr) return load_denoiser(source);
+          const NodeCache::Entry entry = cache->artifact(source, weights);
+          return load_denoiser(entry.path());
+        });
   }
 
   [[nodiscard]] std::vector<jobs::RemovalSet> removal_sets(const std::vector<Digest>& digests) const {
@@ -387,6 +414,8 @@ class Executor {
   const jobs::JobSpec& job_;
   Context& context_;
   torch::Device device_;
+  mutable std::vector<NodeCache::Entry> held_;
+  mutable ModelStore own_models_{0};
   const PipelineParts::FindArtifact find_ = [this](const Digest& digest) { return artifact(digest); };
 };
 
@@ -396,10 +425,30 @@ JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
   const double begin = steady_seconds(), processor = process_cpu_seconds();
+  const torch::Device device(context.plan.numerics.device);
+  const ModelStore::Counts models = context.models != nullptr ? context.models->counts() : ModelStore::Counts();
+  const NodeCacheUse cache = context.cache != nullptr ? context.cache->use() : NodeCacheUse();
+  reset_peak_memory();
+  reset_device_peak(device);
   JobResult result = std::visit(Executor(job, context), job.work);
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
   // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.
   result.metrics["processor_seconds"] = result.earlier_seconds + process_cpu_seconds() - processor;
+  result.metrics["peak_memory_bytes"] = peak_memory();
+  if (const std::uint64_t bytes = device_peak(device); bytes > 0) result.metrics["peak_device_bytes"] = bytes;
+  if (context.models != nullptr) {
+    const ModelStore::Counts& now = context.models->counts();
+    if (now.loaded > models.loaded) result.metrics["weights_loaded"] = now.loaded - models.loaded;
+    if (now.prefetched > models.prefetched) result.metrics["weights_prefetched"] = now.prefetched - models.prefetched;
+    if (now.resident > models.resident) result.metrics["weights_resident"] = now.resident - models.resident;
+    if (now.seconds > models.seconds) result.metrics["weights_seconds"] = now.seconds - models.seconds;
+  }
+  if (context.cache != nullptr && context.cache->on()) {
+    const NodeCacheUse now = context.cache->use();
+    result.metrics["node_cache"] = {{"read_bytes", now.read - cache.read},
+                                    {"read_seconds", now.read_seconds - cache.read_seconds},
+                                    {"found_bytes", now.found - cache.found}};
+  }
   return result;
 }
 

@@ -14,7 +14,13 @@
 #include "jobs/spec.hpp"
 #include "worker/training/checkpoint_rule.hpp"
 
+namespace guda {
+class NodeCache;
+}
+
 namespace guda::worker {
+
+class ModelStore;
 
 struct Progress {
   std::uint64_t step = 0, steps = 0;
@@ -30,11 +36,14 @@ struct Context {
   std::vector<std::filesystem::path> artifact_folders;
   /// Called at least once per optimizer step or forward batch; must be cheap. Throws Cancelled to stop the job.
   std::function<void(const Progress&)> progress;
-  CheckpointRule checkpoints;                   ///< of Train and Unlearn jobs
-  std::string worker = "worker";                ///< name of this worker, in checkpoints
-  std::function<void(const std::string&)> log;  ///< a line for the worker's log; may be empty
-  std::optional<GangSeat> seat = std::nullopt;  ///< of the job at hand, when it is a gang's
-  double gang_patience = 300;                   ///< s that a member of a gang waits for another one
+  CheckpointRule checkpoints;                        ///< of Train and Unlearn jobs
+  std::string worker = "worker";                     ///< name of this worker, in checkpoints
+  std::function<void(const std::string&)> log;       ///< a line for the worker's log; may be empty
+  std::optional<GangSeat> seat = std::nullopt;       ///< of the job at hand, when it is a gang's
+  double gang_patience = 300;                        ///< s that a member of a gang waits for another one
+  NodeCache* cache = nullptr;                        ///< artifacts are read through it; nullptr: where they lie
+  ModelStore* models = nullptr;                      ///< what is kept loaded between jobs; nullptr: nothing
+  std::optional<std::uint32_t> next = std::nullopt;  ///< position in the plan of the job that will probably follow
 };
 
 /// Thrown out of Context::progress when the job must be handed back. Nothing has been published; Train and Unlearn have

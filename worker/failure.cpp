@@ -5,10 +5,11 @@
 
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <ios>
 #include <new>
 #include <string_view>
+
+#include "common/memory.hpp"
 
 namespace guda::worker {
 namespace {
@@ -44,15 +45,6 @@ Failure out_of_memory(const std::string& text) {
 }
 
 }  // namespace
-
-std::uint64_t peak_memory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string key; status >> key; status.ignore(4096, '\n')) {
-    std::uint64_t kib = 0;
-    if (key == "VmHWM:" && status >> kib) return kib * 1024;
-  }
-  return 0;
-}
 
 Failure describe_failure(const std::exception_ptr& error) {
   try {

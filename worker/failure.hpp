@@ -1,6 +1,5 @@
 #pragma once
 // What an exception says about trying again: the worker's side of the error classes.
-#include <cstdint>
 #include <exception>
 #include <string>
 
@@ -17,8 +16,5 @@ struct Failure {
 /// peak in the text; what the CUDA runtime or one of its libraries reports otherwise is device (it is sticky: the
 /// process is of no more use); failures of streams and of std::filesystem are io; everything else is a bug.
 [[nodiscard]] Failure describe_failure(const std::exception_ptr& error);
-
-/// Largest resident set of this process so far, in bytes; 0 where the kernel doesn't say.
-[[nodiscard]] std::uint64_t peak_memory();
 
 }  // namespace guda::worker

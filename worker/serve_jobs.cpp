@@ -14,13 +14,16 @@
 #include "common/files.hpp"
 #include "common/frame.hpp"
 #include "common/full_disk.hpp"
+#include "common/node_cache.hpp"
 #include "common/protocol.hpp"
 #include "common/row_segment.hpp"
 #include "jobs/plan.hpp"
 #include "worker/collective/gang.hpp"
+#include "worker/device.hpp"
 #include "worker/execute.hpp"
 #include "worker/failure.hpp"
 #include "worker/keep_memory.hpp"
+#include "worker/model_store.hpp"
 
 namespace guda::worker {
 namespace {
@@ -33,14 +36,23 @@ class Server {
         plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
         dataset_(jobs::load_dataset(plan_.experiment.dataset)),
         segment_(config.run_folder / "rows" / config.segment),
-        context_{plan_, dataset_, artifact_folders(config.run_folder), {}, config.checkpoints, config.name, {}, {}} {
+        device_(plan_.numerics.device),
+        cache_(node_cache_place(plan_.experiment.resources.node_cache, plan_.experiment.resources.node_cache_gb,
+                                config.run_folder),
+               log),
+        models_(model_budget(device_, plan_.experiment.resources.model_memory_gb,
+                             device_.is_cpu() ? config.neighbours : plan_.experiment.resources.workers_per_device)),
+        context_{plan_, dataset_, artifact_folders(config.run_folder), {}, config.checkpoints, config.name, log, {}} {
+    check_device(device_);
+    if (const std::string errors = memory_errors_of(device_); !errors.empty()) log(errors);
+    context_.cache = &cache_;
+    context_.models = &models_;
     if (dataset_.content != plan_.dataset) {
       throw Error(
           "the data set has changed since the run was planned (its content digest differs). Cure: restore it, or start "
           "a new run directory.");
     }
     context_.progress = [this](const Progress& p) { progress(p); };
-    context_.log = [](const std::string& line) { std::fprintf(stderr, "guda-worker: %s\n", line.c_str()); };
   }
 
   int run() {
@@ -56,6 +68,8 @@ class Server {
   }
 
  private:
+  static void log(const std::string& line) { std::fprintf(stderr, "guda-worker: %s\n", line.c_str()); }
+
   static std::vector<std::filesystem::path> artifact_folders(const std::filesystem::path& run) {
     std::vector<std::filesystem::path> folders{run / "artifacts"};
     if (std::filesystem::exists(run / "reuse.json")) {
@@ -94,6 +108,7 @@ class Server {
   void work(const message::Assign& assign) {
     const Lease& lease = lease_ = assign.lease;
     context_.seat = assign.seat;
+    context_.next = assign.next && *assign.next < plan_.jobs.size() ? assign.next : std::nullopt;
     last_beat_ = 0;
     const double start = steady_seconds();
     try {
@@ -115,6 +130,7 @@ class Server {
       say(message::Returned{lease});
     } catch (...) {
       Failure failure = describe_failure(std::current_exception());
+      if (failure.error == ErrorClass::out_of_memory) models_.clear();
       say(message::Failed{lease, failure.error, std::move(failure.text)});
     }
   }
@@ -128,6 +144,9 @@ class Server {
   const jobs::Plan plan_;
   const jobs::Dataset dataset_;
   RowSegmentWriter segment_;
+  const torch::Device device_;
+  NodeCache cache_;
+  ModelStore models_;  // before the cache that it reads through
   Context context_;
   Lease lease_;
   double last_beat_ = 0;

@@ -1,5 +1,6 @@
 #pragma once
 // The worker's loop: one job at a time from the agent, rows appended and fsynced before a job is reported done.
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -14,10 +15,12 @@ struct ServeConfig {
   std::string chaos;    ///< faults on purpose: `disk` of common/chaos.hpp
   int fd = -1;          ///< the agent's socket
   int threads = 1;
+  std::uint32_t neighbours = 1;  ///< workers of the run on this node
   CheckpointRule checkpoints;
 };
 
-/// Serves until the agent's end of `fd` closes. Loads plan.json and the data set once. Returns the exit code.
+/// Serves until the agent's end of `fd` closes. Loads plan.json and the data set once, and checks the device before it
+/// says that it is ready. Returns the exit code.
 int serve_jobs(const ServeConfig& config);
 
 }  // namespace guda::worker

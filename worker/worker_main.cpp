@@ -4,6 +4,7 @@
 //   eval-tokenizer  token ids of given texts, for the same
 //   eval-sampler  the steps of a sampler on given model outputs, for the same
 //   --profile   where the time of the steps of an experiment goes
+//   bench-device  what the device gives, for guda bench-device
 //   time-checkpoint  what saving the state of a training loop costs on a file system
 #include <torch/torch.h>
 
@@ -14,9 +15,12 @@
 #include <string>
 
 #include "common/error.hpp"
+#include "common/files.hpp"
 #include "guda_build.hpp"
+#include "worker/bench/bench_device.hpp"
 #include "worker/eval_model.hpp"
 #include "worker/eval_sampler.hpp"
+#include "worker/keep_memory.hpp"
 #include "worker/profile/profile.hpp"
 #include "worker/serve_jobs.hpp"
 #include "worker/time_checkpoint.hpp"
@@ -34,8 +38,10 @@ constexpr const char* kUsage =
     "         TEXTS is a JSON list; FOLDER holds vocab.json and merges.txt of a CLIP tokenizer\n"
     "       guda-worker eval-sampler --input IN.safetensors --output OUT.safetensors\n"
     "         IN holds 'sample', 'outputs', 'noises' and the metadata key 'options' (worker/eval_sampler.hpp)\n"
-    "       guda-worker serve --run-dir D --segment NAME --fd N --threads N [--name W] [--checkpoint-every S]\n"
-    "         [--chaos SPEC]  (started by guda-agent)\n"
+    "       guda-worker serve --run-dir D --segment NAME --fd N --threads N [--name W] [--neighbours N]\n"
+    "         [--checkpoint-every S] [--chaos SPEC]  (started by guda-agent)\n"
+    "       guda-worker bench-device --output OUT.json [--device cpu|cuda] [--threads N] [--seconds S] [--folder D]\n"
+    "         measures this device within S seconds (started by guda bench-device)\n"
     "       guda-worker time-checkpoint CONFIG.json --folder D [--repeat N]\n"
     "         writes and reads checkpoints of a model of this config in D and prints their size and time\n"
     "       guda-worker --profile EXPERIMENT.yaml [--work train|unlearn|score] [--steps N] [--set KEY=VALUE]...\n"
@@ -90,6 +96,20 @@ int main(int argc, char** argv) {
       return guda::worker::time_checkpoint(argv[2], o["--folder"],
                                            o.contains("--repeat") ? std::stoi(o["--repeat"]) : 3);
     }
+    if (command == "bench-device") {
+      auto o = options_from(
+          argc, argv, 2,
+          {{"--output", true}, {"--device", false}, {"--threads", false}, {"--seconds", false}, {"--folder", false}});
+      guda::worker::keep_freed_memory();
+      at::set_num_threads(o.contains("--threads") ? std::stoi(o["--threads"]) : 1);
+      guda::worker::BenchRequest request;
+      if (o.contains("--device")) request.device = torch::Device(o["--device"]);
+      if (o.contains("--seconds")) request.seconds = std::stod(o["--seconds"]);
+      request.folder = o["--folder"];
+      request.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+      guda::replace_file(o["--output"], guda::worker::bench_device(request).dump(1) + "\n", false);
+      return 0;
+    }
     if (command == "--profile") return guda::worker::profile_command({argv + 2, argv + argc});
     if (command == "serve") {
       auto o = options_from(argc, argv, 2,
@@ -98,6 +118,7 @@ int main(int argc, char** argv) {
                              {"--fd", true},
                              {"--threads", true},
                              {"--name", false},
+                             {"--neighbours", false},
                              {"--checkpoint-every", false},
                              {"--chaos", false}});
       guda::worker::ServeConfig config;
@@ -107,6 +128,7 @@ int main(int argc, char** argv) {
       config.chaos = o["--chaos"];
       config.fd = std::stoi(o["--fd"]);
       config.threads = std::stoi(o["--threads"]);
+      if (o.contains("--neighbours")) config.neighbours = static_cast<std::uint32_t>(std::stoul(o["--neighbours"]));
       if (o.contains("--checkpoint-every")) config.checkpoints.every = std::stod(o["--checkpoint-every"]);
       return guda::worker::serve_jobs(config);
     }

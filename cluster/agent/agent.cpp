@@ -89,6 +89,7 @@ class Agent {
   void begin(const message::Assign& assign) {
     lease_ = assign.lease;
     seat_ = assign.seat;
+    next_ = assign.next;
     progress_ = {};
     sent_down_ = false;
   }
@@ -177,7 +178,7 @@ class Agent {
       }
       if (injection_) inject_at_ = t + injection_->after;
     }
-    sent_down_ = worker_->send(message::Assign{*lease_, seat_});
+    sent_down_ = worker_->send(message::Assign{*lease_, seat_, next_});
     return true;
   }
 
@@ -294,6 +295,7 @@ class Agent {
   bool heard_ = false, ready_ = false, sent_down_ = false, slowed_ = false;
   std::optional<Lease> lease_;
   std::optional<GangSeat> seat_;
+  std::optional<std::uint32_t> next_;  // job, a hint for the worker
   std::deque<message::Assign> ahead_;  // behind it
   std::optional<Injection> injection_;
   message::Beat progress_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cluster/agent/agent.hpp"
+#include "cluster/gpu_booking.hpp"
 #include "cluster/worker_share.hpp"
 #include "common/cpu.hpp"
 #include "common/gang_memory.hpp"
@@ -52,7 +53,13 @@ int main(int argc, char** argv) {
     const auto share =
         guda::cluster::share_of(launch, channel.rank(), guda::host_name(), guda::cluster::affinity_mask(), gpus);
     config.device = share.device;
-    if (!share.gpu.empty()) config.worker.environment.emplace_back("CUDA_VISIBLE_DEVICES", share.gpu);
+    guda::cluster::GpuBooking booking;
+    if (!share.gpu.empty()) {
+      config.worker.environment.emplace_back("CUDA_VISIBLE_DEVICES", share.gpu);
+      booking = guda::cluster::book_gpu(share.gpu, share.place, launch.value("per_device", 1U), run.string());
+      if (config.objection.empty()) config.objection = booking.objection;
+    }
+    config.worker.neighbours = share.workers_here;
     if (!share.cores.empty()) guda::cluster::bind_to(share.cores);
     config.worker.name = config.device;
     config.worker.checkpoint_every = life.at("checkpoint_every").get<double>();

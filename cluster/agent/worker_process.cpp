@@ -30,6 +30,8 @@ WorkerProcess::WorkerProcess(const WorkerCommand& command) {
                        "3",
                        "--threads",
                        std::to_string(command.threads)};
+  if (command.neighbours > 1)
+    options.arguments.insert(options.arguments.end(), {"--neighbours", std::to_string(command.neighbours)});
   if (!command.name.empty()) options.arguments.insert(options.arguments.end(), {"--name", command.name});
   if (!command.chaos.empty()) options.arguments.insert(options.arguments.end(), {"--chaos", command.chaos});
   if (command.checkpoint_every > 0) {

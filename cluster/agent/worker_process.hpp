@@ -22,6 +22,7 @@ struct WorkerCommand {
   double checkpoint_every = 0;  ///< s between checkpoints; 0: the worker's rule
   std::string chaos;            ///< `--chaos`, for faults that only the worker itself can have
   std::uint32_t threads = 1;
+  std::uint32_t neighbours = 1;  ///< workers of the run on this node, which share its memory
   std::filesystem::path log;
   std::vector<std::pair<std::string, std::string>> environment;  ///< added: which GPU
 };

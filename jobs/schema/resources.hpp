@@ -28,6 +28,36 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
               .max = 64,
               .younger = true},
         c.gang);
+  visit(Field{.key = "workers_per_device",
+              .meaning = "workers that share one GPU; a GPU that other workers hold is refused otherwise",
+              .min = 1,
+              .max = 16,
+              .younger = true,
+              .only_key = "device",
+              .only_values = "cuda"},
+        c.workers_per_device);
+  visit(
+      Field{.key = "node_cache",
+            .meaning = "where the workers of a node keep one common copy of each artifact that they read: a folder on "
+                       "a disk (or in the memory) of every node, or `off`",
+            .example = "/local/scratch",
+            .by_default = "off where the run directory is on a local disk, else `$GUDA_NODE_CACHE`, `$SLURM_TMPDIR`, "
+                          "`$TMPDIR` or `/tmp`",
+            .younger = true},
+      c.node_cache);
+  visit(Field{.key = "node_cache_gb",
+              .meaning = "largest size of the node cache; what was used longest ago makes room",
+              .unit = "GB",
+              .by_default = "a quarter of its file system, at most 64",
+              .younger = true},
+        c.node_cache_gb);
+  visit(Field{.key = "model_memory_gb",
+              .meaning = "memory for models that a worker keeps loaded between jobs; what was used longest ago makes "
+                         "room",
+              .unit = "GB",
+              .by_default = "half of the device's memory, or of the worker's share of the node's",
+              .younger = true},
+        c.model_memory_gb);
 }
 
 template <class Visit>

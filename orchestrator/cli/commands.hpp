@@ -25,6 +25,7 @@ int submit_command(const Arguments& arguments);
 int requeue_command(const Arguments& arguments);
 int simulate_command(const Arguments& arguments);
 int doctor_command(const Arguments& arguments);
+int bench_device_command(const Arguments& arguments);
 int methods_command(const Arguments& arguments);
 int config_reference_command(const Arguments& arguments);
 

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <random>
@@ -103,6 +102,7 @@ void check_nodes(const fs::path& folder, const cluster::LaunchPlan& launch, std:
   } else {
     checks.push_back({"gpus", "none visible: workers run on CPUs", "", Level::ok});
   }
+  checks.push_back({"node cache", first.node_cache, "", Level::ok});
   double least = first.free_memory;
   for (const NodeAnswer& a : answers) least = std::min(least, a.free_memory);
   const double needed = 500e6 * launch.nodes.front().workers;
@@ -170,6 +170,7 @@ jobs::DeviceCalibration calibrate_here(const fs::path& experiment_file, const po
   cluster::LaunchRequest launch;
   launch.threads = experiment.resources.threads;
   launch.device = experiment.resources.device;
+  launch.per_device = experiment.resources.workers_per_device;
   cluster::Topology here = topology;
   here.nodes.resize(1);
   request.workers = cluster::plan_launch(here, launch).workers;
@@ -185,10 +186,7 @@ jobs::DeviceCalibration calibrate_here(const fs::path& experiment_file, const po
     throw;
   }
   fs::remove_all(request.scratch);
-  const std::time_t now = std::time(nullptr);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
-  device.measured_at = stamp;
+  device.measured_at = time_of_measurement();
   device.workers = request.workers;
   if (!topology.here.empty()) device.device_memory = topology.here.front().memory;
   return device;

@@ -44,6 +44,7 @@ cluster::LaunchPlan launch_on(std::uint32_t nodes, std::uint32_t gpus, std::uint
   request.workers = workers;
   request.threads = plan.numerics.threads;
   request.device = plan.numerics.device;
+  request.per_device = plan.experiment.resources.workers_per_device;
   return with_room_for_gangs(cluster::plan_launch(topology, request), plan);
 }
 

@@ -7,6 +7,7 @@
 
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
+#include "orchestrator/cli/estimate_options.hpp"
 #include "orchestrator/job_story.hpp"
 #include "orchestrator/prepare_run.hpp"
 #include "orchestrator/progress.hpp"
@@ -48,8 +49,12 @@ std::pair<std::filesystem::path, std::vector<std::string>> log_lines(const RunLa
 
 void print(const RunLayout& run, const JobStory& story) {
   std::cout << fmt::format("{}  {}\n  {}: {}\n", story.digest.substr(0, 10), story.label, story.state, story.why);
-  std::cout << fmt::format("  predicted {}{}, read by {} jobs\n", duration_text(story.predicted_seconds),
-                           story.seconds > 0 ? ", took " + duration_text(story.seconds) : "", story.users.size());
+  std::cout << fmt::format(
+      "  predicted {}{}{}{}, read by {} jobs\n", duration_text(story.predicted_seconds),
+      story.seconds > 0 ? ", took " + duration_text(story.seconds) : "",
+      story.peak_memory > 0 ? " and at most " + bytes_text(double(story.peak_memory)) + " of memory" : "",
+      story.peak_device > 0 ? ", " + bytes_text(double(story.peak_device)) + " of its device's" : "",
+      story.users.size());
   for (const AttemptStory& a : story.attempts) {
     std::cout << fmt::format(
         "  life {} attempt {} on {}{}{}: {}{}{}{}{}\n", a.epoch, a.attempt, a.worker.empty() ? "?" : a.worker,

@@ -38,6 +38,8 @@ constexpr Command kCommands[] = {
     {"attribute", "who contributed to these pictures? Scores new images with a run's models",
      &guda::cli::attribute_command},
     {"doctor", "is this machine ready? One line a check, each with its cure", &guda::cli::doctor_command},
+    {"bench-device", "what this machine's device gives, beside what it could give; guda plan uses it",
+     &guda::cli::bench_device_command},
     {"simulate", "how a sweep would go on thousands of workers, by the real scheduler in virtual time",
      &guda::cli::simulate_command},
     {"requeue", "put the Slurm job of a run back into the queue (job.sbatch calls it)", &guda::cli::requeue_command},

@@ -45,6 +45,7 @@ cluster::LaunchPlan launch_from(const po::variables_map& values, const jobs::Pla
       values.contains("workers") ? values["workers"].as<std::uint32_t>() : plan.experiment.resources.workers;
   request.threads = plan.numerics.threads;
   request.device = plan.numerics.device;
+  request.per_device = plan.experiment.resources.workers_per_device;
   const auto& bind = values["bind"].as<std::string>();
   if (bind != "auto" && bind != "none") throw UsageError("--bind is auto or none, not '" + bind + "'");
   request.bind = bind == "auto";

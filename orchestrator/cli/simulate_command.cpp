@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -7,6 +6,7 @@
 
 #include "cluster/walltime.hpp"
 #include "common/clock.hpp"
+#include "common/memory.hpp"
 #include "orchestrator/cli/command_line.hpp"
 #include "orchestrator/cli/commands.hpp"
 #include "orchestrator/cli/estimate_options.hpp"
@@ -17,16 +17,6 @@
 namespace guda::cli {
 namespace po = boost::program_options;
 using namespace guda::orchestrator;
-
-namespace {
-
-double peak_memory() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return 1024.0 * double(usage.ru_maxrss);
-}
-
-}  // namespace
 
 int simulate_command(const Arguments& arguments) {
   po::options_description options("options");
@@ -126,7 +116,8 @@ int simulate_command(const Arguments& arguments) {
     std::cout << fmt::format(
         "  {:<26} {:.1f} s CPU for {} events, {:.2f} us each = {:.4f} % of a core over the makespan\n", "scheduler",
         cpu, run.events, 1e6 * per_event, 100 * cpu / std::max(1e-9, run.makespan));
-    std::cout << fmt::format("  {:<26} {} at most; simulated in {:.1f} s\n", "memory", bytes_text(peak_memory()), took);
+    std::cout << fmt::format("  {:<26} {} at most; simulated in {:.1f} s\n", "memory",
+                             bytes_text(double(peak_memory())), took);
   }
   return run.finished ? kDone : kBadInput;
 }

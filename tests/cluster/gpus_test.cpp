@@ -35,4 +35,22 @@ TEST_CASE("gpus: CUDA_VISIBLE_DEVICES hides, orders and ends at its first invali
   CHECK(uuids("MIG-1234") == std::vector<std::string>{"MIG-1234"});
 }
 
+TEST_CASE("gpus: a GPU that is cut into MIG slices is its slices, pinned by their UUIDs") {
+  const auto all = parse_nvidia_smi(kTwo);
+  const auto cut = with_mig_slices(all,
+                                   "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-aaaa1111)\n"
+                                   "  MIG 1g.10gb     Device  0: (UUID: MIG-c6d4f1ef-42e4)\n"
+                                   "  MIG 3g.40gb     Device  1: (UUID: MIG-cba663e8-9bed)\n"
+                                   "GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-bbbb2222)\n");
+  REQUIRE(cut.size() == 3);
+  CHECK(cut[0].uuid == "MIG-c6d4f1ef-42e4");
+  CHECK(cut[0].model == "NVIDIA A100-SXM4-80GB MIG 1g.10gb");
+  CHECK(cut[0].memory == 10ULL << 30);
+  CHECK(cut[1].memory == 40ULL << 30);
+  CHECK(cut[1].pci == "00000000:3B:00.0");
+  CHECK(cut[2].uuid == "GPU-bbbb2222");
+  CHECK(apply_mask(cut, "MIG-cba663e8-9bed").front().memory == 40ULL << 30);
+  CHECK(with_mig_slices(all, "").size() == 2);
+}
+
 }  // namespace guda::cluster

@@ -94,6 +94,22 @@ TEST_CASE(
   CHECK(has({"--enable-recovery"}));
 }
 
+TEST_CASE("launch plan: workers share a GPU only where that was asked for, and only when each GPU has one") {
+  LaunchRequest request = wants(0, 1, "cuda");
+  request.per_device = 2;
+  const LaunchPlan plan = plan_launch(nodes(Source::slurm, {{"n1", 9, 2}}), request);
+  CHECK(plan.workers == 4);
+  const Json launch = to_json(plan);
+  const std::vector<Gpu> gpus{{"GPU-a", "", "", "", 0}, {"GPU-b", "", "", "", 0}};
+  std::vector<std::string> seen;
+  for (std::uint32_t rank = 1; rank <= 4; ++rank) {
+    const WorkerShare share = share_of(launch, rank, "n1", {}, gpus);
+    seen.push_back(share.device + " " + share.gpu);
+    CHECK(share.workers_here == 4);
+  }
+  CHECK(seen == std::vector<std::string>{"n1/gpu0.0 GPU-a", "n1/gpu1.0 GPU-b", "n1/gpu0.1 GPU-a", "n1/gpu1.1 GPU-b"});
+}
+
 TEST_CASE(
     "worker share: the agents of a node split its cores and GPUs without overlap, the coordinator's core is left "
     "alone") {

@@ -20,8 +20,9 @@ TEST_CASE("protocol: every message survives encoding and decoding") {
                                  message::Dismiss{},
                                  message::Pulse{},
                                  message::Leaving{"its worker does not start"},
-                                 message::Assign{{3, 2}, GangSeat{"guda-0123-1-3-2", 1, 2}}};
-  CHECK(all.size() == std::variant_size_v<Message> + 1);
+                                 message::Assign{{3, 2}, GangSeat{"guda-0123-1-3-2", 1, 2}},
+                                 message::Assign{{3, 2}, std::nullopt, 17}};
+  CHECK(all.size() == std::variant_size_v<Message> + 2);
   for (const Message& m : all) {
     const Message back = decode(encode(m));
     CHECK(back.index() == m.index());
@@ -33,6 +34,8 @@ TEST_CASE("protocol: a lease of a gang carries its place; names and places that 
   const GangSeat seat{"guda-0123-1-3-2", 1, 2};
   CHECK(std::get<message::Assign>(decode(encode(message::Assign{{3, 2}, seat}))).seat == seat);
   CHECK_FALSE(std::get<message::Assign>(decode(R"({"type":"assign","lease":[3,2]})")).seat);
+  CHECK_FALSE(std::get<message::Assign>(decode(R"({"type":"assign","lease":[3,2]})")).next);
+  CHECK(std::get<message::Assign>(decode(encode(message::Assign{{3, 2}, seat, 17}))).next == 17);
   for (const char* bad : {R"(["../etc", 0, 2])", R"(["guda-/x", 0, 2])", R"(["somebody", 0, 2])", R"(["guda-1", 2, 2])",
                           R"(["guda-1", 0, 1])", R"(["guda-1", 0, 65])", R"(["guda-1", 0])", R"("guda-1")"}) {
     CAPTURE(bad);

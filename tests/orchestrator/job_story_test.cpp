@@ -67,6 +67,21 @@ TEST_CASE("job story: a gang's members are named, and the one that failed") {
   CHECK(Json(story).at("attempts").at(0).at("members").size() == 2);
 }
 
+TEST_CASE("job story: a finished job says how much memory it had") {
+  test::FakeRun f;
+  const std::size_t job = f.job("train full");
+  {
+    RunStore store(f.run, f.plan, 1);
+    const Json metrics{{"peak_memory_bytes", 5'000'000'000}, {"peak_device_bytes", 70}};
+    store.add(JobIndex(static_cast<std::uint32_t>(job)),
+              {f.plan.jobs[job].digest, 1, "rank 1 (n2/gpu1)", "n2/gpu1", 0.5, {}, metrics, 0}, {});
+    static_cast<void>(store.sync());
+  }
+  const Json story = story_of(f, job);
+  CHECK(story.at("peak_memory_bytes") == 5'000'000'000);
+  CHECK(story.at("peak_device_bytes") == 70);
+}
+
 TEST_CASE("job story: every attempt is told with worker, device, node and cause") {
   test::FakeRun f;
   const std::size_t job = f.job("train full");

@@ -32,6 +32,17 @@ TEST_CASE(
   CHECK(ahead_of(bench, a).size() == 2);  // the place that became free was filled
 }
 
+TEST_CASE("scheduler, ahead: the likely next job is the one behind as many ready ones as there are other workers") {
+  SchedulerBench bench({job(10), job(9), job(8), job(7)}, SchedulerConfig{});
+  CHECK_FALSE(bench.scheduler.likely_next().has_value());
+  bench.join(a);
+  CHECK(bench.scheduler.likely_next() == JobIndex(1));
+  bench.join(b);
+  CHECK(bench.scheduler.likely_next() == JobIndex(3));
+  bench.feed(event::Finished{a, {0, 1}, 10});
+  CHECK_FALSE(bench.scheduler.likely_next().has_value());  // the last one is b's, if nothing comes between
+}
+
 TEST_CASE("scheduler, ahead: jobs that are not short wait for whoever is idle first") {
   SchedulerBench bench(HugeVector<JobNode>(4, job(5)), kTwoAhead);
   CHECK(test::count_of<action::Assign>(bench.join(a)) == 1);
