@@ -39,22 +39,6 @@ bool lock(int fd, int how) {
   return result == 0;
 }
 
-/// Waits for a lock in small steps. False after `patience` seconds without `alive()` growing.
-bool lock_patiently(int fd, int how, const std::function<void()>& waiting, const std::function<std::int64_t()>& alive,
-                    double patience) {
-  std::int64_t seen = alive();
-  double last = steady_seconds(), told = last;
-  while (!lock(fd, how | LOCK_NB)) {
-    if (errno != EWOULDBLOCK) return false;
-    std::this_thread::sleep_for(kNap);
-    const double now = steady_seconds();
-    if (const std::int64_t grown = alive(); grown != seen) seen = grown, last = now;
-    if (now - last > patience) return false;
-    if (waiting && now - told > 0.2) told = now, waiting();
-  }
-  return true;
-}
-
 Fd lock_file(const fs::path& path) { return open_file(path, O_RDWR | O_CREAT, 0600); }
 
 /// When something was last written below `folder`, in ns; 0: never.
@@ -187,32 +171,35 @@ NodeCache::Entry NodeCache::artifact(const fs::path& source, const Digest& diges
     Fd held = lock_file(at(digest.hex + ".lock"));
     const fs::path entry = at(digest.hex), partial = at(digest.hex + kPartial);
     bool filled = false;
+    std::int64_t seen = last_written(partial);
+    double grown = steady_seconds(), told = grown;
     while (true) {
-      const double begin = steady_seconds();
+      // Whoever holds the entry to read it lets others read it too: no need to wait for the end of its job.
       const bool there = fs::exists(entry);
-      const bool locked = lock_patiently(
-          held.get(), there ? LOCK_SH : LOCK_EX, waiting, [&] { return last_written(partial); }, kPatience);
-      {
-        const std::lock_guard guard(mutex_);
-        use_.waited_seconds += steady_seconds() - begin;
-      }
-      if (!locked) {
-        if (note_) note_(fmt::format("node cache: whoever copies {} stands still; read where it lies", digest.brief()));
-        return Entry(source);
-      }
-      if (!fs::exists(entry)) {
-        if (there) continue;  // evicted since
+      if (lock(held.get(), (there ? LOCK_SH : LOCK_EX) | LOCK_NB)) {
+        if (there != fs::exists(entry)) continue;  // evicted, or filled, since
+        if (there) break;
         filled = fill(source, digest);
         if (!filled) return Entry(source);
-        continue;
+        continue;  // the shared lock will do
       }
-      if (!there) continue;  // another process was faster, or we have just filled it: the shared lock will do
-      ::utimensat(AT_FDCWD, entry.c_str(), nullptr, 0);
-      const std::uint64_t bytes = bytes_below(entry);
+      if (errno != EWOULDBLOCK) throw IoError(errno_text("cannot lock", at(digest.hex + ".lock"), errno));
+      std::this_thread::sleep_for(kNap);
+      const double now = steady_seconds();
+      if (const std::int64_t latest = last_written(partial); latest != seen) seen = latest, grown = now;
+      if (now - grown > kPatience) throw IoError("whoever copies " + digest.brief() + " stands still");
+      if (now - told > 0.2) {
+        told = now;
+        if (waiting) waiting();
+      }
       const std::lock_guard guard(mutex_);
-      if (!filled) use_.found += bytes;
-      return Entry(entry, std::move(held));
+      use_.waited_seconds += std::chrono::duration<double>(kNap).count();
     }
+    ::utimensat(AT_FDCWD, entry.c_str(), nullptr, 0);
+    const std::uint64_t bytes = bytes_below(entry);
+    const std::lock_guard guard(mutex_);
+    if (!filled) use_.found += bytes;
+    return Entry(entry, std::move(held));
   } catch (const SourceError&) {
     throw;
   } catch (const std::exception& e) {

@@ -125,6 +125,22 @@ TEST_CASE("node cache: of several processes one reads the shared folder, the oth
   CHECK(node.entries() == std::vector<std::string>{digest.hex});
 }
 
+TEST_CASE("node cache: who wants what another one is still reading does not wait for its end") {
+  Node node;
+  const Digest digest = node.artifact("weights", 3 << 20);
+  // The second comes while the first copies, and the first keeps what it got.
+  NodeCache mine(node.place, {});
+  std::optional<NodeCache::Entry> kept;
+  std::thread first([&] { kept.emplace(mine.artifact(node.source(digest), digest)); });
+  NodeCache other(node.place, {});
+  const double begin = steady_seconds();
+  const auto entry = other.artifact(node.source(digest), digest);
+  first.join();
+  CHECK(entry.path() == kept->path());
+  CHECK(entry.path() != node.source(digest));
+  CHECK(steady_seconds() - begin < NodeCache::kPatience / 2);
+}
+
 TEST_CASE("node cache: a reader killed in the middle of a copy leaves nothing that is taken for whole") {
   Node node;
   const Digest digest = node.artifact("weights", 1 << 20);
