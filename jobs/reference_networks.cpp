@@ -15,18 +15,4 @@ Json cifar10_unet() {
           {"dropout", 0.3}};
 }
 
-Json stable_diffusion_unet() {
-  return {{"_class_name", "UNet2DConditionModel"},
-          {"sample_size", 64},
-          {"in_channels", 4},
-          {"out_channels", 4},
-          {"down_block_types", {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"}},
-          {"up_block_types", {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"}},
-          {"block_out_channels", {320, 640, 1280, 1280}},
-          {"layers_per_block", 2},
-          {"attention_head_dim", 8},
-          {"cross_attention_dim", 768},
-          {"norm_num_groups", 32}};
-}
-
 }  // namespace guda::jobs
