@@ -1,4 +1,4 @@
-"""guda bench-device in a few seconds: every row is there, measured or left out with the reason; guda plan uses what was measured."""
+"""guda bench-device in half a minute: every row is there, measured or left out with the reason; guda plan uses what was measured."""
 import json
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 BIN = Path(os.environ["GUDA_BIN_DIR"])
 SOURCE = Path(os.environ["GUDA_SOURCE_DIR"])
-SECONDS = 8
+SECONDS = 25
 
 with tempfile.TemporaryDirectory() as scratch:
     calibration, file = Path(scratch) / "calibration.json", Path(scratch) / "bench.json"
@@ -47,7 +47,7 @@ with tempfile.TemporaryDirectory() as scratch:
     assert {row["name"]: row for row in rows}["graph replay"]["skipped"] == "CUDA only"
     assert bench["peaks"]["float32"] > 1e9 and bench["copy_bytes_per_second"] > 1e8, bench
     assert all(row["name"] in table for row in rows) and "target" in table and "not measured: " in table, table
-    assert took < 20 * SECONDS, took
+    assert took < 8 * SECONDS, took
     stored = json.loads(calibration.read_text())["devices"][bench["kind"]]
     assert stored["bench"]["rows"] == rows
     if "cifar10 forward" in done:
