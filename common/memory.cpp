@@ -2,25 +2,60 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <string>
 
 namespace guda {
+namespace fs = std::filesystem;
+namespace {
 
-double available_memory() {
-  double available = 0;
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string line; std::getline(meminfo, line);) {
-    if (line.starts_with("MemAvailable:")) available = 1024 * std::stod(line.substr(13));
+std::optional<double> number_in(const fs::path& file) {
+  std::ifstream in(file);
+  double value = 0;
+  if (in >> value) return value;  // "max" is no number: no limit
+  return std::nullopt;
+}
+
+double number_after(const fs::path& file, const std::string& name) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(name)) return std::stod(line.substr(name.size()));
   }
-  std::ifstream own("/proc/self/cgroup");
+  return 0;
+}
+
+struct Names {
+  const char *limit, *used, *files;
+};
+
+/// The least room in a group and those above it.
+double room(const fs::path& root, fs::path group, const Names& names, double most) {
+  while (true) {
+    const fs::path folder = root / group.relative_path();
+    const auto limit = number_in(folder / names.limit), used = number_in(folder / names.used);
+    if (limit && used)
+      most = std::min(most, std::max(0.0, *limit - *used + number_after(folder / "memory.stat", names.files)));
+    if (!group.has_relative_path()) return most;
+    group = group.parent_path();
+  }
+}
+
+}  // namespace
+
+double free_memory(const fs::path& proc, const fs::path& cgroups) {
+  double free = 1024 * number_after(proc / "meminfo", "MemAvailable:");
+  std::ifstream own(proc / "self" / "cgroup");
   for (std::string line; std::getline(own, line);) {
-    if (!line.starts_with("0::")) continue;
-    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-    std::ifstream limit_file(folder + "/memory.max"), used_file(folder + "/memory.current");
-    double limit = 0, used = 0;
-    if (limit_file >> limit && used_file >> used) available = std::min(available, std::max(0.0, limit - used));
+    // "<number>:<controllers>:/path"; no controller: the unified hierarchy.
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
+    if (controllers.empty()) free = room(cgroups, group, {"memory.max", "memory.current", "inactive_file "}, free);
+    if (controllers == "memory")
+      free = room(cgroups / "memory", group, {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
+                  free);
   }
-  return available;
+  return free;
 }
 
 std::uint64_t peak_memory() {

@@ -121,14 +121,14 @@ std::size_t size_of(Dtype dtype) noexcept { return row_of(dtype).size; }
 const char* to_string(Dtype dtype) noexcept { return row_of(dtype).name; }
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)) {
-  const Fd fd = open_file(path_, O_RDONLY);
+  fd_ = open_file(path_, O_RDONLY);
   struct stat status{};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+  if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     throw IoError(path_.string() + " is not a regular file");
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
   if (size_ > 0) {
-    void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_.get(), 0);
     if (map == MAP_FAILED) throw IoError(fmt::format("cannot map {}: {}", path_.string(), std::strerror(errno)));
     map_ = static_cast<const std::byte*>(map);
   }
@@ -144,6 +144,7 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept { *this = std
 
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
   std::swap(map_, other.map_);
   std::swap(size_, other.size_);
   std::swap(data_begin_, other.data_begin_);
@@ -154,6 +155,25 @@ SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
 
 SafetensorsFile::~SafetensorsFile() {
   if (map_) ::munmap(const_cast<std::byte*>(map_), size_);
+}
+
+void SafetensorsFile::read(const std::string& name, std::uint64_t first, std::span<std::byte> to) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end() || first > found->second.end - found->second.begin ||
+      to.size() > found->second.end - found->second.begin - first) {
+    throw Bug("safetensors: bytes beyond the tensor '" + name + "'");
+  }
+  std::uint64_t at = data_begin_ + found->second.begin + first;
+  while (!to.empty()) {
+    const ssize_t got = ::pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      throw IoError(
+          fmt::format("cannot read {}: {}", path_.string(), got == 0 ? "it was cut meanwhile" : std::strerror(errno)));
+    }
+    to = to.subspan(static_cast<std::size_t>(got));
+    at += static_cast<std::uint64_t>(got);
+  }
 }
 
 void SafetensorsFile::fail(const std::string& what) const {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "common/files.hpp"
+
 namespace guda {
 
 enum class Dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, u8, boolean };
@@ -40,12 +42,16 @@ class SafetensorsFile {
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
   /// Row-major little-endian numbers, not necessarily aligned. Error when there is no such tensor.
   [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;
+  /// Copies a tensor's bytes from `first` on into `to`, past the mapping: nothing of the file counts as this process's
+  /// memory. Throws IoError; Bug beyond the tensor's end.
+  void read(const std::string& name, std::uint64_t first, std::span<std::byte> to) const;
 
  private:
   void read_header();
   [[noreturn]] void fail(const std::string& what) const;
 
   std::filesystem::path path_;
+  Fd fd_;
   const std::byte* map_ = nullptr;
   std::uint64_t size_ = 0, data_begin_ = 0;
   std::map<std::string, TensorEntry> tensors_;

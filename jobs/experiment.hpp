@@ -55,6 +55,15 @@ struct OptimizerConfig {  ///< AdamW
   double weight_decay = 1e-4;
 };
 
+/// Which numbers of a model training changes.
+struct ParametersConfig {
+  std::string kind = "all";  ///< all | attention (projections of every attention layer) | lora (pairs beside them)
+  std::uint32_t rank = 8;    ///< lora
+  double alpha = 0;          ///< lora: the factor of the product is alpha / rank; 0 = rank
+  bool operator==(const ParametersConfig&) const = default;
+  [[nodiscard]] bool empty() const { return kind == "all"; }
+};
+
 struct TrainingConfig {
   std::uint32_t steps = 600;
   std::uint32_t batch = 64;
@@ -66,6 +75,7 @@ struct TrainingConfig {
   double ema_max_decay = 0.995;      ///< decay = min(this, (1+n)/(10+n)); 0 = raw weights are used
   bool stratified_timesteps = true;  ///< one t per stratum of the batch instead of independent draws
   bool horizontal_flip = false;
+  ParametersConfig parameters;  ///< of models that start from others' weights
 };
 
 /// The class-conditional model that esd_class guides with; empty: there is none.
@@ -103,6 +113,7 @@ struct PipelineConfig {
   AutoencoderConfig autoencoder;
   TrainingConfig base;           ///< of the model that the full one and every LOGO model are fine-tuned from
   double caption_dropout = 0.1;  ///< share of training rows without their caption
+  std::filesystem::path lora;    ///< a LoRA that is merged into the folder's unet; empty: none
   [[nodiscard]] bool empty() const noexcept { return folder.empty() && text_encoder.hidden_size == 0; }
 };
 
@@ -186,6 +197,7 @@ struct UnlearnConfig {
   double damping = 0.1;          ///< fisher: added to the diagonal, in units of its mean
   double guard_temperature = 0;  ///< GUARD weights of forget images; 0 = off, all weigh 1
   AnchorConfig anchor;           ///< guda_c
+  ParametersConfig parameters;
 };
 
 struct MethodConfig {
@@ -259,6 +271,7 @@ struct ResourcesConfig {
   std::string node_cache;                ///< "" (common/node_cache.hpp decides) | off | a folder on every node
   double node_cache_gb = 0;              ///< its largest size in 1e9 bytes; 0: decided there
   double model_memory_gb = 0;            ///< of models that a worker keeps loaded, in 1e9 bytes; 0: decided there
+  bool gradient_checkpointing = false;   ///< layers' activations are computed again on the way back: the same bits
 };
 
 struct RetentionConfig {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "jobs/experiment_rules.hpp"
+#include "jobs/memory.hpp"
 #include "jobs/pipeline_folder.hpp"
 #include "jobs/styled_digits.hpp"
 #include "jobs/unet_config.hpp"
@@ -15,6 +16,7 @@ class PipelineChecks {
 
   void all() {
     what_needs_a_pipeline();
+    parameters();
     if (p_.empty()) return;
     parts();
     model();
@@ -29,6 +31,9 @@ class PipelineChecks {
             [] { return "wants the `folder` of a diffusers pipeline, or a `text_encoder` with its hidden_size"; });
     r_.rule(is_condition_model(e_.model), {"model", "_class_name"},
             [] { return "a UNet2DConditionModel is told a text: add a `pipeline`, as in jobs/recipes/styles.yaml"; });
+    r_.rule(!e_.training.parameters.empty(), {"training", "parameters", "kind"}, [] {
+      return "without a `pipeline` models are trained from random weights, which wants all of them: leave it out";
+    });
     for (std::size_t i = 0; i < e_.queries.size(); ++i) {
       const std::string entry = std::to_string(i);
       r_.rule(e_.queries[i].sampler.guidance > 0, {"queries", entry, "sampler", "guidance"},
@@ -47,12 +52,44 @@ class PipelineChecks {
       r_.rule(e_.methods[i].method == "guda" && e_.methods[i].unlearn.op == "guda_c",
               {"methods", std::to_string(i), "unlearn", "op"},
               [] { return "guda_c asks a text-to-image model under other captions: add a `pipeline`"; });
+      r_.rule(e_.methods[i].unlearn.parameters.kind == "lora",
+              {"methods", std::to_string(i), "unlearn", "parameters", "kind"},
+              [] { return "LoRA is for text-to-image models: add a `pipeline`, or choose attention"; });
+    }
+  }
+
+  /// What must train all of a model, and what nothing can be trained of.
+  void parameters() {
+    const auto from_nothing = [&](const TrainingConfig& training, KeyPath path) {
+      path.insert(path.end(), {"parameters", "kind"});
+      r_.rule(!training.parameters.empty(), path,
+              [] { return "this model starts from random weights, which wants all of them: leave it out"; });
+    };
+    from_nothing(p_.base, {"pipeline", "base"});
+    from_nothing(p_.autoencoder.training, {"pipeline", "autoencoder", "training"});
+    from_nothing(e_.guide.training, {"guide", "training"});
+    const auto something = [&](const ParametersConfig& parameters, KeyPath path) {
+      path.insert(path.end(), {"parameters", "kind"});
+      r_.rule(!parameters.empty() && !e_.model.empty() && trained_parameters(e_.model, parameters) == 0, path, [&] {
+        return fmt::format("the model has no {}: leave it out",
+                           parameters.kind == "lora" ? "transformers to put a LoRA beside" : "attention to train");
+      });
+    };
+    // Without a pipeline training takes all, and there is no LoRA: said above.
+    if (!p_.empty()) something(e_.training.parameters, {"training"});
+    for (std::size_t i = 0; i < e_.methods.size(); ++i) {
+      const ParametersConfig& parameters = e_.methods[i].unlearn.parameters;
+      if (!p_.empty() || parameters.kind != "lora") something(parameters, {"methods", std::to_string(i), "unlearn"});
     }
   }
 
   void parts() {
     r_.rule(e_.dataset.kind != "styled_digits" && !e_.dataset.of_pictures(), {"dataset", "kind"},
             [&] { return fmt::format("{} have no captions, which a text-to-image model needs", e_.dataset.kind); });
+    r_.rule(!p_.lora.empty() && p_.folder.empty(), {"pipeline", "lora"},
+            [] { return "is merged into the unet of pipeline.folder, and there is none"; }, {{"pipeline", "folder"}});
+    r_.rule(!p_.lora.empty() && !Rules::is_file(p_.lora), {"pipeline", "lora"},
+            [&] { return fmt::format("there is no file {}", p_.lora.string()); });
     if (!p_.folder.empty()) {
       if (!(data_may_be_missing_ && !Rules::exists(p_.folder))) {
         for (const std::string& fault : faults_of_pipeline(p_.folder))

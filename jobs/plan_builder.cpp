@@ -52,6 +52,12 @@ std::string micro_label(std::uint32_t micro_batch) {
   return micro_batch > 0 ? fmt::format(", micro-batch {}", micro_batch) : "";
 }
 
+std::string parameters_label(const ParametersConfig& parameters) {
+  if (parameters.empty()) return "";
+  if (parameters.kind != "lora") return ", " + parameters.kind;
+  return fmt::format(", lora {}", parameters.rank);
+}
+
 /// Whether the groups bear the names of classes.
 bool named_by_class(const GroupsConfig& groups) {
   return groups.by == "class" || groups.by == "noisy" || groups.by == "unequal" ||
@@ -185,9 +191,9 @@ Digest PlanBuilder::train_model(std::uint64_t run_seed, std::uint64_t stream, co
   }
   spec.conditioning = training_conditioning(/*base=*/false, e.training.horizontal_flip);
   append(inputs, inputs_of(spec.conditioning));
-  const double cost = gang_training_seconds(e.model, e.training, e.resources.gang, tokens_);
-  std::string label = fmt::format("train {} (seed {}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
-                                  micro_label(spec.micro_batch));
+  const double cost = gang_training_seconds(e.model, e.training, e.resources, tokens_);
+  std::string label = fmt::format("train {} (seed {}{}{}{})", what, run_seed, stream ? fmt::format("/{}", stream) : "",
+                                  parameters_label(e.training.parameters), micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
 }
 
@@ -219,7 +225,7 @@ Digest PlanBuilder::train_guide(std::uint64_t run_seed) {
                  gang_in_spec(e),
                  micro_in_spec(plan_.numerics, step_rows(e.guide.training)),
                  {}};
-  const double cost = gang_training_seconds(spec.model, e.guide.training, e.resources.gang);
+  const double cost = gang_training_seconds(spec.model, e.guide.training, e.resources);
   std::string label = fmt::format("train guide (seed {}{})", run_seed, micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), {}, cost, {}, true);
 }
@@ -239,7 +245,7 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
   append(inputs, inputs_of(spec.conditioning));
   const double forgotten = u.op == "finetune_retain" ? 0 : double(u.steps) * u.forget_batch;
   const double images = double(u.steps) * u.retain_batch + forgotten;
-  double cost = training_cost(images);
+  double cost = training_seconds(e.model, images, tokens_, u.parameters, e.resources.gradient_checkpointing);
   if (u.op == "esd_class" && text_to_image()) {
     cost += forward_cost(2 * forgotten);  // the full model guides
   } else if (u.op == "esd_class") {
@@ -247,14 +253,14 @@ Digest PlanBuilder::unlearn(std::uint64_t run_seed, const Digest& from, const Me
     inputs.push_back(spec.guide);
     cost += forward_seconds(guide_model(e, static_cast<std::uint32_t>(dataset_.class_names.size())), 2 * forgotten);
   }
-  if (u.op == "ifu" || u.op == "esd" || u.op == "guda_c" || u.preserve == "distillation") cost += forward_cost(images);
+  if (is_taught(u)) cost += forward_cost(images);
   if (u.guard_temperature > 0) {
     const auto own = static_cast<double>(plan_.removal_sets.at(spec.removal).items.size());
     const double sampled = std::min(double(kGuardRetainSample), static_cast<double>(dataset_.train.size()) - own);
     cost += training_cost(kGuardTimesteps * sampled) + forward_cost(2 * kGuardTimesteps * own);
   }
-  std::string label = fmt::format("unlearn {} {} (seed {}{})", u.op, removal_label(plan_, group), run_seed,
-                                  micro_label(spec.micro_batch));
+  std::string label = fmt::format("unlearn {} {} (seed {}{}{})", u.op, removal_label(plan_, group), run_seed,
+                                  parameters_label(u.parameters), micro_label(spec.micro_batch));
   return add(std::move(spec), std::move(label), std::move(inputs), cost, {}, true);
 }
 

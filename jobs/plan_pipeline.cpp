@@ -101,6 +101,10 @@ Digest PlanBuilder::base_model() {
     spec.part = "unet";
     spec.folder = e.pipeline.folder;
     spec.content = folder_content("unet");
+    if (!e.pipeline.lora.empty()) {
+      spec.lora = e.pipeline.lora;
+      spec.lora_content = digest_of_file(spec.lora).hex;
+    }
     return base_ = add(std::move(spec), "base model", {}, 1, {}, false);
   }
   if (e.dataset.of_pictures()) return {};  // there are none without a style
@@ -114,7 +118,7 @@ Digest PlanBuilder::base_model() {
   spec.caption_dropout = e.pipeline.caption_dropout;
   spec.base = true;
   std::vector<Digest> inputs = inputs_of(spec.conditioning);
-  const double cost = gang_training_seconds(e.model, e.pipeline.base, e.resources.gang, tokens_);
+  const double cost = gang_training_seconds(e.model, e.pipeline.base, e.resources, tokens_);
   return base_ = add(std::move(spec), "train base", std::move(inputs), cost, {}, true);
 }
 

@@ -133,6 +133,8 @@ void describe(Visit& visit, ConfigOf<ComponentSpec> auto& s) {
   visit(Field{.key = "part"}, s.part);
   visit(Field{.key = "folder"}, s.folder);
   visit(Field{.key = "content"}, s.content);
+  visit(Field{.key = "lora", .younger = true}, s.lora);
+  visit(Field{.key = "lora_content", .younger = true}, s.lora_content);
   visit(Field{.key = "text_encoder"}, s.text_encoder);
   visit(Field{.key = "texts"}, s.texts);
 }
@@ -207,6 +209,10 @@ std::uint32_t step_rows(const TrainingConfig& config) noexcept { return config.b
 std::uint32_t step_rows(const UnlearnConfig& config) noexcept {
   if (config.op == "fisher") return 0;  // image by image
   return config.retain_batch + (config.op == "finetune_retain" ? 0 : config.forget_batch);
+}
+
+bool is_taught(const UnlearnConfig& config) noexcept {
+  return config.op == "ifu" || config.op == "esd" || config.op == "guda_c" || config.preserve == "distillation";
 }
 
 Json to_json(const Work& work) {

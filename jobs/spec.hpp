@@ -146,6 +146,8 @@ struct ComponentSpec {
   std::string part;              ///< unet | vae | text_encoder (with tokenizer)
   std::filesystem::path folder;  ///< of the pipeline; empty: a new text encoder
   std::string content;           ///< digest of its files
+  std::filesystem::path lora;    ///< unet: merged into its weights; empty: none
+  std::string lora_content;      ///< digest of that file
   TextEncoderConfig text_encoder;
   std::vector<std::string> texts;  ///< whose words the new tokenizer knows
 };
@@ -210,6 +212,9 @@ struct JobSpec {
 /// Rows of a training or unlearning step, of both halves together, which micro-batches divide; 0: there are none.
 [[nodiscard]] std::uint32_t step_rows(const TrainingConfig& config) noexcept;
 [[nodiscard]] std::uint32_t step_rows(const UnlearnConfig& config) noexcept;
+
+/// Whether unlearning asks the full model what it predicts.
+[[nodiscard]] bool is_taught(const UnlearnConfig& config) noexcept;
 
 /// The jobs that a Conditioning names.
 [[nodiscard]] std::vector<Digest> inputs_of(const Conditioning& conditioning);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "jobs/cost.hpp"
+#include "jobs/memory.hpp"
 #include "jobs/methods/methods.hpp"
 #include "orchestrator/retention.hpp"
 #include "orchestrator/run_results.hpp"
@@ -105,7 +106,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     checkpoints[i] = has_checkpoints(job.work);
     KindEstimate& kind = e.kinds[jobs::kind_of(job.work)];
     ++kind.jobs;
-    kind.memory = std::max(kind.memory, jobs::job_memory(job, model, options.parts));
+    kind.memory = std::max(kind.memory, jobs::job_memory(job, plan.experiment, options.parts));
     e.memory = std::max(e.memory, kind.memory);
     if (const auto methods = charged.find(job.digest); methods != charged.end()) {
       for (const std::string& method : methods->second) {

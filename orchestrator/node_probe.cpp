@@ -64,7 +64,7 @@ NodeAnswer probe_node(const fs::path& folder, const std::string& token) {
   a.host = host_name();
   a.isa = cpu_isa();
   a.cores = usable_cores();
-  a.free_memory = available_memory();
+  a.free_memory = free_memory();
   a.node_cache = node_cache_place("", 0, folder).why;
   try {
     a.sees_folder = read_file(folder / token_file()) == token;

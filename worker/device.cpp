@@ -72,7 +72,7 @@ void synchronize(torch::Device device) {
 
 std::uint64_t model_budget(torch::Device device, double gigabytes, std::uint32_t sharers) {
   if (gigabytes > 0) return static_cast<std::uint64_t>(gigabytes * 1e9);
-  const double all = device.is_cpu() ? available_memory() : double(device_memory(device));
+  const double all = device.is_cpu() ? free_memory() : double(device_memory(device));
   return static_cast<std::uint64_t>(all / 2 / std::max(1U, sharers));
 }
 

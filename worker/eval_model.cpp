@@ -14,6 +14,7 @@
 #include "common/text/clip_tokenizer.hpp"
 #include "worker/models/autoencoder_kl.hpp"
 #include "worker/models/clip_text.hpp"
+#include "worker/models/lora.hpp"
 #include "worker/models/tensor_bytes.hpp"
 #include "worker/models/unet2d.hpp"
 #include "worker/models/unet2d_condition.hpp"
@@ -86,9 +87,10 @@ int eval_unet2d(const fs::path& folder, const SafetensorsFile& in, const fs::pat
 }
 
 int eval_unet2d_condition(const fs::path& folder, const SafetensorsFile& in, const fs::path& output,
-                          const fs::path& save) {
+                          const fs::path& save, const fs::path& lora) {
   require_names(in, {"sample", "timestep", "encoder_hidden_states", "class_labels"});
   UNet2DCondition model = load_unet2d_condition(folder);
+  if (!lora.empty()) merge_lora(*model, read_lora(lora), lora.string());
   at::Tensor context = tensor_or_none(in, "encoder_hidden_states");
   if (context.defined()) context = context.to(at::kFloat);
   const at::Tensor out = eval_unet(
@@ -125,12 +127,15 @@ int eval_autoencoder_kl(const fs::path& folder, const SafetensorsFile& in, const
 
 }  // namespace
 
-int eval_model(const fs::path& folder, const fs::path& input, const fs::path& output, const fs::path& save) {
+int eval_model(const fs::path& folder, const fs::path& input, const fs::path& output, const fs::path& save,
+               const fs::path& lora) {
   const SafetensorsFile in(input);
   const Json config = read_model_config(folder);
+  if (!lora.empty() && !is_class(config, "UNet2DConditionModel"))
+    throw Error("--lora: " + folder.string() + " holds no UNet2DConditionModel");
   if (is_clip(config)) return eval_clip_text(folder, in, output, save);
   if (is_class(config, "AutoencoderKL")) return eval_autoencoder_kl(folder, in, output, save);
-  if (is_class(config, "UNet2DConditionModel")) return eval_unet2d_condition(folder, in, output, save);
+  if (is_class(config, "UNet2DConditionModel")) return eval_unet2d_condition(folder, in, output, save, lora);
   return eval_unet2d(folder, in, output, save);
 }
 

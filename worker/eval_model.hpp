@@ -16,9 +16,11 @@ namespace guda::worker {
 /// | CLIP (its text tower) | `input_ids` [N, L] | `last_hidden_state`, `pooler_output`, `hidden_states` [layers + 1, N,
 /// L, hidden], `penultimate` (the last layer but one after the final norm), with a projection `text_embeds` |
 ///
-/// Latents are not scaled. Returns the exit code 0; throws Error naming file and tensor.
+/// Latents are not scaled. A `lora` (models/lora.hpp) is merged into a UNet2DConditionModel first. Returns the exit
+/// code 0; throws Error naming file and tensor.
 int eval_model(const std::filesystem::path& folder, const std::filesystem::path& input,
-               const std::filesystem::path& output, const std::filesystem::path& save = {});
+               const std::filesystem::path& output, const std::filesystem::path& save = {},
+               const std::filesystem::path& lora = {});
 
 /// Reads a JSON list of texts, writes the list of their token ids, start and end token included, uncut, by the
 /// tokenizer in `place` (common/text/clip_tokenizer.hpp). Returns the exit code 0.

@@ -26,8 +26,11 @@
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
+#include "worker/memory_check.hpp"
 #include "worker/model_store.hpp"
 #include "worker/models/clip_vision.hpp"
+#include "worker/models/lora.hpp"
+#include "worker/models/weights.hpp"
 #include "worker/pipeline_parts.hpp"
 #include "worker/training/autoencoder_trainer.hpp"
 #include "worker/training/images.hpp"
@@ -95,17 +98,23 @@ class Executor {
     const Examples examples = pipeline_parts().examples(base ? *base : context_.dataset, spec.conditioning, find_);
     Denoiser start;
     if (!spec.from.empty()) start = load_denoiser(artifact(spec.from));
-    const Trained trained = train(spec, examples, removed, device_, progress, kept, gang.get(), start);
-    return publish_trained(trained, [&](const auto& folder) { save_denoiser(trained.model, spec.model, folder); });
+    const Trained trained = train(spec, examples, removed, device_, progress, kept, gang.get(), start, recomputes());
+    return publish_trained(trained,
+                           [&](const auto& folder) { save_model(trained.model, spec.model, trained.lora, folder); });
   }
 
   JobResult operator()(const jobs::UnlearnSpec& spec) {
     if (auto done = published()) return *std::move(done);
     const std::filesystem::path from = artifact(spec.from);
-    const Denoiser model = load_denoiser(from);
-    model->to(device_);
-    Denoiser teacher;
+    const Json config = read_model_config(from);
+    Denoiser teacher, model;
     if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = model_of(spec.from);
+    if (teacher.is_empty() || spec.unlearn.parameters.empty()) {
+      model = load_denoiser(from);
+      model->to(device_);
+    } else {
+      model = student_of(teacher, config, spec.unlearn.parameters);
+    }
     UNet2DCondition guide{nullptr};
     if (!spec.guide.empty()) {
       guide = load_unet2d_condition(artifact(spec.guide));
@@ -113,16 +122,16 @@ class Executor {
     }
     const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_);
     JobCheckpoints checkpoints = open_checkpoints();
-    const Unlearned unlearned = unlearn(model, teacher, spec, examples, removal_set(context_, spec.removal).items,
-                                        context_.plan.groups.size(), device_, context_.progress, &checkpoints, guide);
+    const Unlearned unlearned =
+        unlearn(model, teacher, spec, examples, removal_set(context_, spec.removal).items, context_.plan.groups.size(),
+                device_, context_.progress, &checkpoints, guide, recomputes());
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
     if (unlearned.alignment) {
       result.metrics["alignment_mean"] = unlearned.alignment->mean;
       result.metrics["alignment_sd"] = unlearned.alignment->sd;
     }
-    publish(result,
-            [&](const auto& folder) { save_denoiser(model, Json::parse(read_file(from / "config.json")), folder); });
+    publish(result, [&](const auto& folder) { save_model(model, config, unlearned.lora, folder); });
     close(checkpoints, result);
     return result;
   }
@@ -238,6 +247,15 @@ class Executor {
   }
 
  private:
+  [[nodiscard]] bool recomputes() const { return context_.plan.experiment.resources.gradient_checkpointing; }
+
+  /// What later jobs read, and beside it the LoRA that was merged into it.
+  static void save_model(const Denoiser& model, const Json& config, const std::optional<Lora>& lora,
+                         const std::filesystem::path& folder) {
+    save_denoiser(model, config, folder);
+    if (lora) write_lora(folder / kLoraFile, *lora);
+  }
+
   /// Says that the job is alive while it has no steps to count.
   void wait() const { context_.progress({0, 1, std::numeric_limits<double>::quiet_NaN()}); }
 
@@ -430,6 +448,11 @@ JobResult execute(const jobs::JobSpec& job, Context& context) {
   const NodeCacheUse cache = context.cache != nullptr ? context.cache->use() : NodeCacheUse();
   reset_peak_memory();
   reset_device_peak(device);
+  check_memory(
+      job, context.plan.experiment, [&] { return usable_memory(context.plan.numerics.device); },
+      [&] {
+        if (context.models != nullptr) context.models->clear();
+      });
   JobResult result = std::visit(Executor(job, context), job.work);
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
   // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.

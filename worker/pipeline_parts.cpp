@@ -2,6 +2,8 @@
 
 #include "common/error.hpp"
 #include "common/text/learn_byte_pairs.hpp"
+#include "worker/models/lora.hpp"
+#include "worker/models/unet2d_condition.hpp"
 
 namespace guda::worker {
 namespace fs = std::filesystem;
@@ -103,6 +105,11 @@ Seen PipelineParts::queries(const jobs::Conditioning& conditioning, const QueryS
 }
 
 void make_component(const jobs::ComponentSpec& spec, const fs::path& folder) {
+  if (!spec.lora.empty()) {
+    UNet2DCondition model = load_unet2d_condition(spec.folder / spec.part);
+    merge_lora(*model, read_lora(spec.lora), spec.lora.string());
+    return save_unet2d_condition(model, model->config().to_json(), folder);
+  }
   if (spec.part != "text_encoder") return copy_files(spec.folder / spec.part, folder, true);
   if (spec.folder.empty()) return new_text_encoder(spec, folder);
   copy_files(spec.folder / "text_encoder", folder / "text_encoder", true);

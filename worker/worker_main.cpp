@@ -29,8 +29,10 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: guda-worker eval-model FOLDER --input IN.safetensors --output OUT.safetensors [--save FOLDER]\n"
+    "         [--lora FILE]\n"
     "         of a UNet IN holds tensors 'sample' [N,C,H,W] and 'timestep' [N], if it is conditioned\n"
-    "         'encoder_hidden_states' [N,L,width], 'class_labels'; OUT gets 'out'. --save writes the model back.\n"
+    "         'encoder_hidden_states' [N,L,width], 'class_labels'; OUT gets 'out'. --save writes the model back,\n"
+    "         --lora merges a pytorch_lora_weights.safetensors into it first.\n"
     "         of an AutoencoderKL IN holds 'sample', 'latents' or both; OUT gets mean and logvar, decoded\n"
     "         of a CLIP text model IN holds 'input_ids' [N,L]; OUT gets last_hidden_state, pooler_output, "
     "hidden_states\n"
@@ -80,8 +82,9 @@ int main(int argc, char** argv) {
       return 0;
     }
     if (command == "eval-model" && argc > 2) {
-      auto o = options_from(argc, argv, 3, {{"--input", true}, {"--output", true}, {"--save", false}});
-      return guda::worker::eval_model(argv[2], o["--input"], o["--output"], o["--save"]);
+      auto o =
+          options_from(argc, argv, 3, {{"--input", true}, {"--output", true}, {"--save", false}, {"--lora", false}});
+      return guda::worker::eval_model(argv[2], o["--input"], o["--output"], o["--save"], o["--lora"]);
     }
     if (command == "eval-tokenizer" && argc > 2) {
       auto o = options_from(argc, argv, 3, {{"--input", true}, {"--output", true}});

@@ -69,6 +69,13 @@ void describe(Visit& visit, ConfigOf<PipelineConfig> auto& c) {
                   "share of the training rows of every model whose caption is withheld, so that samplers can guide",
               .max = 1},
         c.caption_dropout);
+  visit(Field{.key = "lora",
+              .meaning = "a LoRA of diffusers or peft (pytorch_lora_weights.safetensors) that is merged into the "
+                         "folder's unet",
+              .example = "/models/my-style/pytorch_lora_weights.safetensors",
+              .by_default = "none",
+              .younger = true},
+        c.lora);
 }
 
 }  // namespace guda::jobs

@@ -58,6 +58,12 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
               .by_default = "half of the device's memory, or of the worker's share of the node's",
               .younger = true},
         c.model_memory_gb);
+  visit(Field{.key = "gradient_checkpointing",
+              .meaning = "training and unlearning keep the inputs of residual and attention blocks only and compute "
+                         "the rest again on the way back: the same bits, about a third more time, several times less "
+                         "memory for activations",
+              .younger = true},
+        c.gradient_checkpointing);
 }
 
 template <class Visit>

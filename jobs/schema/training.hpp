@@ -45,6 +45,28 @@ void describe(Visit& visit, ConfigOf<OptimizerConfig> auto& c) {
 }
 
 template <class Visit>
+void describe(Visit& visit, ConfigOf<ParametersConfig> auto& c) {
+  visit(Field{.key = "kind",
+              .meaning = "all; the projections of every attention layer (to_q, to_k, to_v, to_out); or pairs of thin "
+                         "matrices beside the transformers' projections, merged into them at the end (LoRA)",
+              .choices = "all|attention|lora"},
+        c.kind);
+  visit(Field{.key = "rank",
+              .meaning = "width of the pairs",
+              .min = 1,
+              .max = 4096,
+              .only_key = "kind",
+              .only_values = "lora"},
+        c.rank);
+  visit(Field{.key = "alpha",
+              .meaning = "a pair's product counts alpha / rank; 0 = rank, so that it counts once",
+              .max = 1e6,
+              .only_key = "kind",
+              .only_values = "lora"},
+        c.alpha);
+}
+
+template <class Visit>
 void describe(Visit& visit, ConfigOf<TrainingConfig> auto& c) {
   visit(Field{.key = "steps",
               .meaning = "optimizer steps of the full model and of every LOGO model",
@@ -74,6 +96,10 @@ void describe(Visit& visit, ConfigOf<TrainingConfig> auto& c) {
               .meaning = "one timestep per stratum of the batch instead of independent draws"},
         c.stratified_timesteps);
   visit(Field{.key = "horizontal_flip", .meaning = "mirror half of the training images at random"}, c.horizontal_flip);
+  visit(Field{.key = "parameters",
+              .meaning = "which numbers fine-tuning changes (full and LOGO models of a pipeline)",
+              .younger = true},
+        c.parameters);
 }
 
 }  // namespace guda::jobs

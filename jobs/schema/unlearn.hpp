@@ -195,6 +195,12 @@ void describe(Visit& visit, ConfigOf<UnlearnConfig> auto& c) {
               .only_key = "op",
               .only_values = "guda_c"},
         c.anchor);
+  visit(Field{.key = "parameters",
+              .meaning = "which numbers unlearning changes",
+              .younger = true,
+              .only_key = "op",
+              .only_values = kByGradient},
+        c.parameters);
 }
 
 }  // namespace guda::jobs

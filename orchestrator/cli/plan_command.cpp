@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "cluster/walltime.hpp"
-#include "jobs/cost.hpp"
+#include "jobs/memory.hpp"
 #include "jobs/pipeline_folder.hpp"
 #include "jobs/race.hpp"
 #include "orchestrator/cli/command_line.hpp"
@@ -74,7 +74,7 @@ int plan_command(const Arguments& arguments) {
   options.add_options()("run-dir", po::value<std::string>(), "count what this run directory already has as done")(
       "set", po::value<std::vector<std::string>>()->composing(), "override a key: training.steps=100 (repeatable)")(
       "deadline", po::value<std::string>(), "walltime of each life: 12h, 90m, 1-12:00:00")(
-      "jobs", "list every job with its cost and its memory on the device")("json", "print as JSON");
+      "jobs", "list every job, with its cost and the memory of a worker")("json", "print as JSON");
   add_node_options(options);
   add_supervision_options(options);
   const auto values =
@@ -155,7 +155,7 @@ int plan_command(const Arguments& arguments) {
         list.push_back({{"digest", job.digest.hex},
                         {"label", job.label},
                         {"cost", job.cost},
-                        {"memory_bytes", jobs::job_memory(job, plan.experiment.model, parts)}});
+                        {"memory_bytes", jobs::job_memory(job, plan.experiment, parts)}});
       out["jobs"] = list;
     }
     std::cout << out.dump(2) << "\n";
@@ -165,7 +165,7 @@ int plan_command(const Arguments& arguments) {
     if (values->contains("jobs")) {
       std::cout << "\n";
       for (const auto& job : plan.jobs) {
-        const double memory = jobs::job_memory(job, plan.experiment.model, parts);
+        const double memory = jobs::job_memory(job, plan.experiment, parts);
         std::cout << fmt::format("  {}  {:>10}  {:>8}  {}\n", job.digest.brief(), duration_text(job.cost),
                                  memory > 0 ? bytes_text(memory) : "-", job.label);
       }

@@ -1,4 +1,4 @@
-"""The UNets of the rows models, growth and worker-start, and programs that stay up to be measured."""
+"""The UNets of the rows models, growth, worker-start and sd-*, and programs that stay up to be measured."""
 
 import os
 import subprocess
@@ -13,12 +13,18 @@ MODELS = {
               "up_block_types": [name.replace("Down", "Up") for name in reversed(ATTENTION)]}}
 
 
-class Side:
-    """A program that answers every line with microseconds an image."""
+CROSS = ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"]
+SD15 = {"_class_name": "UNet2DConditionModel", "sample_size": 64, "in_channels": 4, "out_channels": 4, "block_out_channels": [320, 640, 1280, 1280],
+        "layers_per_block": 2, "cross_attention_dim": 768, "attention_head_dim": 8, "norm_num_groups": 32, "down_block_types": CROSS,
+        "up_block_types": [name.replace("Down", "Up") for name in reversed(CROSS)]}
 
-    def __init__(self, *command):
+
+class Side:
+    """A program that answers every line with a number: microseconds an image, or what it says."""
+
+    def __init__(self, *command, threads="1"):
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"})
+                                        env={**os.environ, "OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": "1"})
 
     def __call__(self, what, size):
         print(what, *size, file=self.process.stdin, flush=True)

@@ -117,6 +117,7 @@ def main():
         check_errors(work)
         plan = json.loads(guda("plan", RECIPES / "digits-smoke.yaml", "--json", "--jobs").stdout)
         assert sum(k["jobs"] for k in plan["kinds"].values()) == len(plan["jobs"])
+        assert plan["memory_bytes"] == max(job["memory_bytes"] for job in plan["jobs"]) > 0
         check_paper_plan()
         run = work / "run"
         guda("run", RECIPES / "digits-smoke.yaml", "--run-dir", run, "--heartbeat", "0.2/1/3")

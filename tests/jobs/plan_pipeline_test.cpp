@@ -243,6 +243,24 @@ TEST_CASE("text-to-image plan: anchors are embedded for guda_c, single descripto
   CHECK(anchors("matched_retain") == 0);
 }
 
+TEST_CASE(
+    "text-to-image plan: what is trained of a model is in its job's digest, label and cost, checkpointing is not") {
+  const Plan plan = plan_of(), lora = plan_of({"training.parameters={kind: lora, rank: 4}"}),
+             attention = plan_of({"methods.guda_c.unlearn.parameters={kind: attention}"}),
+             all = plan_of({"training.parameters={kind: all}"}),
+             again = plan_of({"resources.gradient_checkpointing=true"});
+  const JobSpec &whole = labelled(plan, "train full (seed 0)"), &pairs = labelled(lora, "train full (seed 0, lora 4)");
+  CHECK(whole.digest != pairs.digest);
+  CHECK(pairs.cost < 0.75 * whole.cost);
+  CHECK(labelled(lora, "train base").digest == labelled(plan, "train base").digest);
+  CHECK(labelled(attention, "train full (seed 0)").digest == whole.digest);
+  CHECK(labelled(attention, "unlearn guda_c -blur (seed 0, attention)").cost <
+        labelled(plan, "unlearn guda_c -blur (seed 0)").cost);
+  CHECK(labelled(all, "train full (seed 0)").digest == whole.digest);
+  CHECK(labelled(again, "train full (seed 0)").digest == whole.digest);
+  CHECK(labelled(again, "train full (seed 0)").cost == doctest::Approx(4.0 / 3 * whole.cost));
+}
+
 TEST_CASE("text-to-image plan: a pipeline's folder brings its parts, and a missing one is named") {
   const std::vector<std::string> folder{"pipeline={folder: /nowhere}"};
   CHECK_THROWS_WITH_AS((void)plan_of(folder), doctest::Contains("pipeline.folder: there is no /nowhere"), Error);

@@ -102,7 +102,7 @@ TEST_CASE("recipes: the plan of sd15-unlearncanvas knows the memory of every job
   const FrozenParts parts = frozen_parts(plan.experiment);
   double training = 0, most = 0;
   for (const JobSpec& job : plan.jobs) {
-    const double memory = job_memory(job, plan.experiment.model, parts);
+    const double memory = job_memory(job, plan.experiment, parts);
     most = std::max(most, memory);
     const bool copies =
         std::holds_alternative<ComponentSpec>(job.work) || std::holds_alternative<AttributeSpec>(job.work);

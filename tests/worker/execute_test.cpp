@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "tests/support/scratch_folder.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/diffusion/query_set.hpp"
+#include "worker/models/lora.hpp"
 
 using namespace guda;
 using namespace guda::worker;
@@ -319,4 +321,61 @@ TEST_CASE("execute: every kind of job that computes for long can be handed back"
   bench.stop_at = 1;
   CHECK_THROWS_AS((void)bench.sample("r", "generated"), Cancelled);
   CHECK_THROWS_AS((void)bench.score("full", "q", 0, 5), Cancelled);
+}
+
+TEST_CASE(
+    "execute: a LoRA is published beside the model that it is merged into, trained or unlearned, the same again") {
+  Json model = test::tiny_model();
+  model["_class_name"] = "UNet2DConditionModel";
+  model.erase("add_attention");
+  model["down_block_types"] = {"DownBlock2D", "CrossAttnDownBlock2D"};
+  model["up_block_types"] = {"CrossAttnUpBlock2D", "UpBlock2D"};
+  model["cross_attention_dim"] = 8;  // told nothing, attention is of the pixels to themselves
+  model["attention_head_dim"] = 2;
+  const auto study = [&](bool checkpointing) {
+    auto bench = std::make_unique<Bench>();
+    bench->plan.experiment.model = model;
+    bench->plan.experiment.resources.gradient_checkpointing = checkpointing;
+    jobs::TrainSpec base = test::tiny_training(4);
+    base.model = model;
+    bench->run("base", base);
+    jobs::TrainSpec tuned = base;
+    tuned.from = digest_of("base");
+    tuned.training.parameters.kind = "lora";
+    bench->run("full", tuned);
+    for (const char* kind : {"lora", "attention"}) {
+      jobs::UnlearnSpec spec;
+      spec.from = digest_of("full");
+      spec.diffusion = test::tiny_diffusion();
+      spec.unlearn.op = "ifu";
+      spec.unlearn.steps = 2;
+      spec.unlearn.retain_batch = spec.unlearn.forget_batch = 4;
+      spec.unlearn.parameters.kind = kind;
+      spec.removal = bench->plan.group_removals[1];
+      bench->run(kind, spec);
+    }
+    return bench;
+  };
+  const auto bench = study(false);
+  const auto has_lora = [&](const char* name) { return fs::exists(bench->artifact(name) / kLoraFile); };
+  CHECK_FALSE(has_lora("base"));
+  CHECK(has_lora("full"));
+  CHECK(has_lora("lora"));
+  CHECK_FALSE(has_lora("attention"));
+  for (const auto& [before, after] : {std::pair{"base", "full"}, {"full", "lora"}}) {
+    CAPTURE(after);
+    const Denoiser merged = load_denoiser(bench->artifact(before)), published = load_denoiser(bench->artifact(after));
+    CHECK_FALSE(test::same_weights(merged, published));
+    merge_lora(merged.module(), read_lora(bench->artifact(after) / kLoraFile), "test");
+    const auto theirs = published->named_parameters();
+    for (const auto& p : merged->named_parameters()) CHECK(torch::allclose(p.value(), theirs[p.key()], 1e-6, 1e-7));
+  }
+  const auto again = study(true);
+  for (const char* name : {"base", "full", "lora", "attention"}) {
+    CAPTURE(name);
+    for (const auto& entry : fs::directory_iterator(bench->artifact(name))) {
+      const fs::path file = entry.path().filename();
+      if (file.extension() == ".safetensors") CHECK(read_file(entry.path()) == read_file(again->artifact(name) / file));
+    }
+  }
 }

@@ -7,6 +7,8 @@
 #include "common/files.hpp"
 #include "tests/support/scratch_folder.hpp"
 #include "tests/support/tiny_styles.hpp"
+#include "worker/models/lora.hpp"
+#include "worker/models/unet2d_condition.hpp"
 
 using namespace guda;
 using namespace guda::worker;
@@ -57,4 +59,26 @@ TEST_CASE("components of a folder: safetensors and configs are taken, pickles st
   make_component(spec, scratch / "taken");
   CHECK(std::filesystem::exists(scratch / "taken" / "diffusion_pytorch_model.safetensors"));
   CHECK_FALSE(std::filesystem::exists(scratch / "taken" / "diffusion_pytorch_model.bin"));
+}
+
+TEST_CASE("components of a folder: a LoRA is merged into the unet, one of another model is refused") {
+  const test::ScratchFolder scratch;
+  UNet2DCondition model = make_unet2d_condition(test::tiny_text_model(), 3);
+  save_unet2d_condition(model, test::tiny_text_model(), scratch / "pipeline" / "unet");
+  const std::string layer = "mid_block.attentions.0.transformer_blocks.0.attn2.to_v";
+  write_lora(scratch / kLoraFile, {{layer, {torch::ones({2, 16}), torch::full({8, 2}, 0.25), 0.5}}});
+  jobs::ComponentSpec spec;
+  spec.part = "unet";
+  spec.folder = scratch / "pipeline";
+  spec.lora = scratch / kLoraFile;
+  make_component(spec, scratch / "merged");
+  const UNet2DCondition merged = load_unet2d_condition(scratch / "merged");
+  const auto before = model->named_parameters();
+  for (const auto& p : merged->named_parameters()) {
+    CAPTURE(p.key());
+    const double added = p.key() == layer + ".weight" ? 0.25 : 0;
+    CHECK(torch::allclose(p.value(), before[p.key()] + added, 1e-6, 1e-6));
+  }
+  write_lora(scratch / kLoraFile, {{"nowhere", {torch::ones({2, 16}), torch::ones({8, 2}), 1}}});
+  CHECK_THROWS_WITH_AS(make_component(spec, scratch / "again"), doctest::Contains("nowhere"), Error);
 }

@@ -23,8 +23,8 @@ std::vector<double> all_weights(torch::Device device) {
   return weights;
 }
 
-double free_memory(torch::Device device) {
-  return device.is_cpu() ? available_memory() : 0.9 * double(device_memory(device));
+double room_on(torch::Device device) {
+  return device.is_cpu() ? free_memory() : 0.9 * double(device_memory(device));
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ void Bench::measure(const BenchWork& work) {
   Json row = work.head;
   if (work.expected > allowance) {
     row["skipped"] = fmt::format("would take about {:.2g} s, {:.2g} s of the time are its", work.expected, allowance);
-  } else if (const double free = free_memory(device()); work.memory > free) {
+  } else if (const double free = room_on(device()); work.memory > free) {
     row["skipped"] = fmt::format("needs {:.1f} GB of memory, {:.1f} GB are free", work.memory / 1e9, free / 1e9);
   } else {
     try {

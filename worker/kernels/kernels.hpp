@@ -22,6 +22,18 @@ struct ConvShape {
   [[nodiscard]] std::int64_t out_width() const { return enlarge ? 2 * width : (width - 1) / stride + 1; }
 };
 
+// Wide convolutions: many channels, few images (Kernels::wide_points and wide_outputs).
+inline constexpr std::int64_t kWidePanel = 32;  ///< output channels are a multiple of it, input channels of half of it
+inline constexpr std::int64_t kWideTiles = 8;   ///< a chunk of tiles is filled up to a multiple of it
+/// Tiles of 4x4 outputs in an image.
+[[nodiscard]] inline std::int64_t wide_tiles(const ConvShape& s) {
+  return (s.out_height() + 3) / 4 * ((s.out_width() + 3) / 4);
+}
+/// Floats of the points of a chunk of tiles.
+[[nodiscard]] inline std::int64_t wide_points_size(const ConvShape& s, std::int64_t tiles) {
+  return 36 * ((tiles + kWideTiles - 1) / kWideTiles * kWideTiles * s.in + 16);
+}
+
 inline constexpr std::int64_t kMaxNormChannels = 4096;
 
 struct GroupNormShape {
@@ -34,7 +46,7 @@ inline constexpr std::int64_t kDropoutBlock = 128;
 
 struct AttentionShape {
   std::int64_t batch, queries, keys, heads;  ///< tokens of an image on either side
-  std::int64_t head_channels;                ///< 8 or 16
+  std::int64_t head_channels;                ///< 8 or 16; attention_wide: any
   float scale;                               ///< of the scores
 };
 
@@ -55,6 +67,15 @@ struct Kernels {
   /// y = convolution(x) + bias[out] + shift[n, out] + residual (like y); each of the three may be null.
   void (*conv_forward)(const ConvShape& shape, std::int64_t images, const float* x, const float* weight,
                        const float* bias, const float* shift, const float* residual, float* y);
+  /// conv_forward of a 3x3 window, stride 1, in chunks of `tiles` tiles from tile `first` on (of all images one behind
+  /// the other), in two phases that threads can share. First the tiles [begin, end) of the chunk go to the points ...
+  void (*wide_points)(const ConvShape& shape, const float* x, std::int64_t first, std::int64_t begin, std::int64_t end,
+                      std::int64_t tiles, float* points);
+  /// ... then the panels [begin, end) of output channels are computed from the points of all of them.
+  void (*wide_outputs)(const ConvShape& shape, const float* points, std::int64_t first, std::int64_t tiles,
+                       const float* weight, const float* bias, const float* shift, const float* residual,
+                       std::int64_t begin, std::int64_t end, float* y);
+
   /// dx is written.
   void (*conv_backward_input)(const ConvShape& shape, std::int64_t images, const float* weight, const float* dy,
                               float* dx);
@@ -75,6 +96,9 @@ struct Kernels {
   /// channels]. log_sum [batch, heads, queries] is written for the backward pass.
   void (*attention_forward)(const AttentionShape& shape, const float* q, const float* k, const float* v, float* out,
                             float* log_sum);
+  /// attention_forward of the heads [begin, end), those of all images one behind the other.
+  void (*attention_wide)(const AttentionShape& shape, const float* q, const float* k, const float* v, float* out,
+                         float* log_sum, std::int64_t begin, std::int64_t end);
   /// dq, dk and dv are written.
   void (*attention_backward)(const AttentionShape& shape, const float* q, const float* k, const float* v,
                              const float* out, const float* log_sum, const float* dout, float* dq, float* dk,

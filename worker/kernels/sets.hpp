@@ -6,12 +6,17 @@
   namespace guda::worker::kernels::ISA {                                                                               \
   void conv_forward(const ConvShape&, std::int64_t, const float*, const float*, const float*, const float*,            \
                     const float*, float*);                                                                             \
+  void wide_points(const ConvShape&, const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*);    \
+  void wide_outputs(const ConvShape&, const float*, std::int64_t, std::int64_t, const float*, const float*,            \
+                    const float*, const float*, std::int64_t, std::int64_t, float*);                                   \
   void conv_backward_input(const ConvShape&, std::int64_t, const float*, const float*, float*);                        \
   void conv_backward_weight(const ConvShape&, std::int64_t, const float*, const float*, float*, float*);               \
   void group_norm_forward(const GroupNormShape&, const float*, const float*, const float*, float*, float*, float*);    \
   void group_norm_backward(const GroupNormShape&, const float*, const float*, const float*, const float*,              \
                            const float*, const float*, float*, float*, float*);                                        \
   void attention_forward(const AttentionShape&, const float*, const float*, const float*, float*, float*);             \
+  void attention_wide(const AttentionShape&, const float*, const float*, const float*, float*, float*, std::int64_t,   \
+                      std::int64_t);                                                                                   \
   void attention_backward(const AttentionShape&, const float*, const float*, const float*, const float*, const float*, \
                           const float*, float*, float*, float*);                                                       \
   void dropout(std::uint64_t, std::uint32_t, std::int64_t, std::int64_t, const float*, float*);                        \
@@ -20,11 +25,14 @@
   void move_towards(float, std::int64_t, const float*, float*);                                                        \
   inline constexpr Kernels kSet{#ISA,                                                                                  \
                                 conv_forward,                                                                          \
+                                wide_points,                                                                           \
+                                wide_outputs,                                                                          \
                                 conv_backward_input,                                                                   \
                                 conv_backward_weight,                                                                  \
                                 group_norm_forward,                                                                    \
                                 group_norm_backward,                                                                   \
                                 attention_forward,                                                                     \
+                                attention_wide,                                                                        \
                                 attention_backward,                                                                    \
                                 dropout,                                                                               \
                                 sum_of_squares,                                                                        \

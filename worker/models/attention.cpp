@@ -44,6 +44,20 @@ at::Tensor attend(const AttentionShape& s, const at::Tensor& q, const at::Tensor
   return out;
 }
 
+at::Tensor attend_wide(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                       at::Tensor& log_sum) {
+  const ProfileSpan span("guda::attention_wide");
+  at::Tensor out = at::empty_like(q);
+  log_sum = at::empty({s.batch, s.heads, s.queries}, q.options());
+  const float *const from = q.const_data_ptr<float>(), *const to = k.const_data_ptr<float>(),
+                     *const values = v.const_data_ptr<float>();
+  float *const result = out.mutable_data_ptr<float>(), *const sums = log_sum.mutable_data_ptr<float>();
+  at::parallel_for(0, s.batch * s.heads, 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels().attention_wide(s, from, to, values, result, sums, begin, end);
+  });
+  return out;
+}
+
 struct NarrowAttention : torch::autograd::Function<NarrowAttention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, std::int64_t heads) {
@@ -76,18 +90,61 @@ struct NarrowAttention : torch::autograd::Function<NarrowAttention> {
   }
 };
 
+/// Any number of channels a head. The way back is LibTorch's.
+struct WideAttention : torch::autograd::Function<WideAttention> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, std::int64_t heads) {
+    at::Tensor log_sum;
+    at::Tensor out = attend_wide(attention_shape(q, k, heads), q, k, v, log_sum);
+    context->save_for_backward({q, k, v, out, log_sum});
+    context->saved_data["heads"] = heads;
+    return out;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const std::int64_t heads = context->saved_data["heads"].toInt();
+    const auto split = [&](const at::Tensor& t) { return t.unflatten(2, {heads, -1}).transpose(1, 2); };
+    const auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+        split(grads[0].contiguous()), split(saved[0]), split(saved[1]), split(saved[2]), split(saved[3]), saved[4],
+        /*dropout_p=*/0, /*is_causal=*/false);
+    const auto joined = [](const at::Tensor& t) { return t.transpose(1, 2).flatten(2); };
+    return {joined(dq), joined(dk), joined(dv), at::Tensor()};
+  }
+};
+
 bool is_narrow(const at::Tensor& q, std::int64_t heads) {
   const std::int64_t channels = q.size(2) / heads;
   return q.is_cpu() && q.scalar_type() == at::kFloat && (channels == 8 || channels == 16);
 }
 
+/// Where it wins: many queries (./run bench sd-forward).
+bool is_wide(const at::Tensor& q, std::int64_t heads) {
+  const std::int64_t channels = q.size(2) / heads;
+  return q.is_cpu() && q.scalar_type() == at::kFloat && channels > 16 && q.size(1) >= 1024;
+}
+
+at::Tensor by_libtorch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
+  const auto split = [&](const at::Tensor& t) { return t.unflatten(2, {heads, -1}).transpose(1, 2); };
+  return at::scaled_dot_product_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2);
+}
+
 }  // namespace
 
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
-  if (!is_narrow(q, heads)) {
-    const auto split = [&](const at::Tensor& t) { return t.unflatten(2, {heads, -1}).transpose(1, 2); };
-    return at::scaled_dot_product_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2);
+at::Tensor transformer_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
+  if (!is_wide(q, heads)) return by_libtorch(q, k, v, heads);
+  const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
+  if (at::GradMode::is_enabled() && !q.is_inference() &&
+      (q.requires_grad() || k.requires_grad() || v.requires_grad())) {
+    return WideAttention::apply(queries, keys, values, heads);
   }
+  at::Tensor log_sum;
+  return attend_wide(attention_shape(queries, keys, heads), queries, keys, values, log_sum);
+}
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
+  if (!is_narrow(q, heads)) return by_libtorch(q, k, v, heads);
   const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
   if (at::GradMode::is_enabled() && !q.is_inference() &&
       (q.requires_grad() || k.requires_grad() || v.requires_grad())) {

@@ -11,4 +11,9 @@ namespace guda::worker {
 /// or whatever LibTorch takes; [N, queries, C]. Differentiable once.
 [[nodiscard]] at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads);
 
+/// The same for transformers over many tokens: on the CPU our own kernels where there are 1,024 queries or more and
+/// heads of more than 16 channels (docs/performance.md), LibTorch's elsewhere.
+[[nodiscard]] at::Tensor transformer_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                               std::int64_t heads);
+
 }  // namespace guda::worker

@@ -19,6 +19,7 @@ using kernels::ConvShape;
 using kernels::kernels;
 
 constexpr at::MemoryFormat kLast = at::MemoryFormat::ChannelsLast;
+constexpr std::int64_t kWideFloats = 3 << 20;  // of the points of a chunk of tiles
 
 /// What stands for an input that was not given: autograd functions take no undefined tensors.
 const float* data_or_null(const at::Tensor& t) { return t.numel() > 0 ? t.const_data_ptr<float>() : nullptr; }
@@ -35,6 +36,12 @@ bool is_ours(const ConvShape& s) {
   return s.in * s.out * s.kernel * s.kernel <= (saves ? 9 * 512 * 512 : 9 * 64 * 64) && s.height * s.width <= 4096;
 }
 
+/// Where Winograd's convolution in panels wins although the network is large and the batch small (./run bench kernels).
+bool is_wide(const ConvShape& s) {
+  return s.kernel == 3 && s.stride == 1 && s.in % (kernels::kWidePanel / 2) == 0 && s.out % kernels::kWidePanel == 0 &&
+         s.in * s.out > 256 * 256;
+}
+
 std::optional<ConvShape> shape_of(const torch::nn::Conv2d& conv, const at::Tensor& x, bool enlarge) {
   const auto& o = conv->options;
   if (!x.is_cpu() || x.scalar_type() != at::kFloat || x.dim() != 4 || o.groups() != 1 ||
@@ -48,7 +55,7 @@ std::optional<ConvShape> shape_of(const torch::nn::Conv2d& conv, const at::Tenso
   }
   const ConvShape s{o.in_channels(),          o.out_channels(),         x.size(2), x.size(3),
                     static_cast<int>(kernel), static_cast<int>(stride), enlarge};
-  if (!is_ours(s)) return std::nullopt;
+  if (!is_ours(s) && !is_wide(s)) return std::nullopt;
   return s;
 }
 
@@ -90,6 +97,29 @@ at::Tensor backward_input(const ConvShape& s, const at::Tensor& weight, const at
     kernels().conv_backward_input(s, count, w, from + first * y_size, to + first * x_size);
   });
   return dx;
+}
+
+/// The same in two phases for each chunk of tiles. Its points are to stay in the last-level cache.
+at::Tensor wide_forward(const ConvShape& s, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        const at::Tensor& shift, const at::Tensor& residual) {
+  const ProfileSpan span([&] { return described("conv_wide", s); });
+  at::Tensor y = at::empty({x.size(0), s.out, s.out_height(), s.out_width()}, x.options(), kLast);
+  const std::int64_t tiles = x.size(0) * kernels::wide_tiles(s), panels = s.out / kernels::kWidePanel;
+  const std::int64_t chunk = std::min(tiles, std::max<std::int64_t>(16, kWideFloats / (36 * s.in) / 8 * 8));
+  const at::Tensor points = at::empty({kernels::wide_points_size(s, chunk)}, x.options().memory_format(std::nullopt));
+  const float *const from = x.const_data_ptr<float>(), *const w = weight.const_data_ptr<float>();
+  const float *const b = data_or_null(bias), *const added = data_or_null(shift), *const kept = data_or_null(residual);
+  float *const middle = points.mutable_data_ptr<float>(), *const to = y.mutable_data_ptr<float>();
+  for (std::int64_t first = 0; first < tiles; first += chunk) {
+    const std::int64_t count = std::min(chunk, tiles - first);
+    at::parallel_for(0, count, 4, [&](std::int64_t begin, std::int64_t end) {
+      kernels().wide_points(s, from, first, begin, end, count, middle);
+    });
+    at::parallel_for(0, panels, 1, [&](std::int64_t begin, std::int64_t end) {
+      kernels().wide_outputs(s, middle, first, count, w, b, added, kept, begin, end, to);
+    });
+  }
+  return y;
 }
 
 struct WeightGradient {
@@ -162,6 +192,33 @@ struct SmallConvolution : torch::autograd::Function<SmallConvolution> {
   }
 };
 
+/// The way back is LibTorch's.
+struct WideConvolution : torch::autograd::Function<WideConvolution> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const at::Tensor& shift, const at::Tensor& residual,
+                            const ConvShape& s) {
+    context->save_for_backward({x, weight});
+    context->saved_data["enlarge"] = s.enlarge;
+    return wide_forward(s, x, weight, bias, shift, residual);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1];
+    const at::Tensor dy = grads[0].contiguous(kLast);
+    const bool enlarge = context->saved_data["enlarge"].toBool();
+    const std::vector<std::int64_t> size{2 * x.size(2), 2 * x.size(3)};
+    const at::Tensor seen = enlarge ? at::upsample_nearest2d(x, size, 2.0, 2.0) : x;
+    auto [dx, dweight, dbias] = at::convolution_backward(
+        dy, seen, weight, c10::IntArrayRef{weight.size(0)}, {1, 1}, {1, 1}, {1, 1}, /*transposed=*/false, {0, 0}, 1,
+        {context->needs_input_grad(0), context->needs_input_grad(1), context->needs_input_grad(2)});
+    if (enlarge && dx.defined()) dx = at::upsample_nearest2d_backward(dx, size, x.sizes(), 2.0, 2.0);
+    const at::Tensor dshift = context->needs_input_grad(3) ? dy.sum({2, 3}) : at::Tensor();
+    return {dx, dweight, dbias, dshift, context->needs_input_grad(4) ? dy : at::Tensor(), at::Tensor()};
+  }
+};
+
 at::Tensor plain(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAround& around) {
   at::Tensor y = conv(around.enlarge ? at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}, 2.0, 2.0) : x);
   if (around.shift.defined()) y = y + around.shift.unsqueeze(-1).unsqueeze(-1);
@@ -186,6 +243,10 @@ at::Tensor unwatched(torch::nn::Conv2d& conv, const at::Tensor& x, const ConvAro
       at::GradMode::is_enabled() && !x.is_inference() &&
       (x.requires_grad() || weight.requires_grad() || shift.requires_grad() || residual.requires_grad());
   const at::Tensor& bias = conv->bias.defined() ? conv->bias : none;
+  if (!is_ours(*s)) {
+    return recorded ? WideConvolution::apply(input, weight, bias, shift, residual, *s)
+                    : wide_forward(*s, input, weight, bias, shift, residual);
+  }
   return recorded ? SmallConvolution::apply(input, weight, bias, shift, residual, *s)
                   : forward(*s, input, weight, bias, shift, residual);
 }

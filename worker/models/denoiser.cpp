@@ -40,6 +40,11 @@ Denoiser make_denoiser(const Json& config, std::uint64_t init_seed) {
   return make_unet2d(config, init_seed);
 }
 
+Denoiser unset_denoiser(const Json& config) {
+  if (jobs::is_condition_model(config)) return unset_unet2d_condition(config);
+  return unset_unet2d(config);
+}
+
 Denoiser load_denoiser(const std::filesystem::path& folder) {
   if (jobs::is_condition_model(read_model_config(folder))) return load_unet2d_condition(folder);
   return load_unet2d(folder);

@@ -40,6 +40,8 @@ class Denoiser {
 
 /// The kind that the config's `_class_name` says; as make_unet2d, load_unet2d and save_unet2d.
 [[nodiscard]] Denoiser make_denoiser(const Json& config, std::uint64_t init_seed);
+/// Its weights are not set yet.
+[[nodiscard]] Denoiser unset_denoiser(const Json& config);
 [[nodiscard]] Denoiser load_denoiser(const std::filesystem::path& folder);
 void save_denoiser(const Denoiser& model, const Json& config, const std::filesystem::path& folder);
 

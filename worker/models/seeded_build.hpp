@@ -12,6 +12,10 @@ namespace guda::worker {
 /// process; nothing else may draw from that generator meanwhile.
 void build_seeded(std::uint64_t seed, const std::function<void()>& construct);
 
+/// Calls `construct`; what it would draw at random is left unset, memory that nothing has touched yet. For models whose
+/// weights come from elsewhere: drawing those of Stable Diffusion takes longer than reading them.
+void build_unset(const std::function<void()>& construct);
+
 /// Seeds torch's generators, which dropout draws from; waits while another thread of the process constructs a model.
 void seed_generators(std::uint64_t seed);
 

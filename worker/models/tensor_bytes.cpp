@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -20,13 +21,16 @@ constexpr std::array kTypes{Row{Dtype::f64, at::kDouble},    Row{Dtype::f32, at:
 
 }  // namespace
 
+at::ScalarType scalar_type(Dtype stored) {
+  const auto* const row = std::find_if(kTypes.begin(), kTypes.end(), [&](const Row& r) { return r.stored == stored; });
+  if (row == kTypes.end()) throw Bug("a dtype without a type of torch's");
+  return row->type;
+}
+
 at::Tensor tensor_from(const SafetensorsFile& file, const std::string& name) {
   const std::span<const std::byte> bytes = file.bytes(name);
   const TensorEntry& entry = file.tensors().at(name);
-  at::ScalarType type = at::kFloat;
-  for (const Row& row : kTypes) {
-    if (row.stored == entry.dtype) type = row.type;
-  }
+  const at::ScalarType type = scalar_type(entry.dtype);
   const std::vector<std::int64_t> shape(entry.shape.begin(), entry.shape.end());
   if (bytes.empty()) return at::empty(shape, type);
   void* data = const_cast<std::byte*>(bytes.data());

@@ -8,6 +8,8 @@
 
 namespace guda::worker {
 
+[[nodiscard]] at::ScalarType scalar_type(Dtype stored);
+
 /// A view of the mapped bytes where they are aligned, else a copy; valid while `file` lives. Not to be written to.
 [[nodiscard]] at::Tensor tensor_from(const SafetensorsFile& file, const std::string& name);
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "worker/models/attention.hpp"
 #include "worker/models/group_norm.hpp"
 #include "worker/models/sample_gradients.hpp"
 
@@ -15,8 +16,8 @@ torch::nn::LayerNorm layer_norm(std::int64_t channels) {
   return torch::nn::LayerNorm(torch::nn::LayerNormOptions({channels}));
 }
 
-torch::nn::Linear linear_without_bias(std::int64_t in, std::int64_t out) {
-  return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false));
+AdaptableLinear linear_without_bias(std::int64_t in, std::int64_t out) {
+  return AdaptableLinear(torch::nn::LinearOptions(in, out).bias(false));
 }
 
 /// A parameterless place in a list: diffusers has a dropout there.
@@ -30,16 +31,12 @@ CrossAttentionImpl::CrossAttentionImpl(std::int64_t channels, std::int64_t conte
       to_q_(register_module("to_q", linear_without_bias(channels, channels))),
       to_k_(register_module("to_k", linear_without_bias(context, channels))),
       to_v_(register_module("to_v", linear_without_bias(context, channels))),
-      to_out_(torch::nn::Linear(channels, channels)) {
+      to_out_(AdaptableLinear(torch::nn::LinearOptions(channels, channels))) {
   register_module("to_out", torch::nn::ModuleList(to_out_));
 }
 
 at::Tensor CrossAttentionImpl::forward(const at::Tensor& tokens, const at::Tensor& context) {
-  const std::int64_t n = tokens.size(0), channels = tokens.size(2);
-  const auto split = [&](const at::Tensor& t) { return t.view({n, -1, heads_, channels / heads_}).transpose(1, 2); };
-  const at::Tensor h = at::scaled_dot_product_attention(
-      split(apply_linear(to_q_, tokens)), split(apply_linear(to_k_, context)), split(apply_linear(to_v_, context)));
-  return apply_linear(to_out_, h.transpose(1, 2).reshape({n, -1, channels}));
+  return to_out_(transformer_attention(to_q_(tokens), to_k_(context), to_v_(context), heads_));
 }
 
 TransformerBlockImpl::TransformerBlockImpl(std::int64_t channels, const TransformerShape& shape)
@@ -92,7 +89,7 @@ Transformer2DImpl::Transformer2DImpl(std::int64_t channels, const TransformerSha
   projection("proj_out", out_weight_, out_bias_);
 }
 
-at::Tensor Transformer2DImpl::forward(const at::Tensor& x, const at::Tensor& context) {
+at::Tensor Transformer2DImpl::forward(const at::Tensor& x, const at::Tensor& around, const at::Tensor& context) {
   const std::int64_t n = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3);
   const at::Tensor normed =
       group_norm(x, norm_->weight, norm_->bias, norm_->options.num_groups(), norm_->options.eps(), false);
@@ -101,8 +98,8 @@ at::Tensor Transformer2DImpl::forward(const at::Tensor& x, const at::Tensor& con
   tokens = apply_linear(in_weight_, in_bias_, tokens);
   for (TransformerBlock& block : blocks_) tokens = block(tokens, context);
   tokens = apply_linear(out_weight_, out_bias_, tokens);
-  // x comes first so that the sum takes its memory layout.
-  return x + tokens.transpose(1, 2).reshape({n, channels, height, width});
+  // It comes first so that the sum takes its memory layout.
+  return around + tokens.transpose(1, 2).reshape({n, channels, height, width});
 }
 
 }  // namespace guda::worker

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "worker/models/lora.hpp"
+
 namespace guda::worker {
 
 struct TransformerShape {
@@ -29,7 +31,7 @@ class CrossAttentionImpl : public torch::nn::Module {
 
  private:
   std::int64_t heads_;
-  torch::nn::Linear to_q_{nullptr}, to_k_{nullptr}, to_v_{nullptr}, to_out_{nullptr};
+  AdaptableLinear to_q_{nullptr}, to_k_{nullptr}, to_v_{nullptr}, to_out_{nullptr};
 };
 TORCH_MODULE(CrossAttention);
 
@@ -51,8 +53,9 @@ TORCH_MODULE(TransformerBlock);
 class Transformer2DImpl : public torch::nn::Module {
  public:
   Transformer2DImpl(std::int64_t channels, const TransformerShape& shape, std::int64_t groups);
-  /// x [N, C, H, W]; context [N, M, context] or undefined.
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& context);
+  /// x [N, C, H, W]; context [N, M, context] or undefined. `around` is x again, where it passes the layers by (gradient
+  /// checkpointing tells the two uses apart).
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& around, const at::Tensor& context);
 
  private:
   torch::nn::GroupNorm norm_{nullptr};

@@ -162,9 +162,18 @@ UNet2D copy_unet2d(const UNet2D& model) {
   return copy;
 }
 
+UNet2D unset_unet2d(const Json& config) {
+  UNet2D model{nullptr};
+  build_unset([&] { model = UNet2D(UNet2DConfig::from_json(config, "model")); });
+  model->eval();
+  return model;
+}
+
 UNet2D load_unet2d(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
-  UNet2D model = build(UNet2DConfig::from_json(read_model_config(folder), file.string()), 0);
+  UNet2D model{nullptr};
+  const auto config = UNet2DConfig::from_json(read_model_config(folder), file.string());
+  build_unset([&] { model = UNet2D(config); });
   load_weights(*model, folder, kDiffusersWeights);
   model->eval();
   return model;

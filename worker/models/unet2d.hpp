@@ -50,6 +50,8 @@ TORCH_MODULE(UNet2D);
 /// Reads config.json and diffusion_pytorch_model.safetensors (or its sharded index). float16, bfloat16 and float64
 /// tensors are converted to float32. All missing, unused and misshaped tensors are listed in one Error. In eval mode,
 /// on the CPU.
+/// Of that shape, its weights not set yet; in evaluation mode.
+[[nodiscard]] UNet2D unset_unet2d(const Json& config);
 [[nodiscard]] UNet2D load_unet2d(const std::filesystem::path& folder);
 
 /// Writes a folder that diffusers' UNet2DModel.from_pretrained reads. The folder is created; files are replaced whole.

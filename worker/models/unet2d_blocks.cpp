@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "worker/models/recompute.hpp"
+
 namespace guda::worker {
 namespace {
 
@@ -12,6 +14,24 @@ torch::nn::ModuleList list_of(const std::vector<Holder>& modules) {
   torch::nn::ModuleList list;
   for (const Holder& m : modules) list->push_back(m);
   return list;
+}
+
+// Blocks whose inside may be computed again on the way back. The input counts twice, in the order in which its
+// gradients come: around the block, then through its norm.
+at::Tensor run(ResnetBlock& block, at::Tensor x, const at::Tensor& temb) {
+  std::vector<at::Tensor> inputs{x, x, temb};
+  x.reset();
+  return recomputed(*block, std::move(inputs),
+                    [block](const auto& in) mutable { return block->forward_apart(in[1], in[0], in[2]); });
+}
+
+at::Tensor run(Attention& block, const at::Tensor& x) {
+  return recomputed(*block, {x, x}, [block](const auto& in) mutable { return block->forward_apart(in[1], in[0]); });
+}
+
+at::Tensor run(Transformer2D& block, const at::Tensor& x, const at::Tensor& context) {
+  return recomputed(*block, {x, x, context},
+                    [block](const auto& in) mutable { return block->forward(in[1], in[0], in[2]); });
 }
 
 }  // namespace
@@ -40,13 +60,13 @@ DownBlockImpl::DownBlockImpl(const BlockShape& shape, const ResnetStyle& style) 
 at::Tensor DownBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vector<at::Tensor>& skips,
                                   const at::Tensor& context) {
   for (std::size_t i = 0; i < resnets_.size(); ++i) {
-    x = resnets_[i](x, temb);
-    if (!attentions_.empty()) x = attentions_[i](x);
-    if (!transformers_.empty()) x = transformers_[i](x, context);
+    x = run(resnets_[i], x, temb);
+    if (!attentions_.empty()) x = run(attentions_[i], x);
+    if (!transformers_.empty()) x = run(transformers_[i], x, context);
     skips.push_back(x);
   }
   if (downsample_ || downsample_resnet_) {
-    x = downsample_ ? downsample_(x) : downsample_resnet_(x, temb);
+    x = downsample_ ? downsample_(x) : run(downsample_resnet_, x, temb);
     skips.push_back(x);
   }
   return x;
@@ -80,12 +100,12 @@ at::Tensor UpBlockImpl::forward(at::Tensor x, const at::Tensor& temb, std::vecto
     // Neither part is needed beside the whole: while scoring this is the network's widest place.
     x = at::cat({x, skips.back()}, 1);
     skips.pop_back();
-    x = resnets_[i](std::move(x), temb);
-    if (!attentions_.empty()) x = attentions_[i](x);
-    if (!transformers_.empty()) x = transformers_[i](x, context);
+    x = run(resnets_[i], std::move(x), temb);
+    if (!attentions_.empty()) x = run(attentions_[i], x);
+    if (!transformers_.empty()) x = run(transformers_[i], x, context);
   }
   if (upsample_) return upsample_(x);
-  if (upsample_resnet_) return upsample_resnet_(x, temb);
+  if (upsample_resnet_) return run(upsample_resnet_, x, temb);
   return x;
 }
 
@@ -100,9 +120,9 @@ MidBlockImpl::MidBlockImpl(std::int64_t channels, std::int64_t head_dim, std::op
 }
 
 at::Tensor MidBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
-  x = first_(x, temb);
-  if (attention_) x = attention_(x);
-  return second_(x, temb);
+  x = run(first_, x, temb);
+  if (attention_) x = run(attention_, x);
+  return run(second_, x, temb);
 }
 
 CrossMidBlockImpl::CrossMidBlockImpl(std::int64_t channels, const TransformerShape& transformer,
@@ -119,8 +139,8 @@ CrossMidBlockImpl::CrossMidBlockImpl(std::int64_t channels, const TransformerSha
 }
 
 at::Tensor CrossMidBlockImpl::forward(at::Tensor x, const at::Tensor& temb, const at::Tensor& context) {
-  x = first_(x, temb);
-  return transformer_ ? second_(transformer_(x, context), temb) : x;
+  x = run(first_, x, temb);
+  return transformer_ ? run(second_, run(transformer_, x, context), temb) : x;
 }
 
 }  // namespace guda::worker

@@ -68,7 +68,9 @@ enum class Resample { none, up, down };
 class ResnetBlockImpl : public torch::nn::Module {
  public:
   ResnetBlockImpl(std::int64_t in, std::int64_t out, const ResnetStyle& style, Resample resample = Resample::none);
-  at::Tensor forward(at::Tensor x, const at::Tensor& temb);
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& temb) { return forward_apart(x, x, temb); }
+  /// `around` is x again, where it passes the layers by: gradient checkpointing tells the two uses apart.
+  at::Tensor forward_apart(at::Tensor x, at::Tensor around, const at::Tensor& temb);
 
  private:
   at::Tensor normed(torch::nn::GroupNorm& norm, const at::Tensor& x);
@@ -86,7 +88,9 @@ class AttentionImpl : public torch::nn::Module {
  public:
   AttentionImpl(std::int64_t channels, std::int64_t head_dim, std::optional<std::int64_t> groups, double eps,
                 double output_scale = 1);
-  at::Tensor forward(const at::Tensor& x);
+  at::Tensor forward(const at::Tensor& x) { return forward_apart(x, x); }
+  /// As ResnetBlock's.
+  at::Tensor forward_apart(const at::Tensor& x, const at::Tensor& around);
 
  private:
   std::int64_t heads_;

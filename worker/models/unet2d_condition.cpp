@@ -163,9 +163,18 @@ UNet2DCondition make_unet2d_condition(const Json& config, std::uint64_t init_see
   return build(UNet2DConditionConfig::from_json(config, "model"), init_seed);
 }
 
+UNet2DCondition unset_unet2d_condition(const Json& config) {
+  UNet2DCondition model{nullptr};
+  build_unset([&] { model = UNet2DCondition(UNet2DConditionConfig::from_json(config, "model")); });
+  model->eval();
+  return model;
+}
+
 UNet2DCondition load_unet2d_condition(const std::filesystem::path& folder) {
   const std::string file = (folder / "config.json").string();
-  UNet2DCondition model = build(UNet2DConditionConfig::from_json(read_model_config(folder), file), 0);
+  UNet2DCondition model{nullptr};
+  const auto config = UNet2DConditionConfig::from_json(read_model_config(folder), file);
+  build_unset([&] { model = UNet2DCondition(config); });
   load_weights(*model, folder, kDiffusersWeights);
   model->eval();
   return model;

@@ -45,6 +45,8 @@ TORCH_MODULE(UNet2DCondition);
 
 /// As make_unet2d, load_unet2d and save_unet2d.
 [[nodiscard]] UNet2DCondition make_unet2d_condition(const Json& config, std::uint64_t init_seed);
+/// Of that shape, its weights not set yet; in evaluation mode.
+[[nodiscard]] UNet2DCondition unset_unet2d_condition(const Json& config);
 [[nodiscard]] UNet2DCondition load_unet2d_condition(const std::filesystem::path& folder);
 void save_unet2d_condition(UNet2DCondition& model, const Json& config, const std::filesystem::path& folder);
 

@@ -89,13 +89,14 @@ at::Tensor ResnetBlockImpl::normed(torch::nn::GroupNorm& norm, const at::Tensor&
   return style_.silu ? apply_norm(norm, x, true) : style_.activation(apply_norm(norm, x, false));
 }
 
-at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
+at::Tensor ResnetBlockImpl::forward_apart(at::Tensor x, at::Tensor around, const at::Tensor& temb) {
   at::Tensor h = normed(norm1_, x);
+  x.reset();
   if (resample_ == Resample::up) {
-    x = twice_as_large(x);
+    around = twice_as_large(around);
     h = twice_as_large(h);
   } else if (resample_ == Resample::down) {
-    x = at::avg_pool2d(x, 2);
+    around = at::avg_pool2d(around, 2);
     h = at::avg_pool2d(h, 2);
   }
   const at::Tensor time = time_emb_proj_ ? apply_linear(time_emb_proj_, temb) : at::Tensor();
@@ -108,7 +109,7 @@ at::Tensor ResnetBlockImpl::forward(at::Tensor x, const at::Tensor& temb) {
   }
   if (style_.dropout > 0 && is_training()) h = dropout(h, style_.dropout);
   h = convolve(conv2_, h,
-               {.enlarge = false, .shift = {}, .residual = conv_shortcut_ ? convolve(conv_shortcut_, x) : x});
+               {.enlarge = false, .shift = {}, .residual = conv_shortcut_ ? convolve(conv_shortcut_, around) : around});
   return style_.output_scale == 1 ? h : h / style_.output_scale;
 }
 
@@ -124,15 +125,15 @@ AttentionImpl::AttentionImpl(std::int64_t channels, std::int64_t head_dim, std::
   register_module("to_out", torch::nn::ModuleList(to_out_));
 }
 
-at::Tensor AttentionImpl::forward(const at::Tensor& x) {
+at::Tensor AttentionImpl::forward_apart(const at::Tensor& x, const at::Tensor& around) {
   const std::int64_t n = x.size(0), c = x.size(1), height = x.size(2), width = x.size(3);
   // [N, C, H, W] -> [N, H W, C]: a view when x is channels_last.
   const at::Tensor tokens = (group_norm_ ? apply_norm(group_norm_, x, false) : x).flatten(2).transpose(1, 2);
   at::Tensor h =
       attention(apply_linear(to_q_, tokens), apply_linear(to_k_, tokens), apply_linear(to_v_, tokens), heads_);
   h = apply_linear(to_out_, h);
-  // x comes first so that the sum takes its memory layout.
-  h = x + h.transpose(1, 2).reshape({n, c, height, width});
+  // It comes first so that the sum takes its memory layout.
+  h = around + h.transpose(1, 2).reshape({n, c, height, width});
   return output_scale_ == 1 ? h : h / output_scale_;
 }
 

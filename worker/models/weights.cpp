@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
@@ -15,6 +16,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/safetensors.hpp"
+#include "worker/kernels/kernels.hpp"
 #include "worker/models/tensor_bytes.hpp"
 
 namespace guda::worker {
@@ -84,6 +86,38 @@ std::vector<SafetensorsFile> open_weights(const fs::path& folder, const std::str
   return files;
 }
 
+/// Numbers that are read, converted and checked while they are in the cache. A bound on memory beside the weights, too.
+constexpr std::int64_t kAtOnce = 1 << 16;
+
+bool all_finite(const at::Tensor& numbers) {
+  if (numbers.scalar_type() == at::kFloat && numbers.is_contiguous()) {
+    // A sum of squares that is finite has finite terms; one that is not may have overflown.
+    const double sum = kernels::kernels().sum_of_squares(numbers.numel(), numbers.const_data_ptr<float>());
+    if (std::isfinite(sum)) return true;
+  }
+  return !numbers.is_floating_point() || numbers.isfinite().all().item<bool>();
+}
+
+/// Fills `target` [any shape, contiguous, on the CPU] piece by piece; returns how many numbers are not finite.
+std::int64_t fill(const at::Tensor& target, const SafetensorsFile& file, const std::string& name) {
+  const TensorEntry& entry = file.tensors().at(name);
+  const at::Tensor flat = target.view({-1});
+  const at::ScalarType stored = scalar_type(entry.dtype);
+  const auto width = static_cast<std::int64_t>(size_of(entry.dtype));
+  at::Tensor buffer;
+  if (stored != target.scalar_type()) buffer = at::empty({std::min(kAtOnce, flat.numel())}, stored);
+  std::int64_t bad = 0;
+  for (std::int64_t first = 0; first < flat.numel(); first += kAtOnce) {
+    const std::int64_t count = std::min(kAtOnce, flat.numel() - first);
+    at::Tensor piece = flat.narrow(0, first, count), read = buffer.defined() ? buffer.narrow(0, 0, count) : piece;
+    file.read(name, static_cast<std::uint64_t>(first * width),
+              {static_cast<std::byte*>(read.data_ptr()), static_cast<std::size_t>(count * width)});
+    if (!all_finite(read)) bad += count - read.isfinite().sum().item<std::int64_t>();
+    if (buffer.defined()) piece.copy_(read);
+  }
+  return bad;
+}
+
 }  // namespace
 
 Json read_model_config(const fs::path& folder) {
@@ -120,15 +154,14 @@ void load_weights(torch::nn::Module& module, const fs::path& folder, const std::
         continue;
       }
       if (!filled.insert(name).second) twice.push_back(stored_name);
-      const at::Tensor source = tensor_from(file, stored_name);
-      if (source.sizes() != target->second.sizes()) {
-        misshaped.push_back(fmt::format("{} [{}] instead of [{}]", stored_name, fmt::join(source.sizes(), ", "),
-                                        fmt::join(target->second.sizes(), ", ")));
+      const at::Tensor& to = target->second;
+      if (!std::equal(entry.shape.begin(), entry.shape.end(), to.sizes().begin(), to.sizes().end())) {
+        misshaped.push_back(fmt::format("{} [{}] instead of [{}]", stored_name, fmt::join(entry.shape, ", "),
+                                        fmt::join(to.sizes(), ", ")));
         continue;
       }
-      if (const auto bad = source.numel() - source.isfinite().sum().item<std::int64_t>(); bad > 0)
-        not_finite.push_back(fmt::format("{} ({} of {} values)", stored_name, bad, source.numel()));
-      target->second.copy_(source);
+      if (const std::int64_t bad = fill(to, file, stored_name); bad > 0)
+        not_finite.push_back(fmt::format("{} ({} of {} values)", stored_name, bad, to.numel()));
     }
   }
   for (const auto& [name, tensor] : wanted) {

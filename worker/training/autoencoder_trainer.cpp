@@ -66,7 +66,8 @@ TrainedAutoencoder train_autoencoder(const jobs::TrainSpec& spec, const jobs::Da
     };
     return batch;
   };
-  const Losses losses = fit(*model, draw, {config, spec.micro_batch, seed, device, checkpoints, gang}, progress);
+  const TrainedParameters all(*model, {}, seed);
+  const Losses losses = fit(*model, all, draw, {config, spec.micro_batch, seed, device, checkpoints, gang}, progress);
   return {rescaled(model, scaling_factor(model, dataset, device)), losses.first, losses.last};
 }
 

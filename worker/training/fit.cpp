@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "common/error.hpp"
+#include "worker/models/recompute.hpp"
 #include "worker/models/seeded_build.hpp"
 #include "worker/training/gang_step.hpp"
 #include "worker/training/loss_guard.hpp"
@@ -11,7 +12,7 @@
 
 namespace guda::worker {
 
-Losses fit(torch::nn::Module& model, const DrawBatch& draw, const FitOptions& options,
+Losses fit(torch::nn::Module& model, const TrainedParameters& trained, const DrawBatch& draw, const FitOptions& options,
            const std::function<void(const Progress&)>& progress) {
   const jobs::TrainingConfig& config = options.config;
   if (config.steps == 0 || config.batch == 0) throw Error("training: steps and batch must be at least 1");
@@ -21,15 +22,15 @@ Losses fit(torch::nn::Module& model, const DrawBatch& draw, const FitOptions& op
   // Dropout masks come from the generator: the only stream that is not a function of the step (but for gangs).
   seed_generators((options.seed / "dropout").value());
   model.train();
-  AdamW optimizer(model.parameters(), config.optimizer, config.clip);
+  AdamW optimizer(trained.tensors(), config.optimizer, config.clip);
   std::optional<Ema> ema;
-  if (config.ema_max_decay > 0) ema.emplace(model.parameters(), config.ema_max_decay);
+  if (config.ema_max_decay > 0) ema.emplace(trained.tensors(), config.ema_max_decay);
 
   const torch::Tensor losses = torch::zeros({2}, torch::kFloat64);  // first and last: a tensor, to be part of the state
   double* const sums = losses.data_ptr<double>();
   const std::uint32_t tenth = std::max(1U, config.steps / 10);
   NamedTensors state{{"losses", losses}};
-  append_state(model, state);
+  trained.append_state(state);
   optimizer.append_state(state);
   if (ema) ema->append_state(state);
   std::uint64_t first_step = 0;
@@ -50,7 +51,7 @@ Losses fit(torch::nn::Module& model, const DrawBatch& draw, const FitOptions& op
   const std::vector<BatchShare> parts = parts_of(rows, options.micro_batch);
   const bool whole = !gang && parts.size() == 1;
   std::optional<GradientSum> sum;
-  if (gang) sum.emplace(*gang, model.parameters());
+  if (gang) sum.emplace(*gang, trained.tensors());
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
     // Masks of a member are its own; as a function of the step they need no state in checkpoints, which are the root's.
     if (gang) {
@@ -58,6 +59,7 @@ Losses fit(torch::nn::Module& model, const DrawBatch& draw, const FitOptions& op
     }
     const TrainingBatch batch = draw(step);
     double value = 0;
+    const RecomputeScope recompute(options.recompute);
     for (const BatchShare& part : parts) {
       const torch::Tensor per_row = batch.losses(part);
       const torch::Tensor loss = whole ? per_row.mean() : per_row.sum() / static_cast<double>(config.batch);

@@ -12,6 +12,7 @@
 #include "worker/execute.hpp"
 #include "worker/training/batch_share.hpp"
 #include "worker/training/job_checkpoints.hpp"
+#include "worker/training/trained_parameters.hpp"
 
 namespace guda::worker {
 
@@ -35,10 +36,12 @@ struct FitOptions {
   torch::Device device = torch::kCPU;
   JobCheckpoints* checkpoints = nullptr;
   Gang* gang = nullptr;
+  bool recompute = false;  ///< gradient checkpointing: the same bits
 };
 
-/// `model` is on the device and ends in eval mode, with EMA weights where they are kept. Throws as train() does.
-Losses fit(torch::nn::Module& model, const DrawBatch& draw, const FitOptions& options,
+/// `model` is on the device and ends in eval mode; `trained`, a part of it, with EMA weights where they are kept.
+/// Throws as train() does.
+Losses fit(torch::nn::Module& model, const TrainedParameters& trained, const DrawBatch& draw, const FitOptions& options,
            const std::function<void(const Progress&)>& progress);
 
 }  // namespace guda::worker

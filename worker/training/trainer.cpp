@@ -31,7 +31,7 @@ Condition rows_of(const Condition& condition, const BatchShare& rows, torch::Dev
 
 Trained train(const jobs::TrainSpec& spec, const Examples& examples, std::span<const std::uint32_t> removed,
               torch::Device device, const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints,
-              Gang* gang, Denoiser start) {
+              Gang* gang, Denoiser start, bool recompute) {
   const jobs::TrainingConfig& config = spec.training;
   const SeedPath seed = SeedPath(spec.seed) / "train";
   const Denoiser model = start.is_empty() ? make_denoiser(spec.model, (seed / "init").value()) : std::move(start);
@@ -58,9 +58,10 @@ Trained train(const jobs::TrainSpec& spec, const Examples& examples, std::span<c
     };
     return batch;
   };
-  const Losses losses =
-      fit(model.module(), draw, {config, spec.micro_batch, seed, device, checkpoints, gang}, progress);
-  return {model, losses.first, losses.last};
+  TrainedParameters trained(model.module(), config.parameters, seed);
+  const Losses losses = fit(model.module(), trained, draw,
+                            {config, spec.micro_batch, seed, device, checkpoints, gang, recompute}, progress);
+  return {model, losses.first, losses.last, trained.merge()};
 }
 
 }  // namespace guda::worker

@@ -12,10 +12,12 @@
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
 #include "worker/diffusion/prediction.hpp"
+#include "worker/models/recompute.hpp"
 #include "worker/models/seeded_build.hpp"
 #include "worker/training/loss_guard.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/training/streams.hpp"
+#include "worker/training/trained_parameters.hpp"
 #include "worker/unlearn/anchors.hpp"
 #include "worker/unlearn/class_guide.hpp"
 #include "worker/unlearn/fisher.hpp"
@@ -104,6 +106,19 @@ bool needs_teacher(const jobs::UnlearnConfig& config, bool captions) {
   return op.needs_teacher || op.needs_anchor || distils(config) || (captions && op.needs_guide);
 }
 
+Denoiser student_of(const Denoiser& full, const Json& config, const jobs::ParametersConfig& parameters) {
+  Denoiser student = unset_denoiser(config);
+  const torch::NoGradGuard no_grad;
+  const auto from = full->named_parameters();
+  for (auto& p : student->named_parameters()) {
+    const torch::Tensor theirs = from[p.key()].detach();
+    p.value().set_data(is_trained(parameters, p.key()) ? theirs.clone(at::MemoryFormat::Preserve) : theirs);
+  }
+  const auto buffers = full->named_buffers();
+  for (auto& b : student->named_buffers()) b.value().copy_(buffers[b.key()]);
+  return student;
+}
+
 double forget_weight(const jobs::UnlearnConfig& config, std::size_t removed, std::size_t retained, std::size_t groups) {
   const double ratio = static_cast<double>(removed) / static_cast<double>(retained);
   if (find_operator(config).weight_is_size_ratio) return config.strength * ratio;
@@ -119,7 +134,7 @@ double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std
 Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
                   const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups,
                   torch::Device device, const std::function<void(const Progress&)>& progress,
-                  JobCheckpoints* checkpoints, const UNet2DCondition& guide) {
+                  JobCheckpoints* checkpoints, const UNet2DCondition& guide, bool recompute) {
   const jobs::UnlearnConfig& config = spec.unlearn;
   const jobs::Dataset& dataset = examples.dataset();
   const OperatorEntry& op = find_operator(config);
@@ -156,7 +171,8 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
   };
 
   model->train();
-  std::vector<torch::Tensor> parameters = model->parameters();
+  TrainedParameters trained(model.module(), config.parameters, seed);
+  std::vector<torch::Tensor> parameters = trained.tensors();
   AdamW optimizer(parameters, config.optimizer, config.clip);
   const torch::Tensor losses =
       torch::zeros({2}, torch::kFloat64);  // retain and forget: a tensor, to be part of the state
@@ -165,7 +181,7 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
   std::uint64_t first_step = 0;
   if (checkpoints) {
     NamedTensors state{{"losses", losses}};
-    append_state(model.module(), state);
+    trained.append_state(state);
     optimizer.append_state(state);
     first_step = checkpoints->resume(std::move(state), config.steps, device);
     optimizer.resume_at(first_step);
@@ -184,6 +200,7 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
     if (op.needs_fresh_noise) fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes());
 
     double value = 0, retain_value = 0, forget_value = 0;
+    const RecomputeScope recomputing(recompute);
     std::vector<torch::Tensor> forget_gradients;
     for (const StepPart& part : parts) {
       const StepImages kept = rows_of(retain, part.retain);
@@ -258,7 +275,7 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
     checkpoints ? checkpoints->finished_step(done, progress) : progress(done);
   }
   model->eval();
-  return {sums[0], sums[1], guarded.alignment};
+  return {sums[0], sums[1], guarded.alignment, trained.merge()};
 }
 
 }  // namespace guda::worker

@@ -51,6 +51,76 @@ at::Tensor reference(const at::Tensor& x, const at::Tensor& w, const at::Tensor&
 
 }  // namespace
 
+TEST_CASE("wide convolutions: every instruction set equals the float64 convolution, in whatever chunks and panels") {
+  torch::manual_seed(6);
+  for (const kernels::Kernels* set : kernels::usable_kernels()) {
+    for (const ConvShape& s : {ConvShape{48, 64, 6, 10}, {160, 32, 4, 4}, {32, 96, 5, 3, 3, 1, true}, {16, 32, 1, 1}}) {
+      for (const std::int64_t images : {1, 3}) {
+        CAPTURE(fmt::format("{}: {} -> {}, {}x{}, enlarge {}, {} images", set->isa, s.in, s.out, s.height, s.width,
+                            s.enlarge, images));
+        const at::Tensor x = at::randn({images, s.in, s.height, s.width}).contiguous(kLast),
+                         w = at::randn({s.out, s.in, s.kernel, s.kernel}), bias = at::randn({s.out}),
+                         shift = at::randn({images, s.out});
+        const at::Tensor product = reference(x.to(at::kDouble), w.to(at::kDouble), {}, s);
+        const at::Tensor residual = at::randn(product.sizes()).contiguous(kLast);
+        const at::Tensor wanted = product + bias.view({1, -1, 1, 1}) + shift.view({images, -1, 1, 1}) + residual;
+        const std::int64_t tiles = images * kernels::wide_tiles(s), panels = s.out / kernels::kWidePanel;
+        const auto run = [&](std::int64_t chunk) {
+          at::Tensor y = at::full_like(residual, NAN), points = at::empty({kernels::wide_points_size(s, chunk)});
+          for (std::int64_t first = 0; first < tiles; first += chunk) {
+            const std::int64_t count = std::min(chunk, tiles - first);
+            for (std::int64_t t = 0; t < count; ++t)
+              set->wide_points(s, x.data_ptr<float>(), first, t, t + 1, count, points.data_ptr<float>());
+            for (std::int64_t panel = panels; panel-- > 0;) {
+              set->wide_outputs(s, points.data_ptr<float>(), first, count, w.data_ptr<float>(), bias.data_ptr<float>(),
+                                shift.data_ptr<float>(), residual.data_ptr<float>(), panel, panel + 1,
+                                y.data_ptr<float>());
+            }
+          }
+          return y;
+        };
+        const at::Tensor y = run(tiles);
+        CHECK(relative(y, wanted) < 2e-6);
+        CHECK(at::equal(run(3), y));
+      }
+    }
+  }
+}
+
+TEST_CASE("wide convolutions: layers of many channels equal the float64 layer, forward and every gradient") {
+  torch::manual_seed(7);
+  for (const bool enlarge : {false, true}) {
+    CAPTURE(enlarge);
+    torch::nn::Conv2d conv(torch::nn::Conv2dOptions(288, 256, 3).padding(1)), exact(conv->options);
+    exact->to(torch::kDouble);
+    {
+      const at::NoGradGuard no_grad;
+      exact->weight.copy_(conv->weight), exact->bias.copy_(conv->bias);
+    }
+    const auto leaf = [](const at::Tensor& t) { return t.contiguous(kLast).requires_grad_(); };
+    const std::int64_t side = enlarge ? 12 : 6;
+    const at::Tensor x = leaf(at::randn({2, 288, 6, 6})), shift = at::randn({2, 256}).requires_grad_(),
+                     residual = leaf(at::randn({2, 256, side, side})), dy = at::randn({2, 256, side, side});
+    const auto twin = [](const at::Tensor& t) { return t.detach().to(at::kDouble).requires_grad_(); };
+    const at::Tensor x64 = twin(x), shift64 = twin(shift), residual64 = twin(residual);
+    const at::Tensor y = convolve(conv, x, {.enlarge = enlarge, .shift = shift, .residual = residual});
+    const at::Tensor wanted =
+        exact(enlarge ? at::upsample_nearest2d(x64, {12, 12}) : x64) + shift64.view({2, -1, 1, 1}) + residual64;
+    CHECK(relative(y, wanted) < 3e-6);
+    {
+      const at::NoGradGuard no_grad;
+      CHECK(at::equal(convolve(conv, x, {.enlarge = enlarge, .shift = shift, .residual = residual}), y));
+    }
+    y.backward(dy);
+    wanted.backward(dy.to(at::kDouble));
+    CHECK(relative(x.grad(), x64.grad()) < 5e-6);
+    CHECK(relative(shift.grad(), shift64.grad()) < 5e-6);
+    CHECK(relative(residual.grad(), residual64.grad()) < 5e-6);
+    CHECK(relative(conv->weight.grad(), exact->weight.grad()) < 5e-6);
+    CHECK(relative(conv->bias.grad(), exact->bias.grad()) < 5e-6);
+  }
+}
+
 TEST_CASE("convolution kernels: every instruction set equals the float64 convolution, forward and both gradients") {
   torch::manual_seed(5);
   for (const kernels::Kernels* set : kernels::usable_kernels()) {

@@ -55,6 +55,56 @@ TEST_CASE("attention: narrow heads equal the float64 formula, forward and every 
   }
 }
 
+TEST_CASE("attention: wide heads over many tokens equal the float64 formula, forward and every gradient") {
+  torch::manual_seed(10);
+  for (const Case& c : {Case{1, 1024, 1024, 2, 40}, Case{2, 1030, 77, 1, 80}, Case{1, 1024, 600, 1, 20}}) {
+    CAPTURE(c.channels);
+    const std::int64_t width = c.heads * c.channels;
+    const at::Tensor q = at::randn({c.images, c.queries, width}).requires_grad_(),
+                     k = at::randn({c.images, c.keys, width}).requires_grad_(),
+                     v = at::randn({c.images, c.keys, width}).requires_grad_(),
+                     up = at::randn({c.images, c.queries, width});
+    const auto twin = [](const at::Tensor& t) { return t.detach().to(at::kDouble).requires_grad_(); };
+    const at::Tensor q64 = twin(q), k64 = twin(k), v64 = twin(v);
+    const at::Tensor y = transformer_attention(q, k, v, c.heads), wanted = plain(q64, k64, v64, c.heads);
+    CHECK(relative(y, wanted) < 2e-6);
+    {
+      const at::NoGradGuard no_grad;
+      CHECK(at::equal(transformer_attention(q, k, v, c.heads), y));
+    }
+    y.backward(up);
+    wanted.backward(up.to(at::kDouble));
+    CHECK(relative(v.grad(), v64.grad()) < 5e-6);
+    CHECK(relative(q.grad(), q64.grad()) < 1e-5);
+    CHECK(relative(k.grad(), k64.grad()) < 1e-5);
+  }
+}
+
+TEST_CASE("attention: every instruction set does wide heads, one head at a time or all, to the same bits") {
+  torch::manual_seed(11);
+  for (const kernels::Kernels* set : kernels::usable_kernels()) {
+    for (const Case& c :
+         {Case{2, 5, 5, 2, 40}, Case{1, 70, 77, 3, 160}, Case{2, 65, 1030, 2, 20}, Case{1, 8, 600, 1, 81}}) {
+      CAPTURE(set->isa);
+      CAPTURE(c.channels);
+      const std::int64_t width = c.heads * c.channels, heads = c.images * c.heads;
+      const at::Tensor q = at::randn({c.images, c.queries, width}) * 3, k = at::randn({c.images, c.keys, width}) * 3,
+                       v = at::randn({c.images, c.keys, width});
+      at::Tensor out = at::empty_like(q), log_sum = at::empty({heads, c.queries}), again = at::empty_like(q);
+      const kernels::AttentionShape s{c.images, c.queries,  c.keys,
+                                      c.heads,  c.channels, 1 / std::sqrt(static_cast<float>(c.channels))};
+      const auto run = [&](at::Tensor& to, std::int64_t begin, std::int64_t end) {
+        set->attention_wide(s, q.data_ptr<float>(), k.data_ptr<float>(), v.data_ptr<float>(), to.data_ptr<float>(),
+                            log_sum.data_ptr<float>(), begin, end);
+      };
+      run(out, 0, heads);
+      for (std::int64_t head = heads; head-- > 0;) run(again, head, head + 1);
+      CHECK(at::equal(out, again));
+      CHECK(relative(out, plain(q.to(at::kDouble), k.to(at::kDouble), v.to(at::kDouble), c.heads)) < 2e-6);
+    }
+  }
+}
+
 TEST_CASE("attention: every instruction set agrees with the formula") {
   torch::manual_seed(9);
   for (const kernels::Kernels* set : kernels::usable_kernels()) {

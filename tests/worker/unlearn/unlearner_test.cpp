@@ -259,6 +259,15 @@ TEST_CASE("unlearning: the teacher is asked for where it is needed") {
   jobs::UnlearnConfig ifu;
   ifu.op = "ifu";
   CHECK(needs_teacher(ifu));
+  for (const OperatorEntry& op : kOperators) {
+    CAPTURE(op.name);
+    for (const char* preserve : {"standard", "distillation"}) {
+      jobs::UnlearnConfig any;
+      any.op = std::string(op.name);
+      any.preserve = preserve;
+      if (!op.one_step) CHECK(jobs::is_taught(any) == needs_teacher(any));  // what the plan says and what is done
+    }
+  }
   UNet2D model = copy_unet2d(study().full);
   CHECK_THROWS_AS(
       unlearn(model, UNet2D{nullptr}, Study::spec("ifu"), study().data, study().removed, 10, torch::kCPU, no_progress),
