@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "common/json.hpp"
-#include "jobs/cost.hpp"
 #include "jobs/experiment.hpp"
+#include "jobs/memory.hpp"
 
 namespace guda::jobs {
 

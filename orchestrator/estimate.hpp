@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "jobs/calibration.hpp"
-#include "jobs/cost.hpp"
+#include "jobs/memory.hpp"
 #include "jobs/plan.hpp"
 
 namespace guda::orchestrator {

@@ -9,8 +9,8 @@
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/safetensors.hpp"
-#include "jobs/cost.hpp"
 #include "jobs/experiment_file.hpp"
+#include "jobs/memory.hpp"
 #include "tests/support/scratch_folder.hpp"
 
 using namespace guda;

@@ -4,6 +4,7 @@
 
 #include "jobs/cost.hpp"
 #include "jobs/experiment_file.hpp"
+#include "jobs/memory.hpp"
 
 namespace guda::jobs {
 

@@ -9,6 +9,7 @@
 
 #include "common/clock.hpp"
 #include "jobs/cost.hpp"
+#include "jobs/memory.hpp"
 #include "jobs/reference_networks.hpp"
 #include "worker/bench/bench_parts.hpp"
 #include "worker/device.hpp"

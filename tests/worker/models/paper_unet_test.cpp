@@ -7,6 +7,7 @@
 #include "jobs/cost.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/memory.hpp"
 #include "worker/models/unet2d.hpp"
 #include "worker/models/unet2d_condition.hpp"
 
