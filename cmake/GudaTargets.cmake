@@ -1,5 +1,6 @@
 include(GudaCcache)
 include(GudaInstall)
+include(GudaCuda)
 
 add_custom_target(guda_programs COMMENT "All programs, no tests")
 
@@ -32,6 +33,7 @@ function(guda_library target)
     list(APPEND sources ${found})
   endforeach()
   list(FILTER sources EXCLUDE REGEX "_(main|isa)\\.cpp$")
+  guda_choose_parts(sources)
   if(NOT sources)  # a room that has no file yet
     file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp CONTENT "")
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/${target}_empty.cpp)

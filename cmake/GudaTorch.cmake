@@ -1,6 +1,5 @@
 # LibTorch as an imported target of our own. find_package(Torch) enables the CUDA language and probes the toolkit even
 # for a CPU-only link; we need three shared objects and two include folders.
-option(GUDA_WITH_CUDA "Link the CUDA part of LibTorch (./run setup --cuda fetches it)" OFF)
 set(torch_root ${GUDA_TORCH_DIR}/torch)
 set(torch_libraries libtorch_cpu.so libc10.so)
 set(torch_cure "./run setup, or -DGUDA_TORCH_DIR=<site-packages of torch 2.11>, or -DGUDA_WITH_TORCH=OFF")
@@ -15,11 +14,20 @@ foreach(library ${torch_libraries})
   endif()
 endforeach()
 file(GLOB cuda_runtime_dirs LIST_DIRECTORIES true ${GUDA_TORCH_DIR}/nvidia/*/lib)
+file(GLOB GUDA_CUDART ${GUDA_TORCH_DIR}/nvidia/*/lib/libcudart.so.*)
 add_library(guda_dep_torch INTERFACE)
 target_include_directories(guda_dep_torch SYSTEM INTERFACE ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
 target_link_libraries(guda_dep_torch INTERFACE ${torch_libraries})
-if(GUDA_WITH_CUDA)  # nothing of ours calls into libtorch_cuda.so: its kernels register themselves when it is loaded
-  target_link_options(guda_dep_torch INTERFACE LINKER:--no-as-needed)
+if(GUDA_WITH_CUDA)
+  # Never the driver or NVML: a machine without a GPU has neither. The runtime looks for the driver by itself, at run time.
+  target_include_directories(guda_dep_torch SYSTEM INTERFACE ${GUDA_CUDA_INCLUDE})
+  target_link_libraries(guda_dep_torch INTERFACE ${GUDA_CUDART})
+  if(GUDA_WITH_NCCL)
+    file(GLOB nccl_library ${GUDA_TORCH_DIR}/nvidia/*/lib/libnccl.so.2)
+    target_include_directories(guda_dep_torch SYSTEM INTERFACE ${GUDA_NCCL_INCLUDE})
+    target_link_libraries(guda_dep_torch INTERFACE ${nccl_library})
+  endif()
+  target_link_options(guda_dep_torch INTERFACE LINKER:--no-as-needed)  # kernels register themselves when it is loaded
 endif()
 # LibTorch ships the headers of its own {fmt} and they come first on the include path, but it exports none of the code.
 target_compile_definitions(guda_dep_torch INTERFACE FMT_HEADER_ONLY)

@@ -265,6 +265,8 @@ struct ResourcesConfig {
   std::uint32_t workers = 0;      ///< 0 = one per GPU, or per CPU core divided by threads
   std::uint32_t threads = 1;      ///< compute threads per worker; part of the numerics
   std::string device = "cpu";     ///< cpu | cuda
+  std::string precision;          ///< float32 | tf32 | bfloat16; empty: float32 on a CPU, tf32 on a GPU
+  bool deterministic = false;     ///< on a GPU: the same bits in every run
   std::uint32_t micro_batch = 0;  ///< rows of a training or unlearning step that are computed at once; 0: all
   std::uint32_t gang = 1;  ///< workers of one node that train one model together; part of the digest of Train jobs
   std::uint32_t workers_per_device = 1;  ///< cuda: workers that share one GPU

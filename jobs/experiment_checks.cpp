@@ -35,6 +35,7 @@ class Checks : Rules {
     methods();
     check_comparison(*this);
     check_pipeline(*this, data_may_be_missing_);
+    precision();
     gang();
     node_cache();
   }
@@ -220,13 +221,16 @@ class Checks : Rules {
          [] { return "has no effect: the cache is off"; }, {here});
   }
 
+  void precision() {
+    const std::string& asked = e_.resources.precision;
+    rule(e_.resources.device == "cpu" && !asked.empty() && asked != "float32", {"resources", "precision"},
+         [&] { return asked + " is for GPUs; a CPU computes in float32"; }, {{"resources", "device"}});
+  }
+
   void gang() {
     const std::uint32_t size = e_.resources.gang;
     if (size < 2) return;
     const KeyPath here{"resources", "gang"};
-    rule(e_.resources.device != "cpu", here,
-         [] { return "gangs train on the CPU only so far: leave it out, or choose resources.device: cpu"; },
-         {{"resources", "device"}});
     rule(size > e_.training.batch, here,
          [&] { return fmt::format("{} workers can't share training.batch, {}", size, e_.training.batch); },
          {{"training", "batch"}});

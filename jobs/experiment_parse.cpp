@@ -84,7 +84,7 @@ class Members {
   static std::string hint(const std::string& key, const KnownKeys& keys) {
     for (const char* const asked : {"precision", "mixed_precision", "dtype", "amp", "autocast", "fp16", "bf16"}) {
       if (key == asked)
-        return ": guda trains and scores in float32, and has no mixed precision (docs/decisions/precision.md)";
+        return ": the precision of products on a GPU is resources.precision (docs/decisions/precision.md)";
     }
     for (const std::string& nested : keys.nested) {
       if (nested.ends_with("." + key)) return fmt::format("; did you mean '{}'?", nested);

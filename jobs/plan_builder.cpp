@@ -163,6 +163,7 @@ Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs
                           {"isa", plan_.numerics.isa},
                           {"dtype", plan_.numerics.dtype},
                           {"threads", plan_.numerics.threads}};
+  if (plan_.numerics.deterministic) identity["numerics"]["deterministic"] = true;
   if (reads_dataset) identity["dataset"] = plan_.dataset.hex;
   const Digest digest = digest_of(identity.dump());
   const auto [at, is_new] = index_.try_emplace(digest, plan_.jobs.size());

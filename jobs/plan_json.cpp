@@ -49,6 +49,7 @@ void describe(Visit& visit, ConfigOf<Numerics> auto& n) {
   visit(Field{.key = "dtype"}, n.dtype);
   visit(Field{.key = "threads"}, n.threads);
   visit(Field{.key = "micro_batch", .younger = true}, n.micro_batch);
+  visit(Field{.key = "deterministic", .younger = true}, n.deterministic);
 }
 
 template <class Visit>

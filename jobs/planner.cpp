@@ -29,8 +29,9 @@ Plan make_provisional_plan(const Experiment& experiment, const Dataset& dataset,
 }
 
 Numerics numerics_of(const Experiment& experiment) {
-  return {experiment.resources.device, cpu_isa(), "float32", experiment.resources.threads,
-          experiment.resources.micro_batch};
+  const ResourcesConfig& r = experiment.resources;
+  const std::string precision = !r.precision.empty() ? r.precision : r.device == "cuda" ? "tf32" : "float32";
+  return {r.device, cpu_isa(), precision, r.threads, r.micro_batch, r.deterministic};
 }
 
 }  // namespace guda::jobs

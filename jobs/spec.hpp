@@ -173,11 +173,12 @@ using Work =
 /// Arithmetic that can change the last bits; part of every digest.
 struct Numerics {
   std::string device = "cpu";
-  std::string isa;  ///< e.g. avx2; filled by the planner from the device pool
-  std::string dtype = "float32";
+  std::string isa;                ///< e.g. avx2; filled by the planner from the device pool
+  std::string dtype = "float32";  ///< of products: float32 | tf32 | bfloat16 (resources.precision)
   std::uint32_t threads = 1;
   std::uint32_t micro_batch = 0;  ///< resources.micro_batch, or less since memory ran out; in the Train and Unlearn
                                   ///< jobs that it divides
+  bool deterministic = false;     ///< resources.deterministic; a CPU always is
 };
 
 /// Where a job's rows belong in results.h5. Empty method: leaves no rows (weights, queries).

@@ -63,6 +63,6 @@ DuplicateVerdict compare_duplicate(const RunLayout& run, const Commit& first, co
   }
 }
 
-bool is_deterministic(const jobs::Numerics& numerics) { return numerics.device == "cpu"; }
+bool is_deterministic(const jobs::Numerics& numerics) { return numerics.device == "cpu" || numerics.deterministic; }
 
 }  // namespace guda::orchestrator

@@ -29,8 +29,10 @@ std::string indented(const std::vector<std::string>& lines, std::size_t most) {
 }
 
 Json numerics_json(const jobs::Numerics& n) {
-  return {
+  Json json{
       {"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}, {"micro_batch", n.micro_batch}};
+  if (n.deterministic) json["deterministic"] = true;
+  return json;
 }
 
 }  // namespace

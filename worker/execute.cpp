@@ -21,8 +21,10 @@
 #include "worker/attribution/attribute.hpp"
 #include "worker/attribution/gradient_features.hpp"
 #include "worker/attribution/mirror.hpp"
+#include "worker/collective/gpu_gang.hpp"
 #include "worker/collective/shared_memory_gang.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device.hpp"
+#include "worker/device/device_health.hpp"
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
@@ -55,8 +57,8 @@ PipelineParts& pipeline_parts() {
 /// Runs one kind of work each.
 class Executor {
  public:
-  Executor(const jobs::JobSpec& job, Context& context)
-      : job_(job), context_(context), device_(context.plan.numerics.device) {
+  Executor(const jobs::JobSpec& job, Context& context, torch::Device device)
+      : job_(job), context_(context), device_(device) {
     // A model that is loaded ahead draws from the generator that training and sampling draw from.
     if (!std::holds_alternative<jobs::ScoreSpec>(job.work)) models().settle();
   }
@@ -95,10 +97,11 @@ class Executor {
     }
     std::optional<jobs::Dataset> base;
     if (spec.base) base = jobs::load_base_dataset(context_.plan.experiment.dataset);
-    const Examples examples = pipeline_parts().examples(base ? *base : context_.dataset, spec.conditioning, find_);
+    const Examples examples =
+        pipeline_parts().examples(base ? *base : context_.dataset, spec.conditioning, find_, device_);
     Denoiser start;
     if (!spec.from.empty()) start = load_denoiser(artifact(spec.from));
-    const Trained trained = train(spec, examples, removed, device_, progress, kept, gang.get(), start, recomputes());
+    const Trained trained = train(spec, examples, removed, device_, progress, kept, gang.get(), start, compute_mode());
     return publish_trained(trained,
                            [&](const auto& folder) { save_model(trained.model, spec.model, trained.lora, folder); });
   }
@@ -111,20 +114,20 @@ class Executor {
     if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = model_of(spec.from);
     if (teacher.is_empty() || spec.unlearn.parameters.empty()) {
       model = load_denoiser(from);
-      model->to(device_);
+      move_to(model.module(), device_);
     } else {
       model = student_of(teacher, config, spec.unlearn.parameters);
     }
     UNet2DCondition guide{nullptr};
     if (!spec.guide.empty()) {
       guide = load_unet2d_condition(artifact(spec.guide));
-      guide->to(device_);
+      move_to(*guide, device_);
     }
-    const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_);
+    const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_, device_);
     JobCheckpoints checkpoints = open_checkpoints();
     const Unlearned unlearned =
         unlearn(model, teacher, spec, examples, removal_set(context_, spec.removal).items, context_.plan.groups.size(),
-                device_, context_.progress, &checkpoints, guide, recomputes());
+                device_, context_.progress, &checkpoints, guide, compute_mode());
     JobResult result;
     result.metrics = {{"retain_loss", unlearned.retain_loss}, {"forget_loss", unlearned.forget_loss}};
     if (unlearned.alignment) {
@@ -187,13 +190,13 @@ class Executor {
       const std::filesystem::path encoder = artifact(spec.weights);
       const text::ClipTokenizer tokenizer(encoder / "tokenizer");
       ClipText clip = load_clip_text(encoder / "text_encoder");
-      clip->to(device_);
+      move_to(*clip, device_);
       const EmbeddedTexts embedded = embed_texts(tokenizer, clip, spec.texts, device_);
       return publish_features(spec, [&](const auto& folder) { save_texts(spec.texts, embedded, folder); });
     }
     if (spec.kind == "gradients" || spec.kind == "fisher") {
       const Denoiser model = load_denoiser(artifact(spec.weights));
-      model->to(device_);
+      move_to(model.module(), device_);
       const Seen seen = seen_by(spec);
       const Features features = spec.kind == "fisher"
                                     ? fisher_diagonal(model, spec, seen, device_, context_.progress)
@@ -203,7 +206,7 @@ class Executor {
     const ImagesAt images = images_of(spec);
     if (spec.kind == "latents") {
       AutoencoderKL autoencoder = load_autoencoder_kl(artifact(spec.weights));
-      autoencoder->to(device_);
+      move_to(*autoencoder, device_);
       const LatentTable latents =
           encode_images(autoencoder, images, spec.count, spec.flip, device_, [this] { wait(); });
       return publish_features(spec, [&](const auto& folder) { save_latents(latents, folder); });
@@ -222,9 +225,9 @@ class Executor {
   JobResult operator()(const jobs::MirrorSpec& spec) {
     const QuerySet set = load_query_set(artifact(spec.queries));
     const Denoiser model = load_denoiser(artifact(spec.weights));
-    model->to(device_);
+    move_to(model.module(), device_);
     const auto names = std::span<const std::string>(set.names).subspan(spec.first, spec.count);
-    const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_);
+    const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_, torch::kCPU);
     const MirrorScores mirrored =
         mirror_scores(model, spec, queries_of(spec.conditioning, set, spec.first, spec.count), names,
                       mean_fisher(spec.fisher), examples, removal_sets(spec.groups), device_, context_.progress);
@@ -247,7 +250,9 @@ class Executor {
   }
 
  private:
-  [[nodiscard]] bool recomputes() const { return context_.plan.experiment.resources.gradient_checkpointing; }
+  [[nodiscard]] ComputeMode compute_mode() const {
+    return {context_.plan.experiment.resources.gradient_checkpointing, context_.plan.numerics.dtype == "bfloat16"};
+  }
 
   /// What later jobs read, and beside it the LoRA that was merged into it.
   static void save_model(const Denoiser& model, const Json& config, const std::optional<Lora>& lora,
@@ -276,7 +281,8 @@ class Executor {
     if (size == 1 && !context_.seat) return nullptr;
     if (!context_.seat || context_.seat->size != size)
       throw Bug("job " + job_.label + " wants a gang of " + std::to_string(size));
-    return join_gang(*context_.seat, {context_.gang_patience, std::move(while_waiting)});
+    const GangPatience patience{context_.gang_patience, std::move(while_waiting)};
+    return over_gpus(join_gang(*context_.seat, patience), device_, patience);
   }
 
   /// The folder of an artifact, or this node's copy of it, which stays until the job ends.
@@ -324,7 +330,7 @@ class Executor {
     if (!spec.queries.empty())
       return queries_of(spec.conditioning, load_query_set(artifact(spec.queries)), spec.first, spec.count);
     return pipeline_parts()
-        .examples(context_.dataset, spec.conditioning, find_)
+        .examples(context_.dataset, spec.conditioning, find_, torch::kCPU)
         .seen(std::span(context_.dataset.train).subspan(spec.first, spec.count), spec.flip);
   }
 
@@ -443,17 +449,18 @@ JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
   const double begin = steady_seconds(), processor = process_cpu_seconds();
-  const torch::Device device(context.plan.numerics.device);
+  const torch::Device device = open_device(context.plan.numerics);
   const ModelStore::Counts models = context.models != nullptr ? context.models->counts() : ModelStore::Counts();
   const NodeCacheUse cache = context.cache != nullptr ? context.cache->use() : NodeCacheUse();
   reset_peak_memory();
   reset_device_peak(device);
   check_memory(
-      job, context.plan.experiment, [&] { return usable_memory(context.plan.numerics.device); },
+      job, context.plan.experiment, [&] { return usable_memory(device); },
       [&] {
         if (context.models != nullptr) context.models->clear();
       });
-  JobResult result = std::visit(Executor(job, context), job.work);
+  JobResult result = std::visit(Executor(job, context, device), job.work);
+  synchronize(device);  // what goes wrong there late is still this job's
   result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
   // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.
   result.metrics["processor_seconds"] = result.earlier_seconds + process_cpu_seconds() - processor;

@@ -18,9 +18,10 @@ constexpr std::int32_t kCudaErrorMemoryAllocation = 2;
 
 /// Texts of libraries that have no exception type for it.
 bool tells_of_memory(std::string_view text) {
-  // c10's CPU allocator and oneDNN throw plain errors.
-  constexpr std::array kPhrases{"DefaultCPUAllocator: ", "could not create a memory object",
-                                "CUDA error: out of memory", "CUDA out of memory"};
+  // c10's CPU allocator, oneDNN, cuBLAS and cuDNN throw plain errors.
+  constexpr std::array kPhrases{"DefaultCPUAllocator: ",      "could not create a memory object",
+                                "CUDA error: out of memory",  "CUDA out of memory",
+                                "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"};
   for (const char* phrase : kPhrases) {
     if (text.find(phrase) != std::string_view::npos) return true;
   }

@@ -25,11 +25,10 @@ const char* cure_for(const jobs::Work& work) {
 
 }  // namespace
 
-double usable_memory(const std::string& device) {
-  const c10::Device place(device);
-  if (!place.is_cpu()) {
-    if (!at::isAccelerator(place.type())) return 0;
-    return static_cast<double>(at::accelerator::getMemoryInfo(place.has_index() ? place.index() : 0).first);
+double usable_memory(torch::Device device) {
+  if (!device.is_cpu()) {
+    if (!at::isAccelerator(device.type())) return 0;
+    return static_cast<double>(at::accelerator::getMemoryInfo(device.has_index() ? device.index() : 0).first);
   }
   const double free = free_memory();
   return free > 0 ? free + static_cast<double>(::mallinfo2().fordblks) : 0;

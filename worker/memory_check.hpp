@@ -1,5 +1,7 @@
 #pragma once
 // Whether a job fits, asked before it begins: the kernel would kill whom it likes, hours later.
+#include <torch/torch.h>
+
 #include <functional>
 #include <string>
 
@@ -16,7 +18,7 @@ struct NotEnoughMemory : Error {
 
 /// Bytes that this process can still put tensors into on a device: on the CPU what the machine and the control group
 /// have (common/memory.hpp) and what this process has freed and kept; else the device's free memory. 0: not known.
-[[nodiscard]] double usable_memory(const std::string& device);
+[[nodiscard]] double usable_memory(torch::Device device);
 
 /// Throws NotEnoughMemory, with need, room and cure, when jobs::job_memory of a Train, Unlearn or Score job is more
 /// than `usable` says. Not where the experiment has no model to count. `give_up` frees what this process can do

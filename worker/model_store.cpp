@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/clock.hpp"
+#include "worker/device/device.hpp"
 
 namespace guda::worker {
 namespace {
@@ -58,7 +59,7 @@ Denoiser ModelStore::get(const Digest& weights, torch::Device device, const Load
     bytes_ -= entries_.back().bytes;
     entries_.pop_back();
   }
-  model->to(device, /*non_blocking=*/true);
+  move_to(model.module(), device);
   model->eval();
   entries_.push_front({weights, device, model, bytes});
   bytes_ += bytes;

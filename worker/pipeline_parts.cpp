@@ -2,6 +2,7 @@
 
 #include "common/error.hpp"
 #include "common/text/learn_byte_pairs.hpp"
+#include "worker/device/device.hpp"
 #include "worker/models/lora.hpp"
 #include "worker/models/unet2d_condition.hpp"
 
@@ -70,15 +71,17 @@ AutoencoderKL PipelineParts::autoencoder(const Digest& job, const FindArtifact& 
   if (job.empty()) return nullptr;
   if (autoencoder_.is_empty() || job != autoencoder_of_) {
     autoencoder_ = load_autoencoder_kl(find(job));
-    autoencoder_->to(device);
+    move_to(*autoencoder_, device);
     autoencoder_of_ = job;
   }
   return autoencoder_;
 }
 
 Examples PipelineParts::examples(const jobs::Dataset& dataset, const jobs::Conditioning& conditioning,
-                                 const FindArtifact& find) {
-  return {dataset, latents(conditioning.latents, find), texts(conditioning.texts, find)};
+                                 const FindArtifact& find, torch::Device device) {
+  Examples examples{dataset, latents(conditioning.latents, find), texts(conditioning.texts, find)};
+  examples.move_to(device);
+  return examples;
 }
 
 TextToImage PipelineParts::text_to_image(const jobs::SampleSpec& spec, const FindArtifact& find, torch::Device device) {

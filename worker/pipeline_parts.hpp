@@ -18,9 +18,9 @@ class PipelineParts {
  public:
   using FindArtifact = std::function<std::filesystem::path(const Digest&)>;
 
-  /// What Train and Unlearn jobs learn from. `dataset` must outlive it.
+  /// What Train and Unlearn jobs learn from, resident on `device`. `dataset` must outlive it.
   [[nodiscard]] Examples examples(const jobs::Dataset& dataset, const jobs::Conditioning& conditioning,
-                                  const FindArtifact& find);
+                                  const FindArtifact& find, torch::Device device);
   /// What a Sample job draws by.
   [[nodiscard]] TextToImage text_to_image(const jobs::SampleSpec& spec, const FindArtifact& find, torch::Device device);
   /// What a model sees and is told of a block of queries: scaled means of latents, or the images themselves; their

@@ -19,7 +19,8 @@
 #include "common/row_segment.hpp"
 #include "jobs/plan.hpp"
 #include "worker/collective/gang.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device.hpp"
+#include "worker/device/device_health.hpp"
 #include "worker/execute.hpp"
 #include "worker/failure.hpp"
 #include "worker/keep_memory.hpp"
@@ -36,7 +37,7 @@ class Server {
         plan_(jobs::plan_from_json(Json::parse(read_file(config.run_folder / "plan.json")))),
         dataset_(jobs::load_dataset(plan_.experiment.dataset)),
         segment_(config.run_folder / "rows" / config.segment),
-        device_(plan_.numerics.device),
+        device_(open_device(plan_.numerics)),
         cache_(node_cache_place(plan_.experiment.resources.node_cache, plan_.experiment.resources.node_cache_gb,
                                 config.run_folder),
                log),

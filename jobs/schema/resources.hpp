@@ -14,6 +14,23 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
         c.threads);
   visit(Field{.key = "device", .meaning = "where models run", .choices = "cpu|cuda"}, c.device);
   visit(
+      Field{.key = "precision",
+            .meaning = "of products on a GPU; weights, sums and scores stay float32 or better. tf32 rounds the factors "
+                       "to 10 bits; bfloat16 trains and unlearns with bfloat16 copies of float32 weights and scores "
+                       "as tf32 does; part of the digest",
+            .choices = "float32|tf32|bfloat16",
+            .by_default = "float32 on a CPU, tf32 on a GPU",
+            .younger = true},
+      c.precision);
+  visit(
+      Field{.key = "deterministic",
+            .meaning = "on a GPU: only algorithms that give the same bits in every run, which are slower; a CPU always "
+                       "does; part of the digest",
+            .younger = true,
+            .only_key = "device",
+            .only_values = "cuda"},
+      c.deterministic);
+  visit(
       Field{.key = "micro_batch",
             .meaning = "rows of a training or unlearning step that a worker computes at once, their gradients added "
                        "up; 0 = all. Less memory, other last bits, so part of the digest. guda run halves it by itself "
@@ -21,7 +38,7 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
             .younger = true},
       c.micro_batch);
   visit(Field{.key = "gang",
-              .meaning = "workers of one node that train one model together (full, LOGO and guide models, on the CPU; "
+              .meaning = "workers of one node that train one model together (full, LOGO and guide models; "
                          "unlearning and scoring take one worker a job); other bits than with one worker, so part of "
                          "the digest",
               .min = 1,

@@ -51,7 +51,12 @@ const Bad kBad[] = {
     {"training:\n  stpes: 5", "exp.yaml:2:3: training.stpes: is not a known key; did you mean 'steps'?"},
     {"training: {lr: 1e-3}", "exp.yaml:1:12: training.lr: is not a known key; did you mean 'optimizer.lr'?"},
     {"training: {mixed_precision: bf16}",
-     "exp.yaml:1:12: training.mixed_precision: is not a known key: guda trains and scores in float32"},
+     "exp.yaml:1:12: training.mixed_precision: is not a known key: the precision of products on a GPU is "
+     "resources.precision"},
+    {"resources: {precision: bfloat16}",
+     "exp.yaml:1:13: resources.precision: bfloat16 is for GPUs; a CPU computes in float32"},
+    {"resources: {deterministic: true}",
+     "exp.yaml:1:13: resources.deterministic: has no effect with device: cpu; it goes with cuda"},
     {"training:\n  steps: 5\n  steps: 6", "exp.yaml:3:3: training.steps: is given twice; the first is in line 2"},
     {"methods:\n- {method: logo, seed: 1, seed: 2}\n- method: random", "exp.yaml:2:27: methods.0.seed: is given twice"},
     {"zzzzzzz: 1", "exp.yaml:1:1: zzzzzzz: is not a known key (there are name, seeds, dataset,"},
@@ -352,7 +357,6 @@ const Bad kBad[] = {
     {"resources: {threads: 0}", "resources.threads: 0 is out of range: it must be 1 to 1024"},
     {"resources: {gang: 0}", "resources.gang: 0 is out of range: it must be 1 to 64"},
     {"resources: {gang: 8}\ntraining: {batch: 4}", "resources.gang: 8 workers can't share training.batch, 4"},
-    {"resources: {gang: 2, device: cuda}", "resources.gang: gangs train on the CPU only so far"},
     {"retention: {keep: everything}", "retention.keep: 'everything' is not scores, queries+scores, weights or all"},
     {"methods: [[a], [b]]", "exp.yaml:1:11: methods.0: wants "},
     // not YAML

@@ -58,6 +58,9 @@ TEST_CASE("failure: what the CUDA runtime says is a device error, unless it is a
         }).error == ErrorClass::out_of_memory);
   CHECK(failure_of([&] { throw c10::Error(here, "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"); }).error ==
         ErrorClass::device);
+  for (const char* text : {"CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                           "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"})
+    CHECK(failure_of([&] { throw std::runtime_error(text); }).error == ErrorClass::out_of_memory);
   CHECK(failure_of([] { throw std::runtime_error("CUDA error: device-side assert triggered"); }).error ==
         ErrorClass::device);
 }

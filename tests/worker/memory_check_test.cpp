@@ -47,4 +47,4 @@ TEST_CASE(
   CHECK(given_up == 1);
 }
 
-TEST_CASE("memory check: this machine says what it has") { CHECK(usable_memory("cpu") > 1e6); }
+TEST_CASE("memory check: this machine says what it has") { CHECK(usable_memory(torch::kCPU) > 1e6); }

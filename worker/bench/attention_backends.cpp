@@ -3,7 +3,7 @@
 #include <torch/torch.h>
 
 #include "worker/bench/bench_parts.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 #include "worker/models/attention.hpp"
 
 namespace guda::worker {

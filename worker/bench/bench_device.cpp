@@ -7,7 +7,7 @@
 
 #include "common/clock.hpp"
 #include "common/memory.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 
 namespace guda::worker {
 namespace {
@@ -23,9 +23,7 @@ std::vector<double> all_weights(torch::Device device) {
   return weights;
 }
 
-double room_on(torch::Device device) {
-  return device.is_cpu() ? free_memory() : 0.9 * double(device_memory(device));
-}
+double room_on(torch::Device device) { return device.is_cpu() ? free_memory() : 0.9 * double(device_memory(device)); }
 
 }  // namespace
 

@@ -10,7 +10,7 @@
 #include "common/files.hpp"
 #include "common/node_cache.hpp"
 #include "worker/bench/bench_parts.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 
 namespace guda::worker {
 namespace {

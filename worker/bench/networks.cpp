@@ -12,7 +12,7 @@
 #include "jobs/memory.hpp"
 #include "jobs/reference_networks.hpp"
 #include "worker/bench/bench_parts.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 #include "worker/models/denoiser.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/unlearn/unlearner.hpp"

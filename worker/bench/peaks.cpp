@@ -5,7 +5,7 @@
 
 #include "common/clock.hpp"
 #include "worker/bench/bench_parts.hpp"
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 
 namespace guda::worker {
 namespace {

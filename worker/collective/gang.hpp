@@ -1,10 +1,14 @@
 #pragma once
-// Workers that train one model together: what they say to each other. One implementation today, over memory that
-// processes of one node share (shared_memory_gang.hpp).
+// Workers that train one model together: what they say to each other. They meet in memory that processes of one node
+// share (shared_memory_gang.hpp); what lies on GPUs can go over NCCL (gpu_gang.hpp).
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+
+namespace at {
+class Tensor;
+}
 
 namespace guda::worker {
 
@@ -29,6 +33,9 @@ class Gang {
   /// values[i] becomes the sum over the members, added up in the order of ranks: the same bits for every member, and
   /// in every run.
   virtual void all_reduce(std::span<float> values) = 0;
+  /// The same for a dense float32 tensor on any device, through the host's memory unless an implementation has a
+  /// shorter way, which may add up in another order, but in a fixed one where the worker is deterministic.
+  virtual void all_reduce(at::Tensor& values);
   /// The root's bytes for everybody.
   virtual void broadcast(std::span<std::byte> bytes) = 0;
   /// Nobody goes on before all are here.

@@ -65,6 +65,7 @@ class SharedMemoryGang final : public Gang {
   [[nodiscard]] std::uint32_t rank() const override { return seat_.rank; }
   [[nodiscard]] std::uint32_t size() const override { return seat_.size; }
 
+  using Gang::all_reduce;
   void all_reduce(std::span<float> values) override {
     constexpr std::size_t kNumbers = kGangChunk / sizeof(float);
     for (std::size_t first = 0; first < values.size(); first += kNumbers) {

@@ -10,6 +10,7 @@
 #include "jobs/noise_schedule.hpp"
 #include "jobs/query_image.hpp"
 #include "worker/diffusion/chain.hpp"
+#include "worker/diffusion/gpu_scoring.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/training/images.hpp"
@@ -31,6 +32,7 @@ torch::Tensor to_levels(const torch::Tensor& x, std::uint32_t levels) {
 /// Fills row i of `noise` for query first + i; padding rows keep what they hold.
 void fill_rows(torch::Tensor& noise, std::span<const std::uint64_t> ids, std::uint64_t seed, std::uint32_t timestep,
                std::uint32_t draw) {
+  if (noise.is_cuda()) return gpu_fill_rows(noise, ids, seed, timestep, draw);
   const auto size = static_cast<std::size_t>(noise[0].numel());
   for (std::size_t i = 0; i < ids.size(); ++i)
     fill_normal(seed, ids[i], timestep, draw, {noise.data_ptr<float>() + i * size, size});
@@ -107,21 +109,21 @@ torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec,
     const std::size_t first = b * sampler.batch;
     const std::span<const std::uint64_t> rows(ids.data() + first,
                                               std::min<std::size_t>(sampler.batch, ids.size() - first));
-    torch::Tensor x = torch::zeros(shape), noise = torch::zeros(shape);
+    torch::Tensor x = torch::zeros(shape, device), noise = torch::zeros(shape, device);
     const torch::Tensor contexts = contexts_of(text_to_image.prompted, first, rows.size(), sampler.batch, device);
     torch::Tensor memory;
     fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
     for (std::size_t i = 0; i < chain.timesteps().size(); ++i) {
       const std::uint32_t t = chain.timesteps()[i];
-      const torch::Tensor at = torch::full({sampler.batch}, static_cast<std::int64_t>(t), torch::kInt64);
-      const torch::Tensor output = guided_output(model, x.to(device), at.to(device), text_to_image.prompted, contexts)
-                                       .to(torch::kCPU, torch::kFloat32);
+      const torch::Tensor at = torch::full({sampler.batch}, static_cast<std::int64_t>(t),
+                                           torch::TensorOptions().dtype(torch::kInt64).device(device));
+      const torch::Tensor output = guided_output(model, x, at, text_to_image.prompted, contexts).to(torch::kFloat32);
       if (chain.noise_std(t) > 0) fill_rows(noise, rows, seed, t, kStepDraw);
       x = chain.step(output, i, x, noise, memory).contiguous();
       progress({++done, batches * chain.timesteps().size(), std::numeric_limits<double>::quiet_NaN()});
     }
-    if (!autoencoder.is_empty())
-      x = autoencoder->decode((x / autoencoder->config().scaling_factor).to(device)).to(torch::kCPU).contiguous();
+    if (!autoencoder.is_empty()) x = autoencoder->decode(x / autoencoder->config().scaling_factor).contiguous();
+    x = x.to(torch::kCPU);
     samples.push_back(x.narrow(0, 0, static_cast<std::int64_t>(rows.size())));
   }
   const torch::Tensor images = torch::cat(samples);

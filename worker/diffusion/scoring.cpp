@@ -9,6 +9,7 @@
 #include "common/digest.hpp"
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "worker/diffusion/gpu_scoring.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/profile/span.hpp"
@@ -51,6 +52,19 @@ std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionCo
     }
   }
   const Prediction prediction = prediction_from(diffusion.prediction);
+  const auto require_finite = [&](const std::vector<float>& errors) {
+    const auto bad = std::find_if(errors.begin(), errors.end(), [](float value) { return !std::isfinite(value); });
+    if (bad == errors.end()) return;
+    const auto at = static_cast<std::size_t>(bad - errors.begin());
+    throw DivergenceError("the model predicts NaN or Inf for query " + names[at / slots.size()] +
+                          " at t=" + std::to_string(slots[at % slots.size()].timestep) + "; its training diverged");
+  };
+  if (device.is_cuda()) {
+    std::vector<float> errors = gpu_squared_errors(model, prediction, schedule, queries, names, slots, batch,
+                                                   noise_seed, device, progress, contexts);
+    require_finite(errors);
+    return errors;
+  }
   const torch::Tensor x0 = queries.contiguous();
   const auto size = static_cast<std::size_t>(x0[0].numel());
   std::vector<std::uint64_t> ids;
@@ -97,12 +111,7 @@ std::vector<float> squared_errors(const Denoiser& model, const jobs::DiffusionCo
     }
     progress({b + 1, batches, std::numeric_limits<double>::quiet_NaN()});
   }
-  const auto bad = std::find_if(result.begin(), result.end(), [](float value) { return !std::isfinite(value); });
-  if (bad != result.end()) {
-    const auto at = static_cast<std::size_t>(bad - result.begin());
-    throw DivergenceError("the model predicts NaN or Inf for query " + names[at / slots.size()] +
-                          " at t=" + std::to_string(slots[at % slots.size()].timestep) + "; its training diverged");
-  }
+  require_finite(result);
   return result;
 }
 

@@ -42,8 +42,14 @@ torch::Tensor TextTable::rows_of(std::span<const std::string> texts) const {
   return rows;
 }
 
+TextTable TextTable::on(torch::Device device) const {
+  TextTable there = *this;
+  there.embeddings_ = embeddings_.to(device);
+  return there;
+}
+
 torch::Tensor TextTable::embeddings(std::span<const std::string> texts) const {
-  return embeddings_.index_select(0, rows_of(texts));
+  return embeddings_.index_select(0, rows_of(texts).to(embeddings_.device()));
 }
 
 torch::Tensor TextTable::pooled(std::span<const std::string> texts) const {

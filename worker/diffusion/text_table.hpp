@@ -19,6 +19,9 @@ class TextTable {
   /// embeddings [N, L, W], pooled [N, P] (projected where the encoder projects), in the order of the texts.
   TextTable(const std::vector<std::string>& texts, torch::Tensor embeddings, torch::Tensor pooled);
 
+  /// The same with its embeddings (not what is pooled) on a device, where embeddings() then are.
+  [[nodiscard]] TextTable on(torch::Device device) const;
+
   /// [texts, L, W]; Bug for a text that was not embedded.
   [[nodiscard]] torch::Tensor embeddings(std::span<const std::string> texts) const;
   /// [texts, P]

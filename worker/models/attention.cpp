@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "worker/device/attention_choice.hpp"
 #include "worker/kernels/kernels.hpp"
 #include "worker/profile/span.hpp"
 
@@ -127,6 +128,7 @@ bool is_wide(const at::Tensor& q, std::int64_t heads) {
 
 at::Tensor by_libtorch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
   const auto split = [&](const at::Tensor& t) { return t.unflatten(2, {heads, -1}).transpose(1, 2); };
+  if (q.is_cuda()) return gpu_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2);
   return at::scaled_dot_product_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2);
 }
 

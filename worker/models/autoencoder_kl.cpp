@@ -100,8 +100,8 @@ AutoencoderHalfImpl::AutoencoderHalfImpl(const AutoencoderKLConfig& c, Side side
 
 at::Tensor AutoencoderHalfImpl::forward(at::Tensor x) {
   x = convolve(conv_in_, x);
-  // Convolutions on the CPU are fastest on channels-last activations, and every layer keeps the layout it gets.
-  if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
+  // Convolutions are fastest on channels-last activations, and every layer keeps the layout it gets.
+  x = x.contiguous(at::MemoryFormat::ChannelsLast);
   if (!encoder_) x = mid_block_(x, at::Tensor());
   for (AutoencoderBlock& block : blocks_) x = block(x);
   if (encoder_) x = mid_block_(x, at::Tensor());

@@ -1,5 +1,6 @@
 #include "worker/models/group_norm.hpp"
 
+#include "worker/device/gpu_ops.hpp"
 #include "worker/kernels/kernels.hpp"
 #include "worker/models/sample_gradients.hpp"
 #include "worker/profile/span.hpp"
@@ -17,6 +18,7 @@ GroupNormShape shape_of(const at::Tensor& x, std::int64_t groups, double eps, bo
 at::Tensor forward_only(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                         const GroupNormShape& shape, at::Tensor& mean, at::Tensor& rstd) {
   const ProfileSpan span("guda::group_norm_forward");
+  if (x.is_cuda()) return gpu::group_norm(x, gamma, beta, shape.groups, shape.eps, shape.silu, mean, rstd);
   mean = at::empty({shape.batch, shape.groups}, x.options().memory_format(at::MemoryFormat::Contiguous));
   rstd = at::empty_like(mean);
   at::Tensor y = at::empty_like(x, at::MemoryFormat::ChannelsLast);
@@ -45,6 +47,12 @@ struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
     const at::Tensor& x = saved[0];
     const at::Tensor& gamma = saved[1];
     const at::Tensor dy = grads[0].contiguous(at::MemoryFormat::ChannelsLast);
+    if (x.is_cuda()) {
+      const gpu::NormGradients gradients = gpu::group_norm_backward(
+          x, gamma, saved[2], context->saved_data["groups"].toInt(), context->saved_data["eps"].toDouble(),
+          context->saved_data["silu"].toBool(), saved[3], saved[4], dy);
+      return {gradients.x, gradients.gamma, gradients.beta, at::Tensor(), at::Tensor(), at::Tensor()};
+    }
     at::Tensor dx = at::empty_like(x, at::MemoryFormat::ChannelsLast);
     at::Tensor dgamma = at::zeros_like(gamma), dbeta = at::zeros_like(gamma);
     kernels().group_norm_backward(
@@ -59,9 +67,9 @@ struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
 
 at::Tensor unwatched(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, std::int64_t groups,
                      double eps, bool silu) {
-  const bool fused = x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 &&
-                     x.size(1) <= kernels::kMaxNormChannels && x.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (!fused) {
+  const bool on_cpu = x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 &&
+                      x.size(1) <= kernels::kMaxNormChannels && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+  if (!on_cpu && !gpu::takes_group_norm(x, gamma, beta, groups)) {
     const at::Tensor y = at::group_norm(x, groups, gamma, beta, eps);
     return silu ? at::silu(y) : y;
   }

@@ -116,7 +116,7 @@ at::Tensor UNet2DImpl::embed_time(const at::Tensor& timestep) {
 
 at::Tensor UNet2DImpl::embed_class(const at::Tensor& labels) {
   if (class_table_) return apply_embedding(class_table_, labels);
-  if (class_timestep_) return class_timestep_(embed_time(labels));
+  if (class_timestep_) return class_timestep_(embed_time(labels).to(conv_in_->weight.scalar_type()));
   return labels;
 }
 
@@ -133,19 +133,21 @@ at::Tensor UNet2DImpl::forward(const at::Tensor& sample, const at::Tensor& times
   }
   // A scalar stays one row, which broadcasts: the embedding is then computed once for the whole batch.
   const at::Tensor t = timestep.dim() == 0 ? timestep.unsqueeze(0) : timestep;
-  at::Tensor temb = time_embedding_(embed_time(t));
+  const at::ScalarType type = conv_in_->weight.scalar_type();  // bfloat16 weights take bfloat16 activations
+  at::Tensor temb = time_embedding_(embed_time(t).to(type));
   if (class_labels.defined()) temb = temb + embed_class(class_labels);
   temb = activation_from(config_.act_fn)(temb);
 
-  at::Tensor x = convolve(conv_in_, config_.center_input_sample ? 2 * sample - 1 : sample);
-  // Convolutions on the CPU are fastest on channels-last activations, and every layer keeps the layout it gets.
-  if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = convolve(conv_in_, (config_.center_input_sample ? 2 * sample - 1 : sample).to(type));
+  // Convolutions are fastest on channels-last activations, and every layer keeps the layout it gets.
+  x = x.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips{x};
   for (const auto& block : *down_blocks_) x = block->as<DownBlockImpl>()->forward(std::move(x), temb, skips);
   x = mid_block_(std::move(x), temb);
   for (const auto& block : *up_blocks_) x = block->as<UpBlockImpl>()->forward(std::move(x), temb, skips);
   x = convolve(conv_out_, group_norm(x, norm_out_->weight, norm_out_->bias, norm_out_->options.num_groups(),
-                                     norm_out_->options.eps(), true));
+                                     norm_out_->options.eps(), true))
+          .to(at::kFloat);
   return fourier_ ? x / t.to(x.scalar_type()).view({-1, 1, 1, 1}) : x;
 }
 

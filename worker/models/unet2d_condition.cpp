@@ -120,13 +120,14 @@ at::Tensor UNet2DConditionImpl::embed_time(const at::Tensor& timestep) const {
 
 at::Tensor UNet2DConditionImpl::embed_class(const at::Tensor& labels) {
   if (class_table_) return apply_embedding(class_table_, labels);
-  if (class_projection_) return apply_linear(class_projection_, labels);
-  if (class_mlp_) return class_mlp_(config_.class_embed_type == "timestep" ? embed_time(labels) : labels);
+  const at::ScalarType type = conv_in_->weight.scalar_type();
+  if (class_projection_) return apply_linear(class_projection_, labels.to(type));
+  if (class_mlp_) return class_mlp_((config_.class_embed_type == "timestep" ? embed_time(labels) : labels).to(type));
   return labels;
 }
 
-at::Tensor UNet2DConditionImpl::forward(const at::Tensor& sample, const at::Tensor& timestep, const at::Tensor& context,
-                                        const at::Tensor& class_labels) {
+at::Tensor UNet2DConditionImpl::forward(const at::Tensor& sample, const at::Tensor& timestep,
+                                        const at::Tensor& context_in, const at::Tensor& class_labels) {
   if (config_.has_class_embedding() != class_labels.defined()) {
     throw Error(class_labels.defined() ? "UNet2DCondition: class labels given, but the model has no class embedding"
                                        : "UNet2DCondition: the model has a class embedding and needs class labels");
@@ -137,18 +138,20 @@ at::Tensor UNet2DConditionImpl::forward(const at::Tensor& sample, const at::Tens
     throw Error(fmt::format("UNet2DCondition: sample of shape [{}] is not [N, {}, H, W] with H and W multiples of {}",
                             fmt::join(sample.sizes(), ", "), config_.in_channels, multiple));
   }
+  const at::ScalarType type = conv_in_->weight.scalar_type();  // bfloat16 weights take bfloat16 activations
+  const at::Tensor context = context_in.defined() ? context_in.to(type) : context_in;
   if (context.defined() && (context.dim() != 3 || context.size(0) != sample.size(0))) {
     throw Error(fmt::format("UNet2DCondition: context of shape [{}] is not [{}, M, width]",
                             fmt::join(context.sizes(), ", "), sample.size(0)));
   }
   // A scalar stays one row, which broadcasts: the embedding is then computed once for the whole batch.
-  at::Tensor temb = time_embedding_(embed_time(timestep.dim() == 0 ? timestep.unsqueeze(0) : timestep));
+  at::Tensor temb = time_embedding_(embed_time(timestep.dim() == 0 ? timestep.unsqueeze(0) : timestep).to(type));
   if (class_labels.defined()) temb = temb + embed_class(class_labels);
   temb = activation_from(config_.act_fn)(temb);
 
-  at::Tensor x = convolve(conv_in_, config_.center_input_sample ? 2 * sample - 1 : sample);
-  // Convolutions on the CPU are fastest on channels-last activations, and every layer keeps the layout it gets.
-  if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = convolve(conv_in_, (config_.center_input_sample ? 2 * sample - 1 : sample).to(type));
+  // Convolutions are fastest on channels-last activations, and every layer keeps the layout it gets.
+  x = x.contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips{x};
   for (const auto& block : *down_blocks_) x = block->as<DownBlockImpl>()->forward(x, temb, skips, context);
   if (mid_block_) x = mid_block_(x, temb, context);
@@ -156,7 +159,7 @@ at::Tensor UNet2DConditionImpl::forward(const at::Tensor& sample, const at::Tens
   const bool silu = config_.act_fn == "silu" || config_.act_fn == "swish";
   x = group_norm(x, norm_out_->weight, norm_out_->bias, norm_out_->options.num_groups(), norm_out_->options.eps(),
                  silu);
-  return convolve(conv_out_, silu ? x : activation_from(config_.act_fn)(x));
+  return convolve(conv_out_, silu ? x : activation_from(config_.act_fn)(x)).to(at::kFloat);
 }
 
 UNet2DCondition make_unet2d_condition(const Json& config, std::uint64_t init_seed) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/device/device.hpp"
+#include "worker/training/examples.hpp"
 #include "worker/training/fit.hpp"
 #include "worker/training/images.hpp"
 #include "worker/training/latent_table.hpp"
@@ -44,7 +46,9 @@ TrainedAutoencoder train_autoencoder(const jobs::TrainSpec& spec, const jobs::Da
   const jobs::TrainingConfig& config = spec.training;
   const SeedPath seed = SeedPath(spec.seed) / "train";
   AutoencoderKL model = make_autoencoder_kl(spec.model, (seed / "init").value());
-  model->to(device);
+  move_to(*model, device);
+  Examples examples(dataset);
+  examples.move_to(device);
   ItemStream stream(seed / "items", dataset.train);
   const DrawBatch draw = [&](std::uint64_t step) {
     TrainingBatch batch;
@@ -52,22 +56,24 @@ TrainedAutoencoder train_autoencoder(const jobs::TrainSpec& spec, const jobs::Da
     batch.timesteps.assign(config.batch, 0);
     const auto flips = config.horizontal_flip ? draw_flips(seed / "flip", step, config.batch) : std::vector<bool>{};
     const auto side = static_cast<std::int64_t>(model->config().reduction());
-    const torch::Tensor images = gather_images(dataset, batch.items, flips);
-    const torch::Tensor noise =
-        draw_noise(seed / "noise", step,
-                   {images.size(0), model->config().latent_channels, images.size(2) / side, images.size(3) / side});
-    batch.losses = [&, images, noise](const BatchShare& rows) {
-      const torch::Tensor shown = rows.of(images).to(device);
-      const LatentMoments latents = model->encode(shown);
-      const torch::Tensor drawn = latents.mean + (latents.logvar * 0.5).exp() * rows.of(noise).to(device);
-      const torch::Tensor divergence =
-          (latents.mean.square() + latents.logvar.exp() - 1 - latents.logvar).sum({1, 2, 3}) * 0.5;
-      return (model->decode(drawn) - shown).square().mean({1, 2, 3}) + spec.kl_weight * divergence;
-    };
+    const torch::Tensor images = examples.pixels(batch.items, flips);
+    const torch::Tensor noise = draw_noise(
+        seed / "noise", step,
+        {images.size(0), model->config().latent_channels, images.size(2) / side, images.size(3) / side}, device);
+    batch.inputs = {images, noise};
     return batch;
   };
-  const TrainedParameters all(*model, {}, seed);
-  const Losses losses = fit(*model, all, draw, {config, spec.micro_batch, seed, device, checkpoints, gang}, progress);
+  TrainedParameters all(*model, {}, seed);
+  const RowLosses row_losses = [&](std::span<const torch::Tensor> inputs) {
+    const torch::Tensor& shown = inputs[0];
+    const LatentMoments latents = model->encode(shown);
+    const torch::Tensor drawn = latents.mean + (latents.logvar * 0.5).exp() * inputs[1];
+    const torch::Tensor divergence =
+        (latents.mean.square() + latents.logvar.exp() - 1 - latents.logvar).sum({1, 2, 3}) * 0.5;
+    return (model->decode(drawn) - shown).square().mean({1, 2, 3}) + spec.kl_weight * divergence;
+  };
+  const Losses losses = fit(*model, all, draw, row_losses,
+                            {config, spec.micro_batch, seed, device, /*graphs=*/true, checkpoints, gang}, progress);
   return {rescaled(model, scaling_factor(model, dataset, device)), losses.first, losses.last};
 }
 

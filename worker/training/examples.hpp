@@ -16,7 +16,7 @@
 
 namespace guda::worker {
 
-/// Images as a model takes them, float32 on the CPU.
+/// Images as a model takes them, float32.
 struct Seen {
   Seen() = default;
   Seen(torch::Tensor images, torch::Tensor told = {})  // NOLINT(google-explicit-constructor)
@@ -26,7 +26,7 @@ struct Seen {
   torch::Tensor mirrored;  ///< x0 of the mirrored images; undefined: x0 are pixels, mirrored by turning them round
 };
 
-/// Refers to the data set, which must outlive it. Any thread.
+/// Refers to the data set, which must outlive it. Any thread, once it is where it belongs.
 class Examples {
  public:
   /// Pixels, without captions.
@@ -35,14 +35,20 @@ class Examples {
   Examples(const jobs::Dataset& dataset, std::shared_ptr<const LatentTable> latents,
            std::shared_ptr<const TextTable> texts);
 
+  /// Keeps images (as bytes), latents and embeddings on the device from here on: what is asked for is made there.
+  void move_to(torch::Device device);
+  [[nodiscard]] torch::Device device() const { return device_; }
+
   [[nodiscard]] const jobs::Dataset& dataset() const { return dataset_; }
   [[nodiscard]] bool has_captions() const { return texts_ != nullptr; }
   [[nodiscard]] const TextTable& texts() const { return *texts_; }
   /// nullptr: the model works on pixels.
   [[nodiscard]] const std::shared_ptr<const LatentTable>& latents() const { return latents_; }
 
-  /// x_0 of training items, float32 [items, C, H, W] on the CPU: pixels, or scale (mean + exp(logvar / 2) noise) with
-  /// the noise of batch number `step`. `flips`: empty or one per item.
+  /// Pixels of any items, float32 [items, C, H, W] on the device, x = 2 b/(levels-1) - 1; `flips` as below.
+  [[nodiscard]] torch::Tensor pixels(std::span<const std::uint32_t> items, const std::vector<bool>& flips = {}) const;
+  /// x_0 of training items, float32 [items, C, H, W] on the device: pixels, or scale (mean + exp(logvar / 2) noise)
+  /// with the noise of batch number `step`. `flips`: empty or one per item.
   [[nodiscard]] torch::Tensor clean(std::span<const std::uint32_t> items, const std::vector<bool>& flips,
                                     const SeedPath& seed, std::uint64_t step) const;
   /// The noise of batch number `step` that latents are drawn with, [rows, C, H, W]; undefined for pixels.
@@ -61,6 +67,8 @@ class Examples {
 
  private:
   const jobs::Dataset& dataset_;
+  torch::Device device_ = torch::kCPU;
+  torch::Tensor resident_;  ///< uint8 [all items, C, H, W] on a GPU; undefined: in the data set
   std::shared_ptr<const LatentTable> latents_;
   std::shared_ptr<const TextTable> texts_;
   std::unordered_map<std::uint32_t, std::int64_t> position_;  ///< of an item in the training split

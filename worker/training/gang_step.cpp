@@ -9,8 +9,11 @@ namespace guda::worker {
 std::uint64_t take_state_of_root(Gang& gang, const NamedTensors& state, std::uint64_t step) {
   gang.broadcast(std::as_writable_bytes(std::span(&step, 1)));
   for (const auto& [name, tensor] : state) {
-    if (!tensor.is_cpu() || !tensor.is_non_overlapping_and_dense()) throw Bug("a gang can't share the tensor " + name);
-    gang.broadcast({static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
+    if (!tensor.is_non_overlapping_and_dense()) throw Bug("a gang can't share the tensor " + name);
+    const torch::Tensor host = tensor.detach().cpu();  // on a CPU the tensor itself
+    gang.broadcast({static_cast<std::byte*>(host.data_ptr()), host.nbytes()});
+    const torch::NoGradGuard no_grad;
+    if (!tensor.is_cpu()) torch::Tensor(tensor).copy_(host);
   }
   return step;
 }
@@ -19,7 +22,7 @@ GradientSum::GradientSum(Gang& gang, std::vector<torch::Tensor> parameters)
     : gang_(gang), parameters_(std::move(parameters)) {
   std::int64_t numbers = 1;
   for (const torch::Tensor& p : parameters_) numbers += p.numel();
-  flat_ = torch::zeros({numbers}, torch::kFloat32);
+  flat_ = torch::zeros({numbers}, torch::TensorOptions().dtype(torch::kFloat32).device(parameters_.at(0).device()));
 }
 
 double GradientSum::add_up(double loss) {
@@ -34,10 +37,10 @@ double GradientSum::add_up(double loss) {
   for (const torch::Tensor& p : parameters_) {
     if (p.grad().defined()) place(p.grad()).copy_(p.grad());
   }
-  float* const numbers = flat_.data_ptr<float>();
-  numbers[at] = static_cast<float>(loss);
-  gang_.all_reduce({numbers, static_cast<std::size_t>(at) + 1});
-  const double sum = numbers[at];
+  torch::Tensor used = flat_.narrow(0, 0, at + 1);
+  used[at] = static_cast<float>(loss);
+  gang_.all_reduce(used);
+  const double sum = used[at].item<float>();
   at = 0;
   for (const torch::Tensor& p : parameters_) {
     if (p.grad().defined()) p.grad().copy_(place(p.grad()));

@@ -10,10 +10,10 @@
 
 namespace guda::worker {
 
-/// Overwrites `state` (dense tensors on the CPU) with the root's and returns the root's step.
+/// Overwrites `state` (dense tensors, anywhere) with the root's and returns the root's step.
 [[nodiscard]] std::uint64_t take_state_of_root(Gang& gang, const NamedTensors& state, std::uint64_t step);
 
-/// Adds up the gradients of `parameters` (on the CPU) over the members.
+/// Adds up the gradients of `parameters`, all on one device, over the members.
 class GradientSum {
  public:
   GradientSum(Gang& gang, std::vector<torch::Tensor> parameters);

@@ -3,20 +3,23 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <array>
 
 #include "jobs/picture_dataset.hpp"
 #include "worker/profile/span.hpp"
 
 namespace guda::worker {
 
+std::vector<float> pixel_values(std::uint32_t levels) {
+  std::vector<float> value(256, 0.0F);
+  for (std::uint32_t b = 0; b < levels && b < value.size(); ++b)
+    value[b] = static_cast<float>(2.0 * b / (levels - 1) - 1.0);
+  return value;
+}
+
 torch::Tensor gather_images(const jobs::Dataset& dataset, std::span<const std::uint32_t> items,
                             const std::vector<bool>& flips) {
   const ProfileSpan span("guda::gather_images");
-  std::array<float, 256> value{};
-  for (std::uint32_t b = 0; b < dataset.levels && b < value.size(); ++b) {
-    value[b] = static_cast<float>(2.0 * b / (dataset.levels - 1) - 1.0);
-  }
+  const std::vector<float> value = pixel_values(dataset.levels);
   const auto [channels, height, width] = dataset.shape;
   torch::Tensor images =
       torch::empty({static_cast<std::int64_t>(items.size()), channels, height, width}, torch::kFloat32);

@@ -11,6 +11,9 @@
 
 namespace guda::worker {
 
+/// What each byte stands for: x = 2 b/(levels-1) - 1; 256 of them.
+[[nodiscard]] std::vector<float> pixel_values(std::uint32_t levels);
+
 /// Some of a row of images, so that not all need be in memory: [count, C, H, W] from number `first` on.
 using ImagesAt = std::function<torch::Tensor(std::int64_t first, std::int64_t count)>;
 

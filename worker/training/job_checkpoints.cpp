@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <system_error>
 #include <utility>
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "worker/device/host_copies.hpp"
 
 namespace guda::worker {
 namespace {
@@ -59,6 +62,7 @@ JobCheckpoints::JobCheckpoints(JobCheckpointsConfig config) : config_(std::move(
 std::uint64_t JobCheckpoints::resume(NamedTensors state, std::uint64_t steps, c10::Device device) {
   state_ = std::move(state);
   steps_ = steps;
+  beside_ = config_.beside || device.is_cuda();
   std::vector<c10::Device> devices{c10::Device(c10::kCPU)};
   if (!device.is_cpu()) devices.push_back(device);
   for (const c10::Device& d : devices) {
@@ -106,11 +110,17 @@ void JobCheckpoints::finished_step(Progress done, const std::function<void(const
 }
 
 void JobCheckpoints::hand_back(std::uint64_t step) {
+  settle();
   if (step > saved_step_) save(step);
+  settle();
   if (saved_step_ == resumed_from_ && resumed_from_ > 0) forgive_this_try();
 }
 
 void JobCheckpoints::remove() noexcept {
+  try {
+    settle();
+  } catch (const std::exception&) {  // of a checkpoint that nobody needs any more
+  }
   std::error_code error;
   fs::remove_all(config_.folder, error);
   if (error) say(fmt::format("{} can't be removed: {}", config_.folder.string(), error.message()));
@@ -146,27 +156,54 @@ double JobCheckpoints::due_in(std::uint64_t step) const {
 
 void JobCheckpoints::save(std::uint64_t step) {
   const double start = config_.clock();
+  settle();
+  for (const auto& [d, place] : generators_) state_[place].second = generator_of(d).get_state();
+  const CheckpointHead head{config_.job, step, steps_, earlier_seconds_ + start - began_, config_.worker};
+  if (beside_) {
+    writing_step_ = step;
+    writing_ = std::async(std::launch::async, [this, head, copies = std::make_shared<HostCopies>(state_)] {
+      return write(head, copies->wait());
+    });
+  } else {
+    take_note(step, write(head, state_));
+  }
+  last_save_ = config_.clock();
+  if (!beside_) write_seconds_ = last_save_ - start;
+  saving_seconds_ += last_save_ - start;
+}
+
+JobCheckpoints::Written JobCheckpoints::write(const CheckpointHead& head, const NamedTensors& state) const {
+  const double start = steady_seconds();
+  Written written;
   try {
     if (fs::create_directories(config_.folder)) sync_directory(config_.folder.parent_path());
-    for (const auto& [d, place] : generators_) state_[place].second = generator_of(d).get_state();
-    write_checkpoint(file_of(step), {config_.job, step, steps_, earlier_seconds_ + start - began_, config_.worker},
-                     state_);
+    write_checkpoint(file_of(head.step), head, state);
     prune();
-    saved_step_ = step;
-    ++saved_;
   } catch (const IoError& e) {
-    say(fmt::format("no checkpoint at step {}: {}", step, e.what()));
+    written.why = e.what();
   } catch (const fs::filesystem_error& e) {
-    say(fmt::format("no checkpoint at step {}: {}", step, e.what()));
+    written.why = e.what();
   }
   // Ours is published or void by now; what else lies here a killed writer left.
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(config_.folder, ignored)) {
     if (entry.path().extension() == ".partial") fs::remove(entry.path(), ignored);
   }
-  last_save_ = config_.clock();
-  write_seconds_ = last_save_ - start;
-  saving_seconds_ += write_seconds_;
+  written.seconds = steady_seconds() - start;
+  return written;
+}
+
+void JobCheckpoints::take_note(std::uint64_t step, const Written& written) {
+  if (!written.why.empty()) return say(fmt::format("no checkpoint at step {}: {}", step, written.why));
+  saved_step_ = step;
+  ++saved_;
+}
+
+void JobCheckpoints::settle() {
+  if (!writing_.valid()) return;
+  const Written written = writing_.get();
+  write_seconds_ = written.seconds;
+  take_note(writing_step_, written);
 }
 
 void JobCheckpoints::prune() const {

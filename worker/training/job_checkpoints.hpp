@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct JobCheckpointsConfig {
   std::string worker;
   std::function<double()> clock;                ///< s, never going back
   std::function<void(const std::string&)> log;  ///< one line for the worker's log
+  bool beside = false;                          ///< write beside the loop, as always on a GPU
 };
 
 /// One attempt at a job: resume() once before the loop, finished_step() after every step. One thread.
@@ -46,7 +48,8 @@ class JobCheckpoints {
   /// returns.
   [[nodiscard]] std::uint64_t resume(NamedTensors state, std::uint64_t steps, c10::Device device);
 
-  /// Saves the state when it is due, then calls `progress` with the seconds to the next checkpoint filled in. When that
+  /// Saves the state when it is due (on a GPU from a copy, in a thread that writes while the loop goes on; one at a
+  /// time), then calls `progress` with the seconds to the next checkpoint filled in. When that
   /// throws Cancelled, saves what is new and lets it pass. A checkpoint that can't be written is a log line, not a
   /// failure.
   void finished_step(Progress done, const std::function<void(const Progress&)>& progress);
@@ -70,6 +73,16 @@ class JobCheckpoints {
   [[nodiscard]] std::vector<std::uint64_t> steps_on_disk() const;  ///< newest first
   [[nodiscard]] double due_in(std::uint64_t step) const;           ///< s; negative: overdue
   void save(std::uint64_t step);
+  /// What became of writing a checkpoint; `why` empty: it is there.
+  struct Written {
+    std::string why;
+    double seconds = 0;
+  };
+  /// Any thread: of this object it only reads the config.
+  [[nodiscard]] Written write(const CheckpointHead& head, const NamedTensors& state) const;
+  void take_note(std::uint64_t step, const Written& written);
+  /// Waits for the thread that writes, if there is one.
+  void settle();
   void prune() const;
   void forgive_this_try() const;
   void say(const std::string& line) const;
@@ -77,6 +90,9 @@ class JobCheckpoints {
   JobCheckpointsConfig config_;
   NamedTensors state_;
   std::vector<std::pair<c10::Device, std::size_t>> generators_;  ///< whose state lies where in state_
+  bool beside_ = false;
+  std::future<Written> writing_;
+  std::uint64_t writing_step_ = 0;
   std::uint64_t steps_ = 0, resumed_from_ = 0, saved_step_ = 0, saved_ = 0;
   double began_ = 0, last_save_ = 0, earlier_seconds_ = 0, write_seconds_ = 0, saving_seconds_ = 0;
 };

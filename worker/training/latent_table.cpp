@@ -26,6 +26,12 @@ double scale_of(const SafetensorsFile& file) {
 
 }  // namespace
 
+LatentTable table_on(const LatentTable& table, torch::Device device) {
+  const auto there = [&](const torch::Tensor& t) { return t.defined() ? t.to(device) : t; };
+  return {there(table.mean), there(table.logvar), there(table.mirrored_mean), there(table.mirrored_logvar),
+          table.scale};
+}
+
 LatentTable encode_images(AutoencoderKL& autoencoder, const ImagesAt& images, std::int64_t count, bool mirrored,
                           torch::Device device, const std::function<void()>& poll) {
   const c10::InferenceMode inference;

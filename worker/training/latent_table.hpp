@@ -19,6 +19,9 @@ struct LatentTable {
   double scale = 1;                              ///< the autoencoder's scaling_factor
 };
 
+/// The same, on a device.
+[[nodiscard]] LatentTable table_on(const LatentTable& table, torch::Device device);
+
 /// Moments of `count` images, asked for a few at a time; `mirrored`: also of their mirror images. Calls `poll` between
 /// batches.
 [[nodiscard]] LatentTable encode_images(AutoencoderKL& autoencoder, const ImagesAt& images, std::int64_t count,

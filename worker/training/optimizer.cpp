@@ -15,9 +15,9 @@ namespace guda::worker {
 namespace {
 
 /// Whether our own kernels can walk the tensors as flat memory, side by side with tensors of the same layout.
-bool is_flat(const std::vector<torch::Tensor>& tensors) {
-  return std::all_of(tensors.begin(), tensors.end(), [](const torch::Tensor& t) {
-    return t.is_cpu() && t.scalar_type() == torch::kFloat32 && t.is_non_overlapping_and_dense();
+bool is_flat(const std::vector<torch::Tensor>& tensors, c10::DeviceType where) {
+  return std::all_of(tensors.begin(), tensors.end(), [&](const torch::Tensor& t) {
+    return t.device().type() == where && t.scalar_type() == torch::kFloat32 && t.is_non_overlapping_and_dense();
   });
 }
 
@@ -62,30 +62,58 @@ double ema_decay(double max_decay, std::uint64_t step) {
   return std::min(max_decay, (1.0 + n) / (10.0 + n));
 }
 
-AdamW::AdamW(std::vector<torch::Tensor> parameters, const jobs::OptimizerConfig& config, double clip)
-    : parameters_(std::move(parameters)), config_(config), clip_(clip), flat_(is_flat(parameters_)) {
+AdamW::AdamW(std::vector<torch::Tensor> parameters, const jobs::OptimizerConfig& config, double clip,
+             std::vector<torch::Tensor> halves)
+    : parameters_(std::move(parameters)),
+      halves_(std::move(halves)),
+      config_(config),
+      clip_(clip),
+      flat_(is_flat(parameters_, torch::kCPU)) {
   for (const torch::Tensor& p : parameters_) {
     // preserve_format: the fused kernel walks parameter, gradient and moments as flat memory of one layout.
     first_moments_.push_back(torch::zeros_like(p, {}, at::MemoryFormat::Preserve));
     second_moments_.push_back(torch::zeros_like(p, {}, at::MemoryFormat::Preserve));
   }
+  if (!parameters_.empty() && is_flat(parameters_, torch::kCUDA))
+    fused_.emplace(parameters_, first_moments_, second_moments_, halves_);
 }
 
-void AdamW::step(double lr) {
+void AdamW::step(double lr, Ema* ema, bool keep_gradients) {
   const ProfileSpan span("guda::adamw");
   const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor>& computed = halves_.empty() ? parameters_ : halves_;
   std::vector<torch::Tensor> gradients;
-  gradients.reserve(parameters_.size());
-  for (torch::Tensor& p : parameters_) {
+  gradients.reserve(computed.size());
+  for (torch::Tensor& p : computed) {
     torch::Tensor gradient = p.grad().defined() ? p.grad() : torch::zeros_like(p, {}, at::MemoryFormat::Preserve);
     if (gradient.strides() != p.strides())
       gradient = torch::empty_like(p, {}, at::MemoryFormat::Preserve).copy_(gradient);
+    if (!fused_ && !halves_.empty()) gradient = gradient.to(torch::kFloat32);
     gradients.push_back(std::move(gradient));
   }
   ++step_;
-  if (flat_) step_flat(gradients, lr);
-  else step_by_libtorch(gradients, lr);
-  for (torch::Tensor& p : parameters_) p.mutable_grad().reset();
+  if (fused_) {
+    step_on_gpu(gradients, lr, ema);
+  } else {
+    flat_ ? step_flat(gradients, lr) : step_by_libtorch(gradients, lr);
+    for (std::size_t i = 0; i < halves_.size(); ++i) halves_[i].copy_(parameters_[i]);
+    if (ema != nullptr) ema->step();
+  }
+  if (keep_gradients) return;
+  for (torch::Tensor& p : computed) p.mutable_grad().reset();
+}
+
+void AdamW::step_on_gpu(const std::vector<torch::Tensor>& gradients, double lr, Ema* ema) {
+  const auto n = static_cast<double>(step_);
+  const cuda::AdamWStep step{.eps = static_cast<float>(config_.eps),
+                             .new_first = static_cast<float>(1 - config_.beta1),
+                             .beta2 = static_cast<float>(config_.beta2),
+                             .new_second = static_cast<float>(1 - config_.beta2),
+                             .kept = static_cast<float>(1 - lr * config_.weight_decay),
+                             .size = static_cast<float>(lr / (1 - std::pow(config_.beta1, n))),
+                             .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(config_.beta2, n))),
+                             .average_weight = ema != nullptr ? static_cast<float>(ema->next_weight()) : 0.0F};
+  fused_->step(gradients, ema != nullptr ? ema->averages() : std::vector<torch::Tensor>{}, step, clip_);
 }
 
 void AdamW::step_flat(const std::vector<torch::Tensor>& gradients, double lr) {
@@ -122,7 +150,7 @@ void AdamW::append_state(NamedTensors& state) const {
 }
 
 Ema::Ema(std::vector<torch::Tensor> parameters, double max_decay)
-    : parameters_(std::move(parameters)), max_decay_(max_decay), flat_(is_flat(parameters_)) {
+    : parameters_(std::move(parameters)), max_decay_(max_decay), flat_(is_flat(parameters_, torch::kCPU)) {
   const torch::NoGradGuard no_grad;
   for (const torch::Tensor& p : parameters_) averages_.push_back(p.detach().clone(at::MemoryFormat::Preserve));
 }

@@ -4,6 +4,7 @@
 
 #include "common/error.hpp"
 #include "common/random.hpp"
+#include "worker/device/gpu_ops.hpp"
 #include "worker/diffusion/noise.hpp"
 #include "worker/profile/span.hpp"
 
@@ -59,8 +60,9 @@ torch::Tensor to_tensor(std::span<const std::uint32_t> timesteps) {
   return t;
 }
 
-torch::Tensor draw_noise(const SeedPath& seed, std::uint64_t step, at::IntArrayRef shape) {
+torch::Tensor draw_noise(const SeedPath& seed, std::uint64_t step, at::IntArrayRef shape, torch::Device device) {
   const ProfileSpan span("guda::noise");
+  if (device.is_cuda()) return gpu::normal(seed.value(), step, 0, 0, shape, device);
   torch::Tensor noise = torch::empty(shape, torch::kFloat32);
   fill_normal(seed.value(), step, 0, 0, {noise.data_ptr<float>(), static_cast<std::size_t>(noise.numel())});
   return noise;

@@ -39,8 +39,9 @@ class ItemStream {
 /// int64 [timesteps] on the CPU, as models take them.
 [[nodiscard]] torch::Tensor to_tensor(std::span<const std::uint32_t> timesteps);
 
-/// float32 [rows, C, H, W] standard normal noise of batch number `step`.
-[[nodiscard]] torch::Tensor draw_noise(const SeedPath& seed, std::uint64_t step, at::IntArrayRef shape);
+/// float32 [rows, C, H, W] standard normal noise of batch number `step`, the same bits on every device.
+[[nodiscard]] torch::Tensor draw_noise(const SeedPath& seed, std::uint64_t step, at::IntArrayRef shape,
+                                       torch::Device device = torch::kCPU);
 
 /// Which rows of batch number `step` are mirrored: one fair coin each.
 [[nodiscard]] std::vector<bool> draw_flips(const SeedPath& seed, std::uint64_t step, std::uint32_t rows);

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "common/error.hpp"
-#include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
 
@@ -18,18 +17,16 @@ bool is_trained(const jobs::ParametersConfig& config, const std::string& paramet
 }
 
 TrainedParameters::TrainedParameters(torch::nn::Module& model, const jobs::ParametersConfig& config,
-                                     const SeedPath& seed)
+                                     const SeedPath& seed, bool bfloat16)
     : model_(model), all_(config.empty()) {
-  if (all_) {
-    tensors_ = model.parameters();
-    return;
-  }
+  const auto train = [&](std::string name, const torch::Tensor& tensor) {
+    names_.push_back(std::move(name));
+    computed_.push_back(tensor);
+  };
   for (auto& parameter : model.named_parameters()) {
     if (is_trained(config, parameter.key())) {
-      tensors_.push_back(parameter.value());
-      named_.emplace_back("model." + parameter.key(), parameter.value());
-    } else if (parameter.value().requires_grad()) {
-      parameter.value().requires_grad_(false);
+      train("model." + parameter.key(), parameter.value());
+    } else {
       frozen_.push_back(parameter.value());
     }
   }
@@ -37,13 +34,20 @@ TrainedParameters::TrainedParameters(torch::nn::Module& model, const jobs::Param
     const double alpha = config.alpha > 0 ? config.alpha : config.rank;
     lora_ = attach_lora(model, config.rank, alpha / config.rank, seed / "lora");
     for (const auto& [module, pair] : *lora_) {
-      for (const auto& [part, tensor] : {std::pair{"down", pair.down}, {"up", pair.up}}) {
-        tensors_.push_back(tensor);
-        named_.emplace_back("lora." + module + "." + part, tensor);
-      }
+      train("lora." + module + ".down", pair.down);
+      train("lora." + module + ".up", pair.up);
     }
   }
-  if (tensors_.empty()) throw Error("parameters: the model has no attention to train");
+  if (computed_.empty()) throw Error("parameters: the model has no attention to train");
+  masters_ = computed_;
+  if (bfloat16) {
+    std::vector<torch::Tensor> every = computed_;
+    every.insert(every.end(), frozen_.begin(), frozen_.end());
+    half_.emplace(std::move(every));
+    std::copy_n(half_->masters().begin(), masters_.size(), masters_.begin());
+  }
+  std::erase_if(frozen_, [](const torch::Tensor& parameter) { return !parameter.requires_grad(); });
+  for (torch::Tensor& parameter : frozen_) parameter.requires_grad_(false);
 }
 
 TrainedParameters::~TrainedParameters() {
@@ -51,12 +55,22 @@ TrainedParameters::~TrainedParameters() {
   for (torch::Tensor& parameter : frozen_) parameter.requires_grad_(true);
 }
 
+std::vector<torch::Tensor> TrainedParameters::halves() const {
+  return half_ ? computed_ : std::vector<torch::Tensor>{};
+}
+
 void TrainedParameters::append_state(NamedTensors& state) const {
-  if (all_) return worker::append_state(model_, state);
-  state.insert(state.end(), named_.begin(), named_.end());
+  for (std::size_t i = 0; i < names_.size(); ++i) state.emplace_back(names_[i], masters_[i]);
+  if (!all_) return;
+  for (const auto& buffer : model_.named_buffers()) state.emplace_back("model." + buffer.key(), buffer.value());
+}
+
+void TrainedParameters::refresh() {
+  if (half_) half_->refresh();
 }
 
 std::optional<Lora> TrainedParameters::merge() {
+  half_.reset();
   if (!lora_) return std::nullopt;
   Lora learned = *lora_;
   detach_lora(model_);

@@ -6,6 +6,7 @@
 #include "common/error.hpp"
 #include "jobs/guide_model.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "worker/device/device.hpp"
 #include "worker/diffusion/prediction.hpp"
 #include "worker/training/class_labels.hpp"
 #include "worker/training/fit.hpp"
@@ -22,20 +23,15 @@ Condition condition_of(const jobs::TrainSpec& spec, const Examples& examples, st
   return {examples.context(items, seed, step, spec.caption_dropout), {}};
 }
 
-Condition rows_of(const Condition& condition, const BatchShare& rows, torch::Device device) {
-  const auto cut = [&](const torch::Tensor& all) { return all.defined() ? rows.of(all).to(device) : all; };
-  return {cut(condition.context), cut(condition.classes)};
-}
-
 }  // namespace
 
 Trained train(const jobs::TrainSpec& spec, const Examples& examples, std::span<const std::uint32_t> removed,
               torch::Device device, const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints,
-              Gang* gang, Denoiser start, bool recompute) {
+              Gang* gang, Denoiser start, ComputeMode mode) {
   const jobs::TrainingConfig& config = spec.training;
   const SeedPath seed = SeedPath(spec.seed) / "train";
   const Denoiser model = start.is_empty() ? make_denoiser(spec.model, (seed / "init").value()) : std::move(start);
-  model->to(device);
+  move_to(model.module(), device);
   const jobs::NoiseSchedule schedule(spec.diffusion);
   const Prediction prediction = prediction_from(spec.diffusion.prediction);
   ItemStream stream(seed / "items", examples.dataset().train, removed);
@@ -47,20 +43,21 @@ Trained train(const jobs::TrainSpec& spec, const Examples& examples, std::span<c
     const torch::Tensor x0 = examples.clean(batch.items, flips, seed, step);
     batch.timesteps =
         draw_timesteps(seed / "timestep", step, config.batch, schedule.timesteps(), config.stratified_timesteps);
-    const torch::Tensor noise = draw_noise(seed / "noise", step, x0.sizes());
-    const NoiseLevels levels = noise_levels(schedule, batch.timesteps);
-    batch.losses = [&, target = training_target(prediction, x0, noise, levels), x_t = add_noise(x0, noise, levels),
-                    t = to_tensor(batch.timesteps),
-                    condition = condition_of(spec, examples, batch.items, seed, step)](const BatchShare& rows) {
-      const torch::Tensor output =
-          model(rows.of(x_t).to(device), rows.of(t).to(device), rows_of(condition, rows, device));
-      return (output - rows.of(target).to(device)).square().mean({1, 2, 3});
-    };
+    const torch::Tensor noise = draw_noise(seed / "noise", step, x0.sizes(), x0.device());
+    const NoiseLevels levels = noise_levels(schedule, batch.timesteps, x0.device());
+    const Condition told = condition_of(spec, examples, batch.items, seed, step);
+    batch.inputs = {add_noise(x0, noise, levels), to_tensor(batch.timesteps),
+                    training_target(prediction, x0, noise, levels), told.context, told.classes};
     return batch;
   };
-  TrainedParameters trained(model.module(), config.parameters, seed);
-  const Losses losses = fit(model.module(), trained, draw,
-                            {config, spec.micro_batch, seed, device, checkpoints, gang, recompute}, progress);
+  const RowLosses row_losses = [&](std::span<const torch::Tensor> inputs) {
+    const torch::Tensor output = model(inputs[0], inputs[1], {inputs[3], inputs[4]});
+    return (output - inputs[2]).square().mean({1, 2, 3});
+  };
+  TrainedParameters trained(model.module(), config.parameters, seed, mode.bfloat16);
+  const Losses losses =
+      fit(model.module(), trained, draw, row_losses,
+          {config, spec.micro_batch, seed, device, /*graphs=*/true, checkpoints, gang, mode.recompute}, progress);
   return {model, losses.first, losses.last, trained.merge()};
 }
 

@@ -12,6 +12,7 @@
 #include "worker/execute.hpp"
 #include "worker/models/denoiser.hpp"
 #include "worker/models/lora.hpp"
+#include "worker/training/compute_mode.hpp"
 #include "worker/training/examples.hpp"
 #include "worker/training/job_checkpoints.hpp"
 
@@ -29,7 +30,6 @@ struct Trained {
 /// A text-to-image model is told each row's caption, or the empty text with probability spec.caption_dropout; a guide
 /// (jobs/guide_model.hpp) each row's class, or none with probability spec.label_dropout.
 /// `start`: the model to go on from, changed in place; empty: a new one. spec.training.parameters says what of it.
-/// `recompute`: gradient checkpointing, the same bits in less memory.
 /// With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in one go.
 /// With a `gang` every member trains on its rows of each batch and the gradients are added up: the same images,
 /// timesteps and noise as alone, so the same result up to rounding (but for dropout masks, which differ), and the same
@@ -39,6 +39,6 @@ struct Trained {
 [[nodiscard]] Trained train(const jobs::TrainSpec& spec, const Examples& examples,
                             std::span<const std::uint32_t> removed, torch::Device device,
                             const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints = nullptr,
-                            Gang* gang = nullptr, Denoiser start = {}, bool recompute = false);
+                            Gang* gang = nullptr, Denoiser start = {}, ComputeMode mode = {});
 
 }  // namespace guda::worker

@@ -76,7 +76,7 @@ StepImages Anchors::matched(const StepImages& forget, const SeedPath& seed, std:
                                                       static_cast<double>(versions.size()))];
   }
   const torch::Tensor x0 = examples_.clean(rows.items, rows.flips, seed / "anchor", step);
-  rows.x_t = add_noise(x0, forget.noise, noise_levels(schedule, forget.timesteps));
+  rows.x_t = add_noise(x0, forget.noise, noise_levels(schedule, forget.timesteps, x0.device()));
   rows.context = examples_.context(rows.items);
   return rows;
 }

@@ -34,7 +34,7 @@ class FixedLosses {
     std::vector<std::int64_t> shape = examples_.seen(items.first(1)).x0.sizes().vec();  // of one image
     for (std::uint32_t j = 0; j < kTimesteps; ++j) {
       const auto t = static_cast<std::uint32_t>((j + 0.5) / kTimesteps * schedule_.timesteps());
-      const torch::Tensor noise = draw_noise(seed_ / "noise", j, shape);
+      const torch::Tensor noise = draw_noise(seed_ / "noise", j, shape, examples_.device());
       for (std::size_t first = 0; first < items.size(); first += kRows) {
         if (poll) poll();
         const auto block = items.subspan(first, std::min(kRows, items.size() - first));
@@ -42,7 +42,7 @@ class FixedLosses {
         rows.timesteps.assign(block.size(), t);
         const Seen seen = examples_.seen(block);
         rows.noise = noise.expand_as(seen.x0);
-        rows.x_t = add_noise(seen.x0, rows.noise, noise_levels(schedule_, rows.timesteps));
+        rows.x_t = add_noise(seen.x0, rows.noise, noise_levels(schedule_, rows.timesteps, examples_.device()));
         rows.context = seen.contexts;
         const torch::Tensor target = rows.noise.flatten(1).to(device_);
         use((predict_noise(model_, prediction_, schedule_, rows, device_) - target).square().mean(1), first);

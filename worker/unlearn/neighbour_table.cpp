@@ -35,7 +35,7 @@ NeighbourTable::NeighbourTable(const Examples& examples, std::span<const std::ui
   std::sort(retained.begin(), retained.end());  // ties of distance go by item, whatever the split's order
   const auto rows_of = [&](std::span<const std::uint32_t> items, bool mirrored) {
     const std::vector<bool> flips(mirrored ? items.size() : 0, true);
-    return examples.clean(items, flips, torch::Tensor()).flatten(1);
+    return examples.clean(items, flips, torch::Tensor()).flatten(1).to(torch::kCPU);
   };
   const torch::Tensor retain_rows = rows_of(retained, false), forget_rows = rows_of(removed, false);
   MirroredNeighbours found;

@@ -15,8 +15,8 @@ StepImages noised_images(const SeedPath& seed, std::uint64_t step, std::vector<s
   half.timesteps =
       draw_timesteps(seed / "timestep", step, static_cast<std::uint32_t>(half.items.size()), schedule.timesteps(),
                      /*stratified=*/true);
-  half.noise = draw_noise(seed / "noise", step, x0.sizes());
-  half.x_t = add_noise(x0, half.noise, noise_levels(schedule, half.timesteps));
+  half.noise = draw_noise(seed / "noise", step, x0.sizes(), x0.device());
+  half.x_t = add_noise(x0, half.noise, noise_levels(schedule, half.timesteps, x0.device()));
   half.context = examples.context(half.items);
   return half;
 }

@@ -134,7 +134,7 @@ double retain_weight(const jobs::UnlearnConfig& config, std::size_t removed, std
 Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
                   const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups,
                   torch::Device device, const std::function<void(const Progress&)>& progress,
-                  JobCheckpoints* checkpoints, const UNet2DCondition& guide, bool recompute) {
+                  JobCheckpoints* checkpoints, const UNet2DCondition& guide, ComputeMode mode) {
   const jobs::UnlearnConfig& config = spec.unlearn;
   const jobs::Dataset& dataset = examples.dataset();
   const OperatorEntry& op = find_operator(config);
@@ -171,9 +171,9 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
   };
 
   model->train();
-  TrainedParameters trained(model.module(), config.parameters, seed);
-  std::vector<torch::Tensor> parameters = trained.tensors();
-  AdamW optimizer(parameters, config.optimizer, config.clip);
+  TrainedParameters trained(model.module(), config.parameters, seed, mode.bfloat16);
+  std::vector<torch::Tensor> parameters = trained.computed();
+  AdamW optimizer(trained.tensors(), config.optimizer, config.clip, trained.halves());
   const torch::Tensor losses =
       torch::zeros({2}, torch::kFloat64);  // retain and forget: a tensor, to be part of the state
   double* const sums = losses.data_ptr<double>();
@@ -184,6 +184,7 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
     trained.append_state(state);
     optimizer.append_state(state);
     first_step = checkpoints->resume(std::move(state), config.steps, device);
+    trained.refresh();
     optimizer.resume_at(first_step);
   }
   for (std::uint64_t step = first_step; step < config.steps; ++step) {
@@ -197,10 +198,12 @@ Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::Un
     std::optional<StepImages> anchored;
     if (op.needs_anchor) anchored = anchors->of(*forget, seed / "forget", step, schedule);
     torch::Tensor fresh_noise;
-    if (op.needs_fresh_noise) fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes());
+    if (op.needs_fresh_noise) {
+      fresh_noise = draw_noise(seed / "forget" / "fresh", step, forget->noise.sizes(), forget->noise.device());
+    }
 
     double value = 0, retain_value = 0, forget_value = 0;
-    const RecomputeScope recomputing(recompute);
+    const RecomputeScope recomputing(mode.recompute);
     std::vector<torch::Tensor> forget_gradients;
     for (const StepPart& part : parts) {
       const StepImages kept = rows_of(retain, part.retain);

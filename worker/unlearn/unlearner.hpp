@@ -12,6 +12,7 @@
 #include "worker/models/denoiser.hpp"
 #include "worker/models/lora.hpp"
 #include "worker/models/unet2d_condition.hpp"
+#include "worker/training/compute_mode.hpp"
 #include "worker/training/examples.hpp"
 #include "worker/training/job_checkpoints.hpp"
 
@@ -37,14 +38,13 @@ struct Unlearned {
 /// each row's own. Not changed. `removed` sorted, not empty. `groups`: number of groups of the experiment, for
 /// proportional forget scaling. Batch order, timesteps and noise depend on spec.seed only (the forget images on the
 /// removal, of course). With `checkpoints` it goes on from the newest of them and leaves more, to the same bits as in
-/// one go. `recompute`: gradient checkpointing, the same bits in less memory. Throws Error on a bad config,
-/// DivergenceError, and whatever `progress` (called once a step, and while it looks for neighbours before the first)
-/// throws.
+/// one go. `mode`: bfloat16 is the model's (not teacher's, guide's or the one-step operator's). Throws Error on a bad
+/// config, DivergenceError, and whatever `progress` (called once a step, and while it looks for neighbours before the
+/// first) throws.
 Unlearned unlearn(const Denoiser& model, const Denoiser& teacher, const jobs::UnlearnSpec& spec,
                   const Examples& examples, std::span<const std::uint32_t> removed, std::size_t groups,
                   torch::Device device, const std::function<void(const Progress&)>& progress,
-                  JobCheckpoints* checkpoints = nullptr, const UNet2DCondition& guide = nullptr,
-                  bool recompute = false);
+                  JobCheckpoints* checkpoints = nullptr, const UNet2DCondition& guide = nullptr, ComputeMode mode = {});
 
 /// A model with the weights of `full` (of that config) that shares the memory of all that `parameters` does not train.
 [[nodiscard]] Denoiser student_of(const Denoiser& full, const Json& config, const jobs::ParametersConfig& parameters);

@@ -94,7 +94,7 @@ TEST_CASE("gradient checkpointing: training and its pieces end with the same bit
   spec.model = test::tiny_text_model();
   spec.model["dropout"] = 0.1;
   const auto trained = [&](bool recompute) {
-    return train(spec, examples, {}, torch::kCPU, test::no_progress, nullptr, nullptr, {}, recompute);
+    return train(spec, examples, {}, torch::kCPU, test::no_progress, nullptr, nullptr, {}, {.recompute = recompute});
   };
   const Trained kept = trained(false), again = trained(true);
   CHECK(test::same_weights(kept.model, again.model));

@@ -31,6 +31,7 @@ struct Bench {
   double time = 0;
   double write_takes = 0;  ///< s of the clock
   CheckpointRule rule{.every = 5};
+  bool beside = false;
   std::vector<std::string> log;
   std::vector<double> promised;  ///< checkpoint_in of every step
 
@@ -42,7 +43,7 @@ struct Bench {
 
   JobCheckpoints open() {
     return JobCheckpoints({checkpoints, kJob, rule, "node1/cpu1", [this] { return time; },
-                           [this](const std::string& line) { log.push_back(line); }});
+                           [this](const std::string& line) { log.push_back(line); }, beside});
   }
   /// Runs until step `kill_at` ("SIGKILL") or `stop_at` (Cancelled), else to the end.
   Outcome attempt(std::uint64_t kill_at = 0, std::uint64_t stop_at = 0, bool keep = true) {
@@ -96,6 +97,24 @@ void flip_a_byte(const fs::path& file) {
 }
 
 }  // namespace
+
+TEST_CASE(
+    "job checkpoints: written beside the loop they hold the step's state, and a job that is handed back has its last "
+    "one") {
+  const double expected = undisturbed();
+  Bench bench;
+  bench.beside = true;
+  const auto killed = bench.attempt(17);
+  CHECK(killed.value != expected);
+  const auto stopped = bench.attempt(0, 29);
+  CHECK(stopped.resumed_from > 0);
+  CHECK(stopped.resumed_from <= 17);
+  const auto last = bench.attempt(0, 0, /*keep=*/false);
+  CHECK(last.resumed_from == 29);
+  CHECK(last.value == expected);
+  CHECK(last.saved > 0);
+  CHECK(bench.files().empty());
+}
 
 TEST_CASE("job checkpoints: a killed job goes on from its last checkpoint and ends with the same bits") {
   const double expected = undisturbed();

@@ -1,4 +1,4 @@
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "worker/device.hpp"
+#include "worker/device/device_health.hpp"
 
 #include <ATen/DeviceAccelerator.h>
 #include <fmt/format.h>
