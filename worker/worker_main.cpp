@@ -106,7 +106,10 @@ int main(int argc, char** argv) {
       guda::worker::keep_freed_memory();
       at::set_num_threads(o.contains("--threads") ? std::stoi(o["--threads"]) : 1);
       guda::worker::BenchRequest request;
-      if (o.contains("--device")) request.device = torch::Device(o["--device"]);
+      guda::jobs::Numerics numerics;
+      if (o.contains("--device")) numerics.device = o["--device"];
+      if (numerics.device != "cpu") numerics.dtype = "tf32";  // what experiments have where they say nothing else
+      request.device = guda::worker::open_device(numerics);
       if (o.contains("--seconds")) request.seconds = std::stod(o["--seconds"]);
       request.folder = o["--folder"];
       request.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };

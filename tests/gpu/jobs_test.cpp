@@ -65,7 +65,8 @@ torch::Tensor fitted(torch::Device device, bool graphs, double dropout = 0) {
   const RowLosses losses = [&](std::span<const torch::Tensor> in) {
     return (model(in[0], in[1], torch::Tensor()) - in[0]).square().mean({1, 2, 3});
   };
-  (void)fit(*model, draw, losses, options, no_progress);
+  TrainedParameters trained(*model, {}, SeedPath(0));
+  (void)fit(*model, trained, draw, losses, options, no_progress);
   std::vector<torch::Tensor> flat;
   for (const torch::Tensor& p : model->parameters()) flat.push_back(p.detach().flatten().cpu());
   return torch::cat(flat);

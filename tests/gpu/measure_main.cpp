@@ -79,8 +79,9 @@ double training_rate(const Settings& settings, torch::Device device, std::uint32
   constexpr std::uint64_t kSettled = 8;
   double start = 0, now = 0;
   std::uint64_t steps = 0;
+  TrainedParameters trained(*model, {}, SeedPath(4));
   try {
-    (void)fit(*model, draw, losses, options, [&](const Progress& p) {
+    (void)fit(*model, trained, draw, losses, options, [&](const Progress& p) {
       synchronize(device);
       now = steady_seconds();
       if (p.step == kSettled) start = now;

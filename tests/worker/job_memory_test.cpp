@@ -4,9 +4,9 @@
 #include <torch/torch.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <functional>
 
+#include "common/memory.hpp"
 #include "jobs/memory.hpp"
 #include "tests/support/tiny_styles.hpp"
 #include "worker/diffusion/scoring.hpp"
@@ -32,7 +32,7 @@ double resident() {
 /// The most that this process takes while `work` runs, beyond what it has before.
 double peak_of(const std::function<void()>& work) {
   ::malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << 5;  // forgets the peak
+  reset_peak_memory();
   const double before = resident();
   work();
   return static_cast<double>(peak_memory()) - before;
@@ -84,7 +84,7 @@ TEST_CASE("job memory: training takes what the plan says, of pixels, of latents,
   const auto trained = [&](const jobs::TrainSpec& spec) {
     return [&] {
       (void)train(spec, study.examples, {}, torch::kCPU, no_progress, nullptr, nullptr, {},
-                  study.experiment.resources.gradient_checkpointing);
+                  {.recompute = study.experiment.resources.gradient_checkpointing});
     };
   };
   check("train, latents and texts", study.training, study.experiment, trained(study.training));

@@ -1,5 +1,6 @@
 #include "worker/bench/bench_device.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -12,7 +13,6 @@
 namespace guda::worker {
 namespace {
 
-constexpr int kMostTimes = 20;
 constexpr double kAssumedCore = 30e9, kAssumedAccelerator = 20e12;  // FLOP/s, until something was measured
 
 std::vector<double> all_weights(torch::Device device) {
@@ -32,7 +32,10 @@ std::vector<torch::ScalarType> bench_types(torch::Device device) {
   return {torch::kFloat32, torch::kBFloat16};
 }
 
-std::string type_name(torch::ScalarType type) { return type == torch::kBFloat16 ? "bfloat16" : "float32"; }
+std::string type_name(torch::ScalarType type) {
+  if (type == torch::kBFloat16) return "bfloat16";
+  return at::globalContext().allowTF32CuBLAS() ? "tf32" : "float32";
+}
 
 Bench::Bench(const BenchRequest& request, std::vector<double> plan)
     : request_(request), began_(steady_seconds()), budget_(request.seconds, std::move(plan), steady_seconds) {}
@@ -57,7 +60,7 @@ void Bench::add(Json row) {
 }
 
 void Bench::leave_out(Json head, const std::string& why) {
-  static_cast<void>(allowance());
+  static_cast<void>(budget_.next());
   head["skipped"] = why;
   add(std::move(head));
 }
@@ -83,9 +86,12 @@ void Bench::measure(const BenchWork& work) {
 
 void Bench::measure_within(const BenchWork& work, double allowance, Json row) {
   const double begin = steady_seconds();
-  const auto once = work.make();
-  const Repeated repeated =
-      repeat(std::max(0.0, allowance - (steady_seconds() - begin)), kMostTimes, once, steady_seconds);
+  const auto repetitions = [&] {
+    if (work.loop) return summary_of(work.loop(allowance));
+    const auto once = work.make();
+    return repeat(std::max(0.0, allowance - (steady_seconds() - begin)), kMostRepetitions, once, steady_seconds);
+  };
+  const Repeated repeated = repetitions();
   row["seconds"] = repeated.median;
   row["spread"] = repeated.spread;
   row["times"] = repeated.times;
@@ -93,7 +99,7 @@ void Bench::measure_within(const BenchWork& work, double allowance, Json row) {
     row["per_second"] = work.items / repeated.median;
     row["unit"] = work.unit;
   }
-  const std::string dtype = row.value("dtype", "float32");
+  const std::string dtype = row.value("dtype", type_name(torch::kFloat32));
   if (work.flops > 0) {
     row["flops_per_second"] = work.flops / repeated.median;
     row["flops"] = work.flops;

@@ -14,6 +14,8 @@
 
 namespace guda::worker {
 
+inline constexpr int kMostRepetitions = 20;
+
 struct BenchRequest {
   torch::Device device = torch::kCPU;
   double seconds = 300;                          ///< for everything; what does not fit is left out, and says so
@@ -32,6 +34,8 @@ struct BenchWork {
   const char* unit = "/s";  ///< of items per second
   /// Makes it ready and returns one repetition, after which the device has finished.
   std::function<std::function<void()>()> make;
+  /// Or: seconds of repetitions of a loop that lasts about so long.
+  std::function<std::vector<double>(double allowance)> loop;
 };
 
 /// Keeps the time, the rows and the peaks: rows of work say how near they come.
@@ -44,6 +48,8 @@ class Bench {
   /// A row for what can't be measured here.
   void leave_out(Json head, const std::string& why);
   /// Seconds that the next measurement may take.
+  [[nodiscard]] double time_of_next() const { return budget_.share_of_next(); }
+  /// The same, which it takes: for a measurement that does not go through measure().
   [[nodiscard]] double allowance() { return budget_.next(); }
   void add(Json row);
 
@@ -68,6 +74,7 @@ class Bench {
 
 /// float32 everywhere; bfloat16 too on accelerators.
 [[nodiscard]] std::vector<torch::ScalarType> bench_types(torch::Device device);
+/// float32, or tf32 where the device multiplies so, or bfloat16.
 [[nodiscard]] std::string type_name(torch::ScalarType type);
 
 // The measurements, in their order. Each is a function of the bench and says how much of the time it wants.

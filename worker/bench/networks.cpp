@@ -12,8 +12,12 @@
 #include "jobs/memory.hpp"
 #include "jobs/reference_networks.hpp"
 #include "worker/bench/bench_parts.hpp"
+#include "worker/device/device.hpp"
 #include "worker/device/device_health.hpp"
+#include "worker/device/replay.hpp"
 #include "worker/models/denoiser.hpp"
+#include "worker/training/fit.hpp"
+#include "worker/training/half_weights.hpp"
 #include "worker/training/optimizer.hpp"
 #include "worker/unlearn/unlearner.hpp"
 
@@ -48,14 +52,11 @@ class Network {
         activations(jobs::unet2d_activations(config)),
         device_(device) {}
 
-  [[nodiscard]] double seconds_to_build(torch::ScalarType type) const {
-    return model_ && type_ == type ? 0 : kBuild * parameters;
-  }
-  Denoiser model(torch::ScalarType type) {
-    if (!model_ || type_ != type) {
+  [[nodiscard]] double seconds_to_build() const { return model_ ? 0 : kBuild * parameters; }
+  Denoiser model() {
+    if (!model_) {
       model_ = make_denoiser(config, 1);
-      (*model_)->to(device_, type);
-      type_ = type;
+      move_to(model_->module(), device_);
     }
     return *model_;
   }
@@ -65,8 +66,8 @@ class Network {
     torch::Tensor x, t;
     Condition condition;
   };
-  [[nodiscard]] Inputs inputs(std::int64_t batch, torch::ScalarType type) const {
-    const auto options = torch::TensorOptions().dtype(type).device(device_);
+  [[nodiscard]] Inputs inputs(std::int64_t batch) const {
+    const auto options = torch::TensorOptions().device(device_);
     const std::int64_t side = config.at("sample_size"), channels = config.at("in_channels");
     Inputs in{torch::randn({batch, channels, side, side}, options),
               torch::randint(1000, {batch}, torch::TensorOptions().dtype(torch::kInt64).device(device_)),
@@ -84,7 +85,6 @@ class Network {
  private:
   torch::Device device_;
   std::optional<Denoiser> model_;
-  torch::ScalarType type_ = torch::kFloat32;
 };
 
 jobs::Dataset noisy_images() {
@@ -97,136 +97,170 @@ jobs::Dataset noisy_images() {
   return data;
 }
 
+void forward(Replay& replay, const Denoiser& model, const Network::Inputs& in) {
+  const c10::InferenceMode inference;
+  replay.run([&] { (void)model(in.x, in.t, in.condition); });
+}
+
 void bench_forward(Bench& bench, Network& network, const std::string& name, std::int64_t batch,
                    torch::ScalarType type) {
   const double flops = 2 * network.macs * double(batch);
   const double size = double(torch::elementSize(type));
   bench.measure({.head = {{"name", name + " forward"}, {"network", name}, {"batch", batch}, {"dtype", type_name(type)}},
-                 .expected = network.seconds_to_build(type) + kPessimism * 2 * flops / bench.peak(type_name(type)),
+                 .expected = network.seconds_to_build() + kPessimism * 2 * flops / bench.peak(type_name(type)),
                  .memory = 4 * network.parameters + size * network.activations.forward * double(batch),
                  .flops = flops,
                  .items = double(batch),
                  .unit = "forwards/s",
                  .make = [&]() -> std::function<void()> {
-                   const Denoiser model = network.model(type);
+                   const Denoiser model = network.model();
                    model->eval();
-                   const auto in = network.inputs(batch, type);
-                   return [model, in, device = bench.device()] {
-                     const c10::InferenceMode inference;
-                     (void)model(in.x, in.t, in.condition);
+                   std::shared_ptr<HalfWeights> half;
+                   if (type == torch::kBFloat16) half = std::make_shared<HalfWeights>(model->parameters());
+                   const auto replay = std::make_shared<Replay>(bench.device());  // as scoring does it
+                   const auto in = network.inputs(batch);
+                   for (int i = 0; i <= Replay::kWarmUps; ++i) forward(*replay, model, in);
+                   return [model, half, replay, in, device = bench.device()] {
+                     forward(*replay, model, in);
                      synchronize(device);
                    };
                  }});
 }
 
-/// Forward, backward, clipping, AdamW and EMA on given images: the UNet's part of a training step.
+/// Seconds of the steps of a loop that tells its progress after each, without the first `settling` of them.
+std::vector<double> seconds_of_steps(double allowance, int settling, torch::Device device,
+                                     const std::function<void(const std::function<void(const Progress&)>&)>& loop) {
+  struct Enough {};
+  const double begin = steady_seconds();
+  double last = begin;
+  std::vector<double> seconds;
+  try {
+    loop([&](const Progress& p) {
+      if (p.step == 0) return;
+      synchronize(device);
+      const double now = steady_seconds();
+      if (p.step > static_cast<std::uint64_t>(settling)) seconds.push_back(now - last);
+      last = now;
+      const bool late = !seconds.empty() && now - begin + seconds.back() > allowance;
+      if (late || seconds.size() >= kMostRepetitions) throw Enough{};
+    });
+  } catch (const Enough&) {
+  }
+  return seconds;
+}
+
+/// Steps until the times are those of all that follow: allocator, first touch, graphs.
+int settling_on(torch::Device device) { return device.is_cpu() ? 1 : Replay::kWarmUps + 2; }
+
+/// Steps of fit() on given images: forward, backward, clipping, AdamW and EMA.
 void bench_training(Bench& bench, Network& network, const std::string& name, std::int64_t batch,
                     torch::ScalarType type) {
   const double flops = 6 * network.macs * double(batch);
   bench.measure(
       {.head = {{"name", name + " training"}, {"network", name}, {"batch", batch}, {"dtype", type_name(type)}},
-       .expected = network.seconds_to_build(type) + kPessimism * 2 * flops / bench.peak(type_name(type)) +
+       .expected = network.seconds_to_build() + kPessimism * 2 * flops / bench.peak(type_name(type)) +
                    2 * 1e-9 * network.parameters,
        .memory = 4 * (5 * network.parameters + network.activations.backward * double(batch)),
        .flops = flops,
        .items = double(batch),
        .unit = "images/s",
-       .make = [&]() -> std::function<void()> {
-         const Denoiser model = network.model(type);
-         model->train();
-         const auto optimizer = std::make_shared<AdamW>(model->parameters(), jobs::OptimizerConfig{}, 1.0);
-         const auto ema = std::make_shared<Ema>(model->parameters(), 0.9999);
-         const auto in = network.inputs(batch, type);
-         return [model, optimizer, ema, in, device = bench.device()] {
-           const torch::Tensor loss = torch::mse_loss(model(in.x, in.t, in.condition), in.x);
-           loss.backward();
-           optimizer->step(1e-5);
-           ema->step();
-           synchronize(device);
+       .loop = [&](double allowance) {
+         const Denoiser model = network.model();
+         const auto in = network.inputs(batch);
+         TrainingBatch drawn;
+         drawn.items.assign(static_cast<std::size_t>(batch), 0);
+         drawn.timesteps.assign(static_cast<std::size_t>(batch), 0);
+         drawn.inputs = {in.x, in.t, in.condition.context};
+         const RowLosses losses = [&](std::span<const torch::Tensor> inputs) {
+           return (model(inputs[0], inputs[1], {inputs[2], {}}) - inputs[0]).square().mean({1, 2, 3});
          };
+         FitOptions options;
+         options.config.steps = 1'000'000;
+         options.config.batch = static_cast<std::uint32_t>(batch);
+         options.config.clip = 1;
+         options.config.ema_max_decay = 0.9999;
+         options.config.optimizer.lr = 1e-5;
+         options.device = bench.device();
+         TrainedParameters trained(model.module(), {}, SeedPath(1), type == torch::kBFloat16);
+         return seconds_of_steps(allowance, settling_on(bench.device()), bench.device(), [&](const auto& progress) {
+           (void)fit(model.module(), trained, [&](std::uint64_t) { return drawn; }, losses, options, progress);
+         });
        }});
 }
 
 void bench_optimizer(Bench& bench, Network& network, const std::string& name) {
   // Reads weight, gradient, both moments and the average, writes all but the gradient.
   const double bytes = 9 * 4 * network.parameters;
-  bench.measure({.head = {{"name", name + " clip + AdamW + EMA"}, {"network", name}, {"dtype", "float32"}},
-                 .expected = network.seconds_to_build(torch::kFloat32) + 4 * bytes / 2e9,
-                 .memory = 24 * network.parameters,
-                 .bytes = bytes,
-                 .make = [&]() -> std::function<void()> {
-                   const Denoiser model = network.model(torch::kFloat32);
-                   const auto optimizer = std::make_shared<AdamW>(model->parameters(), jobs::OptimizerConfig{}, 1.0);
-                   const auto ema = std::make_shared<Ema>(model->parameters(), 0.9999);
-                   auto gradients = std::make_shared<std::vector<torch::Tensor>>();
-                   for (const torch::Tensor& p : model->parameters()) gradients->push_back(torch::full_like(p, 1e-3));
-                   return [model, optimizer, ema, gradients, device = bench.device()] {
-                     std::size_t i = 0;
-                     for (torch::Tensor& p : model->parameters()) p.mutable_grad() = (*gradients)[i++];
-                     optimizer->step(1e-5);
-                     ema->step();
-                     synchronize(device);
-                   };
-                 }});
+  bench.measure(
+      {.head = {{"name", name + " clip + AdamW + EMA"}, {"network", name}, {"dtype", type_name(torch::kFloat32)}},
+       .expected = network.seconds_to_build() + 4 * bytes / 2e9,
+       .memory = 24 * network.parameters,
+       .bytes = bytes,
+       .make = [&]() -> std::function<void()> {
+         const Denoiser model = network.model();
+         const auto optimizer = std::make_shared<AdamW>(model->parameters(), jobs::OptimizerConfig{}, 1.0);
+         const auto ema = std::make_shared<Ema>(model->parameters(), 0.9999);
+         for (torch::Tensor& p : model->parameters()) p.mutable_grad() = torch::full_like(p, 1e-3);
+         return [model, optimizer, ema, device = bench.device()] {
+           optimizer->step(1e-5, &*ema, /*keep_gradients=*/true);
+           synchronize(device);
+         };
+       }});
+  network.forget();  // with its gradients
 }
 
 /// A step as an Unlearn job does it, from the end of its first, which also finds the neighbours.
 void bench_retrack(Bench& bench, Network& network) {
-  const double allowance = bench.allowance();
-  const double build = kBuild * network.parameters;
-  std::int64_t rows = 0;
-  for (const std::int64_t candidate : kRetrack) {
-    const double seconds = build + kPessimism * 3 * 12 * network.macs * double(candidate) / bench.peak("float32");
-    if (rows == 0 && seconds < allowance) rows = candidate;
-  }
-  Json head{{"name", "cifar10 retrack step"}, {"network", "cifar10"}, {"dtype", "float32"}};
-  if (rows == 0) {
-    head["skipped"] = fmt::format("a step on 2 + 2 images would not fit in {:.2g} s", allowance);
-    return bench.add(std::move(head));
-  }
-  const jobs::Dataset data = noisy_images();
-  std::vector<std::uint32_t> removed;
-  for (const std::uint32_t item : data.train) {
-    if (data.labels[item] == 0) removed.push_back(item);
-  }
-  jobs::UnlearnSpec spec;
-  spec.diffusion.timesteps = 4000;
-  spec.unlearn.op = "retrack_exact";
-  spec.unlearn.steps = 1000;
-  spec.unlearn.retain_batch = spec.unlearn.forget_batch = static_cast<std::uint32_t>(rows);
-  spec.unlearn.neighbours = 10;
-  struct Enough {};
-  const double begin = steady_seconds();
-  std::vector<double> ends;
-  const Denoiser model = make_denoiser(network.config, 1);
-  model->to(bench.device());
-  try {
-    (void)unlearn(model, {}, spec, data, removed, 2, bench.device(), [&](const Progress& p) {
-      if (p.step == 0) return;
-      synchronize(bench.device());
-      ends.push_back(steady_seconds());
-      const double last = ends.size() > 1 ? ends.back() - ends[ends.size() - 2] : 0;
-      if (ends.size() > 20 || (ends.size() > 1 && ends.back() - begin + last > allowance)) throw Enough{};
-    });
-  } catch (const Enough&) {
-  } catch (const std::exception& e) {
-    head["skipped"] = std::string("failed: ") + e.what();
-    return bench.add(std::move(head));
-  }
-  std::vector<double> steps;
-  for (std::size_t i = 1; i < ends.size(); ++i) steps.push_back(ends[i] - ends[i - 1]);
-  std::sort(steps.begin(), steps.end());
-  const double median = steps[steps.size() / 2], flops = 12 * network.macs * double(rows);
-  head["batch"] = 2 * rows;
-  head["seconds"] = median;
-  head["spread"] = (steps.back() - steps.front()) / median;
-  head["times"] = steps.size();
-  head["flops"] = flops;
-  head["flops_per_second"] = flops / median;
-  head["share_of_peak"] = flops / median / bench.peak("float32");
-  head["per_second"] = 2 * double(rows) / median;
-  head["unit"] = "images/s";
-  bench.add(std::move(head));
+  const std::string type = type_name(torch::kFloat32);
+  const auto seconds_of = [&](std::int64_t rows) {
+    return kBuild * network.parameters + kPessimism * 3 * 12 * network.macs * double(rows) / bench.peak(type);
+  };
+  const double time = bench.time_of_next();
+  const auto fitting = std::find_if(std::begin(kRetrack), std::end(kRetrack),
+                                    [&](std::int64_t rows) { return seconds_of(rows) < time; });
+  const std::int64_t rows = fitting == std::end(kRetrack) ? *std::prev(fitting) : *fitting;
+  bench.measure(
+      {.head = {{"name", "cifar10 retrack step"}, {"network", "cifar10"}, {"batch", 2 * rows}, {"dtype", type}},
+       .expected = seconds_of(rows),
+       .memory = 4 * (4 * network.parameters + network.activations.backward * 2 * double(rows)),
+       .flops = 12 * network.macs * double(rows),
+       .items = 2 * double(rows),
+       .unit = "images/s",
+       .loop = [&](double allowance) {
+         const jobs::Dataset data = noisy_images();
+         std::vector<std::uint32_t> removed;
+         for (const std::uint32_t item : data.train) {
+           if (data.labels[item] == 0) removed.push_back(item);
+         }
+         jobs::UnlearnSpec spec;
+         spec.diffusion.timesteps = 4000;
+         spec.unlearn.op = "retrack_exact";
+         spec.unlearn.steps = 1000;
+         spec.unlearn.retain_batch = spec.unlearn.forget_batch = static_cast<std::uint32_t>(rows);
+         spec.unlearn.neighbours = 10;
+         Examples examples = data;
+         examples.move_to(bench.device());
+         const Denoiser model = make_denoiser(network.config, 1);
+         move_to(model.module(), bench.device());
+         return seconds_of_steps(allowance, 1, bench.device(), [&](const auto& progress) {
+           (void)unlearn(model, {}, spec, examples, removed, 2, bench.device(), progress);
+         });
+       }});
+}
+
+/// A graph of one tiny kernel.
+void bench_graph_replay(Bench& bench) {
+  const Json head{{"name", "graph replay"}};
+  if (bench.device().is_cpu()) return bench.leave_out(head, "CUDA only");
+  constexpr int kTimes = 1000;
+  bench.measure({.head = head, .items = kTimes, .unit = "replays/s", .make = [&]() -> std::function<void()> {
+                   const torch::Tensor number = torch::zeros({1}, torch::TensorOptions().device(bench.device()));
+                   const auto replay = std::make_shared<Replay>(bench.device());
+                   return [number, replay, device = bench.device()] {
+                     for (int i = 0; i < kTimes; ++i) replay->run([&] { number.add_(1); });
+                     synchronize(device);
+                   };
+                 }});
 }
 
 }  // namespace
@@ -261,8 +295,7 @@ void bench_networks(Bench& bench) {
     network.forget();
     bench_retrack(bench, network);
   }
-  bench.leave_out(Json::object({{"name", "graph replay"}}),
-                  bench.device().is_cpu() ? "CUDA only" : "this build of guda-worker has no graphs");
+  bench_graph_replay(bench);
 }
 
 const std::vector<BenchPart>& bench_parts() {

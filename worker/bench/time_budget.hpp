@@ -13,6 +13,8 @@ class TimeBudget {
   TimeBudget(double seconds, std::vector<double> weights, Now now);
   /// Seconds that the next measurement may take; 0 when the time is up. Bug when there are no more.
   [[nodiscard]] double next();
+  /// The same, asked beforehand.
+  [[nodiscard]] double share_of_next() const;
   [[nodiscard]] double left() const;
 
  private:
@@ -28,6 +30,9 @@ struct Repeated {
   double spread = 0;  ///< (slowest - fastest) / median
   int times = 0;
 };
+
+/// Of the seconds of each time; at least one.
+[[nodiscard]] Repeated summary_of(std::vector<double> times);
 
 /// Does `work` once for warm-up, then again while another time fits into `allowance` seconds (the warm-up counts), at
 /// least once and at most `most` times.
