@@ -71,7 +71,8 @@ struct Kept {
   void transformer(double channels, double pixels, const AttentionContext&, Skip skip) {
     // Norms 4, projections in and out 2, two attentions 7, residual sums 2, GEGLU 8 + 4 + 4.
     block(channels * pixels, 31 * channels * pixels);
-    alive(14 * channels * pixels, channels * pixels, skip);
+    // In the feed-forward layer: value and gate 8, gelu 4, product 4, tokens, their norm, input.
+    alive(19 * channels * pixels, channels * pixels, skip);
   }
   void attention(double channels, double pixels, Skip skip) {
     block(channels * pixels, 6 * channels * pixels);

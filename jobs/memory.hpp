@@ -29,8 +29,9 @@ struct FrozenParts {
 
 /// Bytes that a worker needs for a job on its device, beside the library itself: weights, teacher (which shares what is
 /// not trained), and of what is trained gradients, optimizer moments and EMA; activations of the rows that are computed
-/// at once; the autoencoder where pictures become latents or come from them; float32. An estimate, within a factor
-/// of 1.5 of what train, unlearn and score jobs were measured to need (tests/worker/job_memory_test.cpp).
+/// at once; the autoencoder where pictures become latents or come from them; float32. An estimate, within a quarter
+/// of what the tensors of train, unlearn and score jobs were measured to take (tests/worker/job_memory_test.cpp); the
+/// heap between them may hold as much as three quarters more for scoring, a third for the others.
 [[nodiscard]] double job_memory(const JobSpec& job, const Experiment& experiment, const FrozenParts& parts = {});
 
 }  // namespace guda::jobs

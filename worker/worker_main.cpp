@@ -18,6 +18,7 @@
 #include "common/files.hpp"
 #include "guda_build.hpp"
 #include "worker/bench/bench_device.hpp"
+#include "worker/device/device.hpp"
 #include "worker/eval_model.hpp"
 #include "worker/eval_sampler.hpp"
 #include "worker/keep_memory.hpp"

@@ -54,9 +54,9 @@ const Bad kBad[] = {
      "exp.yaml:1:12: training.mixed_precision: is not a known key: the precision of products on a GPU is "
      "resources.precision"},
     {"resources: {precision: bfloat16}",
-     "exp.yaml:1:13: resources.precision: bfloat16 is for GPUs; a CPU computes in float32"},
+     "exp.yaml:1:24: resources.precision: bfloat16 is for GPUs; a CPU computes in float32"},
     {"resources: {deterministic: true}",
-     "exp.yaml:1:13: resources.deterministic: has no effect with device: cpu; it goes with cuda"},
+     "exp.yaml:1:28: resources.deterministic: has no effect with device: cpu; it goes with cuda"},
     {"training:\n  steps: 5\n  steps: 6", "exp.yaml:3:3: training.steps: is given twice; the first is in line 2"},
     {"methods:\n- {method: logo, seed: 1, seed: 2}\n- method: random", "exp.yaml:2:27: methods.0.seed: is given twice"},
     {"zzzzzzz: 1", "exp.yaml:1:1: zzzzzzz: is not a known key (there are name, seeds, dataset,"},

@@ -1,9 +1,10 @@
-// What the plan says a job needs against the resident memory that it takes.
+// What the plan says a job needs against the resident memory that its tensors take.
 #include <doctest/doctest.h>
 #include <malloc.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <functional>
 
 #include "common/memory.hpp"
@@ -20,7 +21,10 @@ using test::no_progress;
 
 namespace {
 
-constexpr double kFactor = 1.5;  // jobs/memory.hpp
+constexpr double kFactor = 1.25;  // jobs/memory.hpp
+
+/// Every tensor is a mapping of its own: what glibc's heap holds between them is not measured.
+void without_heap() { ::mallopt(M_MMAP_THRESHOLD, 1 << 16); }
 
 double resident() {
   std::ifstream file("/proc/self/statm");
@@ -31,6 +35,7 @@ double resident() {
 
 /// The most that this process takes while `work` runs, beyond what it has before.
 double peak_of(const std::function<void()>& work) {
+  without_heap();
   ::malloc_trim(0);
   reset_peak_memory();
   const double before = resident();
@@ -126,10 +131,12 @@ TEST_CASE("job memory: scoring takes what the plan says") {
   for (std::uint32_t t = 0; t < 8; ++t) spec.slots.push_back({10 * t, 0, 1});
   std::vector<std::string> names;
   for (int i = 0; i < 64; ++i) names.push_back(std::to_string(i));
-  check("score", spec, study.experiment, [&] {
+  const auto score = [&](std::uint32_t batch) {
     const Denoiser model = make_denoiser(study.experiment.model, 3);
     model->eval();
-    (void)squared_errors(model, test::tiny_diffusion(), torch::zeros({64, 4, 8, 8}), names, spec.slots, spec.batch, 1,
+    (void)squared_errors(model, test::tiny_diffusion(), torch::zeros({64, 4, 8, 8}), names, spec.slots, batch, 1,
                          torch::kCPU, no_progress, torch::zeros({64, 8, 16}));
-  });
+  };
+  score(1);  // pages of the libraries are not the job's
+  check("score", spec, study.experiment, [&] { score(spec.batch); });
 }

@@ -93,6 +93,16 @@ Lora attach_lora(torch::nn::Module& model, std::uint32_t rank, double scale, con
   return lora;
 }
 
+std::vector<at::Tensor> attached_lora(const torch::nn::Module& part) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& module : part.modules(/*include_self=*/false)) {
+    const auto* linear = dynamic_cast<const AdaptableLinearImpl*>(module.get());
+    if (linear != nullptr && linear->pair.down.defined())
+      tensors.insert(tensors.end(), {linear->pair.down, linear->pair.up});
+  }
+  return tensors;
+}
+
 void detach_lora(torch::nn::Module& model) {
   over_adaptable(model, [](const std::string&, AdaptableLinearImpl& linear) { linear.pair = {}; });
 }

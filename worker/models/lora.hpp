@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "common/digest.hpp"
 
@@ -36,6 +37,9 @@ TORCH_MODULE(AdaptableLinear);
 /// 1/sqrt(in) (peft's), up zero, so that the model stays what it is. Random numbers are a function of the seed and the
 /// layer's name. Bug when there is no such layer.
 Lora attach_lora(torch::nn::Module& model, std::uint32_t rank, double scale, const SeedPath& seed);
+
+/// The pairs that are beside layers of this part of a model, in the order of its modules: no parameters of theirs.
+[[nodiscard]] std::vector<at::Tensor> attached_lora(const torch::nn::Module& part);
 
 /// Takes them away again.
 void detach_lora(torch::nn::Module& model);

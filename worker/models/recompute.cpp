@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "worker/models/lora.hpp"
+
 namespace guda::worker {
 namespace {
 
@@ -43,7 +45,7 @@ void set_state(const at::Generator& generator, const at::Tensor& state) {
   mine.set_state(state);
 }
 
-/// Inputs, then the block's parameters: autograd wants to know of all that have gradients.
+/// Inputs, then the block's parameters and pairs: autograd wants to know of all that have gradients.
 struct Recomputed : torch::autograd::Function<Recomputed> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList all, std::int64_t inputs,
                             const std::shared_ptr<Block>& block) {
@@ -116,6 +118,7 @@ at::Tensor recomputed(const torch::nn::Module& block, std::vector<at::Tensor> in
   const auto count = static_cast<std::int64_t>(all.size());
   what->device = all.front().device();
   for (const at::Tensor& parameter : block.parameters()) all.push_back(parameter);
+  for (const at::Tensor& tensor : attached_lora(block)) all.push_back(tensor);
   const bool wanted = std::any_of(all.begin(), all.end(), [](const at::Tensor& t) { return t.requires_grad(); });
   if (!wanted) return what->forward(inputs);
   return Recomputed::apply(at::TensorList(all), count, what);

@@ -37,7 +37,8 @@ TEST_CASE("device: a CPU is always there; a GPU that is not is refused with a cu
 }
 
 TEST_CASE("device: moving a model to the CPU changes nothing; work on a CPU is never captured") {
-  const UNet2D model = make_unet2d(test::tiny_model(), 3), moved = make_unet2d(test::tiny_model(), 3);
+  const UNet2D model = make_unet2d(test::tiny_model(), 3);
+  UNet2D moved = make_unet2d(test::tiny_model(), 3);
   move_to(*moved, torch::kCPU);
   CHECK(test::same_weights(model, moved));
   Replay replay(torch::kCPU);

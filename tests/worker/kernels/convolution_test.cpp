@@ -80,7 +80,7 @@ TEST_CASE("wide convolutions: every instruction set equals the float64 convoluti
           return y;
         };
         const at::Tensor y = run(tiles);
-        CHECK(relative(y, wanted) < 2e-6);
+        CHECK(relative(y, wanted) < 4e-6);  // F(4x4, 3x3) loses about three bits
         CHECK(at::equal(run(3), y));
       }
     }
@@ -91,7 +91,8 @@ TEST_CASE("wide convolutions: layers of many channels equal the float64 layer, f
   torch::manual_seed(7);
   for (const bool enlarge : {false, true}) {
     CAPTURE(enlarge);
-    torch::nn::Conv2d conv(torch::nn::Conv2dOptions(288, 256, 3).padding(1)), exact(conv->options);
+    const auto options = torch::nn::Conv2dOptions(288, 256, 3).padding(1);
+    torch::nn::Conv2d conv(options), exact(options);
     exact->to(torch::kDouble);
     {
       const at::NoGradGuard no_grad;
@@ -145,7 +146,7 @@ TEST_CASE("convolution kernels: every instruction set equals the float64 convolu
         set->conv_backward_input(s, images, w.data_ptr<float>(), dy.data_ptr<float>(), dx.data_ptr<float>());
         set->conv_backward_weight(s, images, x.data_ptr<float>(), dy.data_ptr<float>(), dw.data_ptr<float>(),
                                   dshift.data_ptr<float>());
-        CHECK(relative(y, wanted) < 2e-6);
+        CHECK(relative(y, wanted) < 4e-6);  // F(4x4, 3x3) loses about three bits
         CHECK(relative(dx, x64.grad()) < 2e-6);
         CHECK(relative(dw - 1, w64.grad()) < 2e-5);  // added to ones: a little cancellation
         const at::Tensor dy64 = dy.to(at::kDouble);  // its terms may cancel: held against the sum of their sizes
@@ -206,7 +207,8 @@ TEST_CASE("convolution: an image's bits do not depend on the batch, the threads 
   at::set_num_threads(threads);
 }
 
-TEST_CASE("convolution: very large, padded otherwise, double or grouped layers are LibTorch's") {
+TEST_CASE(
+    "convolution: large ones of another stride or window, padded otherwise, double or grouped layers are LibTorch's") {
   const auto equals_layer = [](torch::nn::Conv2dOptions options, at::Tensor x) {
     torch::nn::Conv2d conv(options);
     conv->to(x.scalar_type());
@@ -214,7 +216,6 @@ TEST_CASE("convolution: very large, padded otherwise, double or grouped layers a
   };
   CHECK(equals_layer(torch::nn::Conv2dOptions(256, 256, 3).padding(1).stride(2), at::randn({1, 256, 4, 4})));
   CHECK(equals_layer(torch::nn::Conv2dOptions(256, 256, 1), at::randn({1, 256, 4, 4})));
-  CHECK(equals_layer(torch::nn::Conv2dOptions(1024, 512, 3).padding(1), at::randn({1, 1024, 4, 4})));
   CHECK(equals_layer(torch::nn::Conv2dOptions(8, 8, 3).stride(2).padding(0), at::randn({1, 8, 9, 9})));
   CHECK(equals_layer(torch::nn::Conv2dOptions(8, 8, 3).padding(1), at::randn({1, 8, 4, 4}, at::kDouble)));
   CHECK(equals_layer(torch::nn::Conv2dOptions(8, 8, 3).padding(1).groups(2), at::randn({1, 8, 4, 4})));

@@ -16,7 +16,7 @@ TEST_CASE("bfloat16 weights: copies that are rounded from float32 weights, which
   const UNet2D model = make_unet2d(test::tiny_model(), 3), reference = make_unet2d(test::tiny_model(), 3);
   {
     HalfWeights half(model->parameters());
-    for (const torch::Tensor& p : model->parameters()) CHECK(p.scalar_type() == torch::kBFloat16);
+    for (const torch::Tensor& p : model->parameters()) CHECK((p.scalar_type() == torch::kBFloat16));
     {
       const torch::NoGradGuard no_grad;
       torch::Tensor(half.masters().front()).add_(1e-5);  // less than bfloat16 can say beside most of the weights
@@ -38,7 +38,7 @@ TEST_CASE("bfloat16 weights: training learns what float32 does but for rounding,
     return train(spec, data, {}, torch::kCPU, no_progress, nullptr, nullptr, {}, {.bfloat16 = bfloat16});
   };
   const Trained full = trained(false, 1e-3), half = trained(true, 1e-3);
-  CHECK(half.model->parameters().front().scalar_type() == torch::kFloat32);
+  CHECK((half.model->parameters().front().scalar_type() == torch::kFloat32));
   CHECK(half.last_loss == doctest::Approx(full.last_loss).epsilon(0.05));
   CHECK_FALSE(test::same_weights(full.model, half.model));
   // Steps of 1e-6 vanish in a bfloat16 weight of 0.1, but not in its float32 master.
@@ -94,7 +94,7 @@ TEST_CASE("bfloat16 weights: unlearning leaves a float32 model near that of floa
   };
   UNet2D exact{nullptr}, half{nullptr};
   const Unlearned a = unlearned(false, exact), b = unlearned(true, half);
-  CHECK(half->parameters().front().scalar_type() == torch::kFloat32);
+  CHECK((half->parameters().front().scalar_type() == torch::kFloat32));
   CHECK(b.retain_loss == doctest::Approx(a.retain_loss).epsilon(0.1));
   CHECK_FALSE(test::same_weights(exact, full));
   CHECK_FALSE(test::same_weights(exact, half));

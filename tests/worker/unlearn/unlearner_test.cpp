@@ -265,7 +265,14 @@ TEST_CASE("unlearning: the teacher is asked for where it is needed") {
       jobs::UnlearnConfig any;
       any.op = std::string(op.name);
       any.preserve = preserve;
-      if (!op.one_step) CHECK(jobs::is_taught(any) == needs_teacher(any));  // what the plan says and what is done
+      const auto taught = [&]() -> std::optional<bool> {
+        try {
+          return needs_teacher(any);
+        } catch (const Error&) {  // it has no use for preserve
+          return std::nullopt;
+        }
+      }();
+      if (taught && !op.one_step) CHECK(jobs::is_taught(any) == *taught);  // what the plan says and what is done
     }
   }
   UNet2D model = copy_unet2d(study().full);
