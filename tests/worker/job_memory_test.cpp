@@ -35,7 +35,6 @@ double resident() {
 
 /// The most that this process takes while `work` runs, beyond what it has before.
 double peak_of(const std::function<void()>& work) {
-  without_heap();
   ::malloc_trim(0);
   reset_peak_memory();
   const double before = resident();
@@ -80,6 +79,7 @@ struct Study {
 }  // namespace
 
 TEST_CASE("job memory: training takes what the plan says, of pixels, of latents, with a LoRA, with checkpointing") {
+  without_heap();
   Study study;
   jobs::TrainSpec pixels = study.training;
   jobs::Experiment plain = study.experiment;
@@ -103,6 +103,7 @@ TEST_CASE("job memory: training takes what the plan says, of pixels, of latents,
 }
 
 TEST_CASE("job memory: unlearning takes what the plan says, its teacher's weights shared where they are the same") {
+  without_heap();
   Study study;
   jobs::UnlearnSpec spec;
   spec.diffusion = test::tiny_diffusion();
@@ -125,6 +126,7 @@ TEST_CASE("job memory: unlearning takes what the plan says, its teacher's weight
 }
 
 TEST_CASE("job memory: scoring takes what the plan says") {
+  without_heap();
   Study study;
   jobs::ScoreSpec spec;
   spec.batch = 256;
