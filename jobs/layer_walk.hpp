@@ -11,6 +11,13 @@
 
 namespace guda::jobs {
 
+/// diffusers writes keys that are not set as null.
+template <class T>
+T or_default(const Json& config, const char* key, T by_default) {
+  const auto found = config.find(key);
+  return found == config.end() || found->is_null() ? by_default : found->template get<T>();
+}
+
 inline double sample_pixels(const Json& config) {
   const Json size = config.value("sample_size", Json(32));
   if (size.is_array()) return size.at(0).get<double>() * size.at(1).get<double>();
@@ -26,22 +33,25 @@ using Texts = std::vector<std::string>;
 
 /// diffusers' defaults, of which UNet2DModel and UNet2DConditionModel have different ones.
 inline std::vector<double> channels_of(const Json& config) {
-  return config.value("block_out_channels", is_condition_model(config) ? std::vector<double>{320, 640, 1280, 1280}
-                                                                       : std::vector<double>{224, 448, 672, 896});
+  return or_default(
+      config, "block_out_channels",
+      is_condition_model(config) ? std::vector<double>{320, 640, 1280, 1280} : std::vector<double>{224, 448, 672, 896});
 }
 inline Texts down_blocks_of(const Json& config, std::size_t blocks) {
   constexpr const char* kCross = "CrossAttnDownBlock2D";
-  return config.value("down_block_types", is_condition_model(config) ? Texts{kCross, kCross, kCross, "DownBlock2D"}
-                                                                     : Texts(blocks, "DownBlock2D"));
+  return or_default(
+      config, "down_block_types",
+      is_condition_model(config) ? Texts{kCross, kCross, kCross, "DownBlock2D"} : Texts(blocks, "DownBlock2D"));
 }
 inline Texts up_blocks_of(const Json& config, std::size_t blocks) {
   constexpr const char* kCross = "CrossAttnUpBlock2D";
-  return config.value("up_block_types", is_condition_model(config) ? Texts{"UpBlock2D", kCross, kCross, kCross}
-                                                                   : Texts(blocks, "UpBlock2D"));
+  return or_default(
+      config, "up_block_types",
+      is_condition_model(config) ? Texts{"UpBlock2D", kCross, kCross, kCross} : Texts(blocks, "UpBlock2D"));
 }
 
 inline double image_channels(const Json& config, const char* key) {
-  return config.value(key, is_condition_model(config) ? 4.0 : 3.0);
+  return or_default(config, key, is_condition_model(config) ? 4.0 : 3.0);
 }
 
 enum class Skip { none, push, pop };
@@ -51,14 +61,14 @@ template <class Visit>
 void walk_unet2d(const Json& config, double tokens, Visit&& visit) {
   const auto channels = channels_of(config);
   const auto down = down_blocks_of(config, channels.size()), up = up_blocks_of(config, channels.size());
-  const auto layers = config.value("layers_per_block", 2);
+  const auto layers = or_default(config, "layers_per_block", 2);
   const bool condition = is_condition_model(config), guide = is_guide_model(config);
   const auto transformer = [&](double width, double at, Skip skip) {
     // A guide has no text: its context is the pixels themselves.
-    visit.transformer(
-        width, at,
-        guide ? AttentionContext{width, at} : AttentionContext{config.value("cross_attention_dim", 1280.0), tokens},
-        skip);
+    visit.transformer(width, at,
+                      guide ? AttentionContext{width, at}
+                            : AttentionContext{or_default(config, "cross_attention_dim", 1280.0), tokens},
+                      skip);
   };
   double pixels = sample_pixels(config);
   visit.conv(image_channels(config, "in_channels"), channels.front(), pixels, Skip::push);
@@ -80,12 +90,17 @@ void walk_unet2d(const Json& config, double tokens, Visit&& visit) {
       skips.push_back(width);
     }
   }
-  visit.resnet(width, width, pixels, Skip::none);
-  if (condition ? config.value("mid_block_type", "") != "UNetMidBlock2D" : config.value("add_attention", true)) {
-    condition ? transformer(width, pixels, Skip::none) : visit.attention(width, pixels, Skip::none);
+  const auto middle = config.find("mid_block_type");
+  if (!condition) {
     visit.resnet(width, width, pixels, Skip::none);
-  } else if (!condition) {
+    if (or_default(config, "add_attention", true)) visit.attention(width, pixels, Skip::none);
     visit.resnet(width, width, pixels, Skip::none);
+  } else if (middle == config.end() || !middle->is_null()) {  // null: there is none
+    visit.resnet(width, width, pixels, Skip::none);
+    if (middle == config.end() || *middle != "UNetMidBlock2D") {
+      transformer(width, pixels, Skip::none);
+      visit.resnet(width, width, pixels, Skip::none);
+    }
   }
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const double out = channels[channels.size() - 1 - i];
@@ -113,7 +128,7 @@ void walk_autoencoder(const Json& config, Visit&& visit) {
   double pixels = sample_pixels(config), width = channels.front();
   const auto middle = [&] {
     visit.resnet(width, width, pixels, Skip::none);
-    if (config.value("mid_block_add_attention", true)) visit.attention(width, pixels, Skip::none);
+    if (or_default(config, "mid_block_add_attention", true)) visit.attention(width, pixels, Skip::none);
     visit.resnet(width, width, pixels, Skip::none);
   };
   const auto block = [&](double out, int count) {

@@ -100,7 +100,7 @@ double unet2d_parameters(const Json& config) {
   walk_unet2d(config, kClipTokens, parameters);  // weights do not depend on the text
   const double first = channels_of(config).front();
   const Json classes = config.value("num_class_embeds", Json());
-  const double vector = config.value("projection_class_embeddings_input_dim", 0.0);
+  const double vector = or_default(config, "projection_class_embeddings_input_dim", 0.0);
   const double table = classes.is_number() ? classes.get<double>() * embedding
                        : vector > 0        ? (vector + 1) * embedding + (embedding + 1) * embedding
                                            : 0;

@@ -132,4 +132,14 @@ TEST_CASE("memory: gradient checkpointing keeps a fifth of the activations of St
   CHECK(kept - job_memory(job, e) == doctest::Approx(4 * 4 * (a.backward - a.recomputed)));
 }
 
+TEST_CASE("job memory: keys that diffusers writes as null are not set") {
+  Json nulls = sd15();
+  for (const char* key : {"class_embed_type", "num_class_embeds", "projection_class_embeddings_input_dim"})
+    nulls[key] = nullptr;
+  CHECK(unet2d_parameters(nulls) == unet2d_parameters(sd15()));
+  CHECK(unet2d_macs(nulls) == unet2d_macs(sd15()));
+  nulls["mid_block_type"] = nullptr;  // here it means: no middle block
+  CHECK(unet2d_parameters(nulls) < unet2d_parameters(sd15()));
+}
+
 }  // namespace guda::jobs

@@ -3,8 +3,7 @@
 
     live_lora.py [GUDA_WORKER]      # default: $GUDA_BIN_DIR/guda-worker
 
-Needs peft (0.13) beside the parity packages: pip install --no-deps --target FOLDER peft==0.13.2, and PYTHONPATH=FOLDER. Exit code 0:
-within 1e-5 relative; 1: a difference; 77: skipped, because the packages are not there.
+Exit code 0: within 1e-5 relative; 1: a difference; 77: skipped, because the packages (cmake/requirements/parity.txt) are not there.
 """
 import json
 import pathlib
@@ -18,7 +17,7 @@ import parity_python  # noqa: E402
 try:
     import peft
 except ImportError as e:
-    print(f"SKIPPED: {e}. Cure: pip install --no-deps --target FOLDER peft==0.13.2; PYTHONPATH=FOLDER")
+    print(f"SKIPPED: {e}. Cure: ./run test fetches cmake/requirements/parity.txt")
     sys.exit(77)
 import diffusers  # noqa: E402
 import torch  # noqa: E402
