@@ -13,7 +13,6 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
-#include "common/memory.hpp"
 #include "common/node_cache.hpp"
 #include "jobs/autoencoder_model.hpp"
 #include "jobs/kept_instances.hpp"
@@ -28,6 +27,7 @@
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
+#include "worker/job_meter.hpp"
 #include "worker/memory_check.hpp"
 #include "worker/model_store.hpp"
 #include "worker/models/clip_vision.hpp"
@@ -448,12 +448,8 @@ class Executor {
 JobResult execute(const jobs::JobSpec& job, Context& context) {
   if (context.artifact_folders.empty()) throw Bug("a worker was given no artifact folder");
   at::set_num_threads(static_cast<int>(context.plan.numerics.threads));
-  const double begin = steady_seconds(), processor = process_cpu_seconds();
   const torch::Device device = open_device(context.plan.numerics);
-  const ModelStore::Counts models = context.models != nullptr ? context.models->counts() : ModelStore::Counts();
-  const NodeCacheUse cache = context.cache != nullptr ? context.cache->use() : NodeCacheUse();
-  reset_peak_memory();
-  reset_device_peak(device);
+  const JobMeter meter(device, context.models, context.cache);
   check_memory(
       job, context.plan.experiment, [&] { return usable_memory(device); },
       [&] {
@@ -461,24 +457,7 @@ JobResult execute(const jobs::JobSpec& job, Context& context) {
       });
   JobResult result = std::visit(Executor(job, context, device), job.work);
   synchronize(device);  // what goes wrong there late is still this job's
-  result.metrics["seconds"] = result.earlier_seconds + steady_seconds() - begin;
-  // What an earlier attempt left in a checkpoint counts as it was: its processor time is not known any more.
-  result.metrics["processor_seconds"] = result.earlier_seconds + process_cpu_seconds() - processor;
-  result.metrics["peak_memory_bytes"] = peak_memory();
-  if (const std::uint64_t bytes = device_peak(device); bytes > 0) result.metrics["peak_device_bytes"] = bytes;
-  if (context.models != nullptr) {
-    const ModelStore::Counts& now = context.models->counts();
-    if (now.loaded > models.loaded) result.metrics["weights_loaded"] = now.loaded - models.loaded;
-    if (now.prefetched > models.prefetched) result.metrics["weights_prefetched"] = now.prefetched - models.prefetched;
-    if (now.resident > models.resident) result.metrics["weights_resident"] = now.resident - models.resident;
-    if (now.seconds > models.seconds) result.metrics["weights_seconds"] = now.seconds - models.seconds;
-  }
-  if (context.cache != nullptr && context.cache->on()) {
-    const NodeCacheUse now = context.cache->use();
-    result.metrics["node_cache"] = {{"read_bytes", now.read - cache.read},
-                                    {"read_seconds", now.read_seconds - cache.read_seconds},
-                                    {"found_bytes", now.found - cache.found}};
-  }
+  meter.add_to(result.metrics, result.earlier_seconds);
   return result;
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/clock.hpp"
 #include "common/json.hpp"
+#include "jobs/reference_networks.hpp"
 #include "tests/gpu/gpu.hpp"
 #include "worker/device/attention_choice.hpp"
 #include "worker/diffusion/gpu_scoring.hpp"
@@ -28,27 +29,13 @@ struct Settings {
   bool small = false;  ///< a tiny network: to see that everything runs
 };
 
-/// The published network of CIFAR-10: 49.06 million weights, 16.76 GFLOP a forward of one image.
+/// The published network of CIFAR-10.
 Json cifar_unet(bool small) {
-  if (small) {
-    return {{"sample_size", 8},
-            {"in_channels", 3},
-            {"out_channels", 3},
-            {"block_out_channels", {8, 8}},
-            {"layers_per_block", 1},
-            {"down_block_types", {"DownBlock2D", "AttnDownBlock2D"}},
-            {"up_block_types", {"AttnUpBlock2D", "UpBlock2D"}},
-            {"norm_num_groups", 4}};
-  }
-  return {{"sample_size", 32},
-          {"in_channels", 3},
-          {"out_channels", 3},
-          {"block_out_channels", {128, 256, 256, 256}},
-          {"layers_per_block", 3},
-          {"attention_head_dim", 8},
-          {"down_block_types", {"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"}},
-          {"up_block_types", {"UpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}},
-          {"norm_num_groups", 32}};
+  if (!small) return jobs::cifar10_unet();
+  Json config = test::tiny_model();
+  config["in_channels"] = config["out_channels"] = 3;
+  config["add_attention"] = true;
+  return config;
 }
 
 /// Images a second of training on batches of `batch`; negative when memory is short.

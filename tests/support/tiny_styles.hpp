@@ -62,4 +62,11 @@ inline std::shared_ptr<const worker::LatentTable> tiny_latents(const jobs::Datas
   return std::make_shared<const worker::LatentTable>(table);
 }
 
+/// All of it; the third style is what leaves.
+struct TinyStyles {
+  jobs::Dataset data = tiny_styled_dataset();
+  worker::Examples examples{data, tiny_latents(data), tiny_texts(data)};
+  std::vector<std::uint32_t> removed = items_of(data, 2);
+};
+
 }  // namespace guda::test

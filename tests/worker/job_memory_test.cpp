@@ -60,10 +60,7 @@ void check(const char* what, const jobs::Work& work, const jobs::Experiment& exp
   CHECK(said < kFactor * taken);
 }
 
-struct Study {
-  jobs::Dataset data = test::tiny_styled_dataset();
-  Examples examples{data, test::tiny_latents(data), test::tiny_texts(data)};
-  std::vector<std::uint32_t> removed = test::items_of(data, 2);
+struct Study : test::TinyStyles {
   jobs::Experiment experiment;
   jobs::TrainSpec training = test::tiny_training(2);
 

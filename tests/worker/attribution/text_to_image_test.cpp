@@ -23,9 +23,7 @@ using test::no_progress;
 
 namespace {
 
-struct Study {
-  jobs::Dataset data = test::tiny_styled_dataset();
-  Examples examples{data, test::tiny_latents(data), test::tiny_texts(data)};
+struct Study : test::TinyStyles {
   std::vector<jobs::RemovalSet> styles;
   Denoiser model;
   Study() {

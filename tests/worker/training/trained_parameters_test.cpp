@@ -21,11 +21,7 @@ using test::no_progress;
 
 namespace {
 
-struct Study {
-  jobs::Dataset data = test::tiny_styled_dataset();
-  Examples examples{data, test::tiny_latents(data), test::tiny_texts(data)};
-  std::vector<std::uint32_t> removed = test::items_of(data, 2);
-};
+using Study = test::TinyStyles;
 
 Denoiser base() { return make_denoiser(test::tiny_text_model(), 21); }
 

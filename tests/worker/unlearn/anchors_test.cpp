@@ -20,10 +20,7 @@ using test::no_progress;
 
 namespace {
 
-struct Study {
-  jobs::Dataset data = test::tiny_styled_dataset();
-  Examples examples{data, test::tiny_latents(data), test::tiny_texts(data)};
-  std::vector<std::uint32_t> removed = test::items_of(data, 2);
+struct Study : test::TinyStyles {
   jobs::NoiseSchedule schedule{test::tiny_diffusion()};
 
   [[nodiscard]] StepImages forget() const { return noised_images(SeedPath(4), 0, removed, {}, examples, schedule); }
