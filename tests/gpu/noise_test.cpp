@@ -30,7 +30,13 @@ TEST_CASE("gpu noise: rows of queries, slots and signs; their squared errors") {
   torch::Tensor pinned = gpu::pinned_rows(kRows), table = gpu::device_rows(kRows, device);
   auto rows = gpu::rows_in(pinned);
   for (std::uint32_t i = 0; i < kRows; ++i)
-    rows[i] = {1000ULL * i, (90 * i) << 16 | i, i % 2, 0.5F, 0.8F, i % 2 == 0 ? 1.0F : -1.0F, kRows - 1 - i};
+    rows[i] = {1000ULL * i,
+               (90 * i) << 16 | i,
+               i % 2,
+               0.5F,
+               0.8F,
+               i % 2 == 0 ? 1.0F : -1.0F,
+               static_cast<std::uint32_t>(kRows) - 1 - i};
   table.copy_(pinned);
   torch::Tensor noise = torch::empty({kRows, 3, 9, 9}, device), want = torch::empty({kRows, 3, 9, 9});
   gpu::fill_rows(8, table, kRows, noise);
