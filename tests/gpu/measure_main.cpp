@@ -11,6 +11,7 @@
 #include "common/json.hpp"
 #include "jobs/reference_networks.hpp"
 #include "tests/gpu/gpu.hpp"
+#include "tests/support/tiny_study.hpp"
 #include "worker/device/attention_choice.hpp"
 #include "worker/diffusion/gpu_scoring.hpp"
 #include "worker/diffusion/scoring.hpp"
