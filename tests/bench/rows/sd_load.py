@@ -1,6 +1,6 @@
 """Loading Stable Diffusion 1.5's UNet (3.4 GB of random numbers): at most 1.3 times the time of reading the file.
 
-From a warm cache, in turns, wall time; reading is the whole file into new memory. GUDA_BENCH_FOLDER names a place for 3.4 GB.
+From a warm cache, in turns, wall time; reading is the whole file into memory of the same allocator. GUDA_BENCH_FOLDER names a place for 3.4 GB.
 """
 
 import json
