@@ -1,9 +1,10 @@
 """Speed of guda: every row compares a measured value with a bound, or with a peer whose runs alternate with ours.
 
-usage: ./run bench [--repeat N] [--scale S] [--fresh] [ROW...]
+usage: ./run bench [--repeat N] [--scale S] [--fresh] [--check | --record] [ROW...]
 
 Medians of interleaved runs, so that a machine that slows down meanwhile slows both sides. The numbers go to
 build/bench/<row>.json and a table to the terminal. A missed bound exits 1. A row is a file in tests/bench/rows/.
+--check compares ratios with the committed ones, tests/bench/ratios.json, instead of with the bounds: 10 % slower exits 1.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import pathlib
 import platform
 import sys
 
+import regression
 from measure import BENCH, ROOT, Options
 
 ROWS = sorted(file.stem.replace("_", "-") for file in (pathlib.Path(__file__).parent / "rows").glob("*.py"))
@@ -47,6 +49,9 @@ def main():
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (default 3)")
     parser.add_argument("--scale", type=float, default=0.1, help="digits, overhead: share of the experiment's steps and timesteps (default 0.1)")
     parser.add_argument("--fresh", action="store_true", help="digits: forget the runs of an interrupted measurement instead of going on")
+    verdict = parser.add_mutually_exclusive_group()
+    verdict.add_argument("--check", action="store_true", help="compare with the committed ratios")
+    verdict.add_argument("--record", action="store_true", help="make these the committed ratios (tests/bench/ratios.json)")
     options = parser.parse_args()
     unknown = set(options.rows) - set(ROWS)
     if unknown:
@@ -68,6 +73,15 @@ def main():
     for line in skipped:
         print(line)
     print(f"\n{BENCH.relative_to(ROOT)}/*.json; {machine['cores']} x {machine['cpu']}, load {os.getloadavg()[0]:.1f}")
+    if options.record:
+        regression.record(results, machine)
+        print(f"{regression.FILE.relative_to(ROOT)} has the ratios of these rows")
+    if options.check:
+        known = regression.committed()
+        slower, new = regression.regressions(results, known)
+        print(f"\nagainst {regression.FILE.relative_to(ROOT)}, of {known['machine']['cores']} x {known['machine']['cpu']}, {100 * known['tolerance']:.0f} % allowed:")
+        print("\n".join(slower + new) or "nothing is slower")
+        return 1 if skipped or slower else 0
     return 1 if skipped or any("bound" in r and r["ratio"] > 1 for r in results) else 0
 
 
