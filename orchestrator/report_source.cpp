@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -336,13 +337,16 @@ void fill_costs(const Source& s, ReportData& data) {
 
 void warn_of_races(const Source& s, ReportData& data) {
   const RaceReport report = race_report(s.table, s.plan);
-  const std::string weights = " (" + report.weighting + " weights)";
+  std::vector<std::string> lanes;
   for (const RaceSummary& lane : report.lanes) {
     if (lane.undecided.empty()) continue;
-    data.warnings.push_back(fmt::format(
-        "The race of {} to {}{} on draw set {} is undecided for {} of {} queries: their places are best guesses.",
-        lane.method, report.until, weights, lane.draw_set, lane.undecided.size(), lane.queries));
+    lanes.push_back(fmt::format("{} {} of {}{}", lane.method, lane.undecided.size(), lane.queries,
+                                lane.draw_set == jobs::kOracleDraws ? "" : fmt::format(" (draws {})", lane.draw_set)));
   }
+  if (lanes.empty()) return;
+  data.warnings.push_back(
+      fmt::format("Races to {} ({} weights) left queries undecided, whose places are best guesses: {}.", report.until,
+                  report.weighting, fmt::join(lanes, ", ")));
 }
 
 void fill_warnings(const Source& s, ReportData& data) {
