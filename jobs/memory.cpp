@@ -139,6 +139,11 @@ double job_memory(const JobSpec& job, const Experiment& experiment, const Frozen
   const auto kept = [&](const Activations& a) {
     return experiment.resources.gradient_checkpointing ? a.recomputed : a.backward;
   };
+  // An autoencoder's blocks are not recomputed.
+  const auto trained = [&](const Json& config) {
+    const Activations a = unet2d_activations(config, parts.tokens);
+    return is_autoencoder(config) ? a.backward : kept(a);
+  };
   // Beside the weights themselves; a LoRA's pairs are numbers of their own.
   const auto training = [](const Json& config, const ParametersConfig& p, double copies) {
     return (copies + (p.kind == "lora" ? 1 : 0)) * trained_parameters(config, p);
@@ -152,7 +157,7 @@ double job_memory(const JobSpec& job, const Experiment& experiment, const Frozen
                        share = at_once(std::ceil(work.training.batch / gang), work.micro_batch);
           const double copies = 3 + (work.training.ema_max_decay > 0 ? 1 : 0) + (work.gang > 1 ? 1 : 0);
           return kBytes * (unet2d_parameters(work.model) + training(work.model, work.training.parameters, copies) +
-                           kept(unet2d_activations(work.model, parts.tokens)) * share);
+                           trained(work.model) * share);
         } else if constexpr (std::is_same_v<T, UnlearnSpec>) {
           const UnlearnConfig& u = work.unlearn;
           const double rows = at_once(step_rows(u), work.micro_batch);

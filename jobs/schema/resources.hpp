@@ -76,7 +76,8 @@ void describe(Visit& visit, ConfigOf<ResourcesConfig> auto& c) {
               .younger = true},
         c.model_memory_gb);
   visit(Field{.key = "gradient_checkpointing",
-              .meaning = "training and unlearning keep the inputs of residual and attention blocks only and compute "
+              .meaning = "training and unlearning of a diffusion model keep the inputs of residual and attention "
+                         "blocks only and compute "
                          "the rest again on the way back: the same bits, about a third more time, several times less "
                          "memory for activations",
               .younger = true},

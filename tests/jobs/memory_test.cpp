@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "jobs/guide_model.hpp"
+#include "jobs/pipeline_folder.hpp"
 
 namespace guda::jobs {
 
@@ -140,6 +141,17 @@ TEST_CASE("job memory: keys that diffusers writes as null are not set") {
   CHECK(unet2d_macs(nulls) == unet2d_macs(sd15()));
   nulls["mid_block_type"] = nullptr;  // here it means: no middle block
   CHECK(unet2d_parameters(nulls) < unet2d_parameters(sd15()));
+}
+
+TEST_CASE("job memory: an autoencoder keeps its activations, whatever the model of the experiment does") {
+  Experiment e;
+  TrainSpec train;
+  train.model = stable_diffusion_autoencoder();
+  train.training.batch = 2;
+  const JobSpec job{{}, "", train, {}, 0, {}};
+  const double kept = job_memory(job, e);
+  e.resources.gradient_checkpointing = true;
+  CHECK(job_memory(job, e) == kept);
 }
 
 }  // namespace guda::jobs
