@@ -1,6 +1,5 @@
 #include "worker/memory_check.hpp"
 
-#include <ATen/DeviceAccelerator.h>
 #include <fmt/format.h>
 #include <malloc.h>
 
@@ -10,6 +9,7 @@
 #include "common/memory.hpp"
 #include "jobs/memory.hpp"
 #include "jobs/pipeline_folder.hpp"
+#include "worker/device/device_health.hpp"
 
 namespace guda::worker {
 namespace {
@@ -26,10 +26,7 @@ const char* cure_for(const jobs::Work& work) {
 }  // namespace
 
 double usable_memory(torch::Device device) {
-  if (!device.is_cpu()) {
-    if (!at::isAccelerator(device.type())) return 0;
-    return static_cast<double>(at::accelerator::getMemoryInfo(device.has_index() ? device.index() : 0).first);
-  }
+  if (!device.is_cpu()) return static_cast<double>(free_device_memory(device));
   const double free = free_memory();
   return free > 0 ? free + static_cast<double>(::mallinfo2().fordblks) : 0;
 }

@@ -17,7 +17,7 @@ struct NotEnoughMemory : Error {
 };
 
 /// Bytes that this process can still put tensors into on a device: on the CPU what the machine and the control group
-/// have (common/memory.hpp) and what this process has freed and kept; else the device's free memory. 0: not known.
+/// have (common/memory.hpp) and what this process has freed and kept; else free_device_memory(). 0: not known.
 [[nodiscard]] double usable_memory(torch::Device device);
 
 /// Throws NotEnoughMemory, with need, room and cure, when jobs::job_memory of a Train, Unlearn or Score job is more

@@ -7,8 +7,8 @@
 #include <algorithm>
 
 #include "common/clock.hpp"
-#include "common/memory.hpp"
 #include "worker/device/device_health.hpp"
+#include "worker/memory_check.hpp"
 
 namespace guda::worker {
 namespace {
@@ -22,8 +22,6 @@ std::vector<double> all_weights(torch::Device device) {
   }
   return weights;
 }
-
-double room_on(torch::Device device) { return device.is_cpu() ? free_memory() : 0.9 * double(device_memory(device)); }
 
 }  // namespace
 
@@ -70,7 +68,7 @@ void Bench::measure(const BenchWork& work) {
   Json row = work.head;
   if (work.expected > allowance) {
     row["skipped"] = fmt::format("would take about {:.2g} s, {:.2g} s of the time are its", work.expected, allowance);
-  } else if (const double free = room_on(device()); work.memory > free) {
+  } else if (const double free = usable_memory(device()); free > 0 && work.memory > free) {
     row["skipped"] = fmt::format("needs {:.1f} GB of memory, {:.1f} GB are free", work.memory / 1e9, free / 1e9);
   } else {
     try {

@@ -56,6 +56,13 @@ std::uint64_t device_memory(torch::Device device) {
   return device.is_cpu() ? 0 : at::accelerator::getMemoryInfo(index_of(device)).second;
 }
 
+std::uint64_t free_device_memory(torch::Device device) {
+  if (device.is_cpu()) return 0;
+  const auto stats = at::accelerator::getDeviceStats(index_of(device));
+  const auto kept = stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
+  return at::accelerator::getMemoryInfo(index_of(device)).first + static_cast<std::uint64_t>(kept);
+}
+
 std::uint64_t device_peak(torch::Device device) {
   if (device.is_cpu()) return 0;
   const auto stats = at::accelerator::getDeviceStats(index_of(device));

@@ -29,6 +29,8 @@ void check_device(torch::Device device, const Multiply& multiply = {});
 
 /// Bytes of the device's own memory; 0 for the CPU, whose memory is common/memory.hpp's.
 [[nodiscard]] std::uint64_t device_memory(torch::Device device);
+/// Bytes that tensors may still take there: free ones, and those that LibTorch keeps for tensors to come; 0 for the CPU.
+[[nodiscard]] std::uint64_t free_device_memory(torch::Device device);
 /// Most bytes that tensors had there at once since reset_device_peak(); 0 for the CPU.
 [[nodiscard]] std::uint64_t device_peak(torch::Device device);
 void reset_device_peak(torch::Device device);

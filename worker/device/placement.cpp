@@ -3,7 +3,7 @@
 namespace guda::worker {
 
 void move_to(torch::nn::Module& module, torch::Device device) {
-  module.to(device, /*non_blocking=*/true);
+  module.to(device, /*non_blocking=*/!device.is_cpu());  // who reads on the host must not read too early
   if (device.is_cpu()) return;
   const torch::NoGradGuard no_grad;
   for (torch::Tensor& p : module.parameters()) {
