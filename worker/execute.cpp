@@ -13,7 +13,6 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
-#include "common/node_cache.hpp"
 #include "jobs/autoencoder_model.hpp"
 #include "jobs/kept_instances.hpp"
 #include "worker/artifacts.hpp"
@@ -27,9 +26,9 @@
 #include "worker/diffusion/query_set.hpp"
 #include "worker/diffusion/sampling.hpp"
 #include "worker/diffusion/scoring.hpp"
+#include "worker/job_inputs.hpp"
 #include "worker/job_meter.hpp"
 #include "worker/memory_check.hpp"
-#include "worker/model_store.hpp"
 #include "worker/models/clip_vision.hpp"
 #include "worker/models/lora.hpp"
 #include "worker/models/weights.hpp"
@@ -58,19 +57,20 @@ PipelineParts& pipeline_parts() {
 class Executor {
  public:
   Executor(const jobs::JobSpec& job, Context& context, torch::Device device)
-      : job_(job), context_(context), device_(device) {
+      : job_(job), context_(context), device_(device), inputs_(context, device) {
     // A model that is loaded ahead draws from the generator that training and sampling draw from.
-    if (!std::holds_alternative<jobs::ScoreSpec>(job.work)) models().settle();
+    if (!std::holds_alternative<jobs::ScoreSpec>(job.work)) inputs_.models().settle();
   }
 
   JobResult operator()(const jobs::TrainSpec& spec) {
     if (auto done = published()) return *std::move(done);
-    models().clear();  // it takes long, and wants the memory
+    inputs_.models().clear();  // it takes long, and wants the memory
     std::span<const std::uint32_t> removed;
     std::vector<std::uint32_t> top;
     if (!spec.removal.empty()) removed = removal_set(context_, spec.removal).items;
     if (!spec.top.empty()) {
-      top = jobs::union_of_first(jobs::read_kept_instances(artifact(spec.top.from)), spec.top.queries, spec.top.items);
+      top = jobs::union_of_first(jobs::read_kept_instances(inputs_.artifact(spec.top.from)), spec.top.queries,
+                                 spec.top.items);
       removed = top;
     }
     Progress last{0, spec.training.steps, std::numeric_limits<double>::quiet_NaN()};
@@ -100,7 +100,7 @@ class Executor {
     const Examples examples =
         pipeline_parts().examples(base ? *base : context_.dataset, spec.conditioning, find_, device_);
     Denoiser start;
-    if (!spec.from.empty()) start = load_denoiser(artifact(spec.from));
+    if (!spec.from.empty()) start = load_denoiser(inputs_.artifact(spec.from));
     const Trained trained = train(spec, examples, removed, device_, progress, kept, gang.get(), start, compute_mode());
     return publish_trained(trained,
                            [&](const auto& folder) { save_model(trained.model, spec.model, trained.lora, folder); });
@@ -108,10 +108,10 @@ class Executor {
 
   JobResult operator()(const jobs::UnlearnSpec& spec) {
     if (auto done = published()) return *std::move(done);
-    const std::filesystem::path from = artifact(spec.from);
+    const std::filesystem::path from = inputs_.artifact(spec.from);
     const Json config = read_model_config(from);
     Denoiser teacher, model;
-    if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = model_of(spec.from);
+    if (needs_teacher(spec.unlearn, !spec.conditioning.texts.empty())) teacher = inputs_.model(spec.from);
     if (teacher.is_empty() || spec.unlearn.parameters.empty()) {
       model = load_denoiser(from);
       move_to(model.module(), device_);
@@ -120,7 +120,7 @@ class Executor {
     }
     UNet2DCondition guide{nullptr};
     if (!spec.guide.empty()) {
-      guide = load_unet2d_condition(artifact(spec.guide));
+      guide = load_unet2d_condition(inputs_.artifact(spec.guide));
       move_to(*guide, device_);
     }
     const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_, device_);
@@ -141,7 +141,7 @@ class Executor {
 
   JobResult operator()(const jobs::SampleSpec& spec) {
     Denoiser model;
-    if (!spec.from.empty()) model = model_of(spec.from);
+    if (!spec.from.empty()) model = inputs_.model(spec.from);
     const QuerySet set = make_query_set(model, spec, context_.dataset, device_, context_.progress,
                                         pipeline_parts().text_to_image(spec, find_, device_));
     publish_directory(target(), [&](const std::filesystem::path& partial) { save_query_set(set, partial); });
@@ -151,13 +151,13 @@ class Executor {
   }
 
   JobResult operator()(const jobs::ScoreSpec& spec) {
-    QuerySet set = load_query_set(artifact(spec.queries));
+    QuerySet set = load_query_set(inputs_.artifact(spec.queries));
     if (!spec.chosen.empty()) set = chosen_queries(set, spec.chosen);
     if (std::uint64_t{spec.first} + spec.count > set.names.size()) {
       throw Bug("the block of job " + job_.label + " lies outside its query set");
     }
-    const Denoiser model = model_of(spec.weights);
-    load_next_ahead();
+    const Denoiser model = inputs_.model(spec.weights);
+    inputs_.load_next_ahead(spec.weights);
     const Seen seen = queries_of(spec.conditioning, set, spec.first, spec.count);
     JobResult result;
     result.rows.rows = spec.count;
@@ -169,7 +169,7 @@ class Executor {
   }
 
   JobResult operator()(const jobs::AttributeSpec& spec) {
-    const QuerySet set = load_query_set(artifact(spec.queries));
+    const QuerySet set = load_query_set(inputs_.artifact(spec.queries));
     const Attributed attributed =
         attribute(spec, set, context_.dataset, removal_sets(spec.groups), find_, [this] { wait(); });
     if (attributed.instances) {
@@ -187,7 +187,7 @@ class Executor {
   JobResult operator()(const jobs::FeaturesSpec& spec) {
     if (auto done = published()) return *std::move(done);
     if (spec.kind == "texts") {
-      const std::filesystem::path encoder = artifact(spec.weights);
+      const std::filesystem::path encoder = inputs_.artifact(spec.weights);
       const text::ClipTokenizer tokenizer(encoder / "tokenizer");
       ClipText clip = load_clip_text(encoder / "text_encoder");
       move_to(*clip, device_);
@@ -195,7 +195,7 @@ class Executor {
       return publish_features(spec, [&](const auto& folder) { save_texts(spec.texts, embedded, folder); });
     }
     if (spec.kind == "gradients" || spec.kind == "fisher") {
-      const Denoiser model = load_denoiser(artifact(spec.weights));
+      const Denoiser model = load_denoiser(inputs_.artifact(spec.weights));
       move_to(model.module(), device_);
       const Seen seen = seen_by(spec);
       const Features features = spec.kind == "fisher"
@@ -205,7 +205,7 @@ class Executor {
     }
     const ImagesAt images = images_of(spec);
     if (spec.kind == "latents") {
-      AutoencoderKL autoencoder = load_autoencoder_kl(artifact(spec.weights));
+      AutoencoderKL autoencoder = load_autoencoder_kl(inputs_.artifact(spec.weights));
       move_to(*autoencoder, device_);
       const LatentTable latents =
           encode_images(autoencoder, images, spec.count, spec.flip, device_, [this] { wait(); });
@@ -223,8 +223,8 @@ class Executor {
   }
 
   JobResult operator()(const jobs::MirrorSpec& spec) {
-    const QuerySet set = load_query_set(artifact(spec.queries));
-    const Denoiser model = load_denoiser(artifact(spec.weights));
+    const QuerySet set = load_query_set(inputs_.artifact(spec.queries));
+    const Denoiser model = load_denoiser(inputs_.artifact(spec.weights));
     move_to(model.module(), device_);
     const auto names = std::span<const std::string>(set.names).subspan(spec.first, spec.count);
     const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_, torch::kCPU);
@@ -285,35 +285,6 @@ class Executor {
     return over_gpus(join_gang(*context_.seat, patience), device_, patience);
   }
 
-  /// The folder of an artifact, or this node's copy of it, which stays until the job ends.
-  [[nodiscard]] std::filesystem::path artifact(const Digest& digest) const {
-    const std::filesystem::path source = find_artifact(context_.artifact_folders, digest);
-    if (context_.cache == nullptr) return source;
-    held_.push_back(context_.cache->artifact(source, digest, [this] { wait(); }));
-    return held_.back().path();
-  }
-
-  [[nodiscard]] ModelStore& models() const { return context_.models != nullptr ? *context_.models : own_models_; }
-
-  [[nodiscard]] Denoiser model_of(const Digest& weights) const {
-    return models().get(weights, device_, [&] { return load_denoiser(artifact(weights)); });
-  }
-
-  /// While this job scores, the weights that the next one will score with are read.
-  void load_next_ahead() const {
-    if (context_.models == nullptr || !context_.next) return;
-    const auto* next = std::get_if<jobs::ScoreSpec>(&context_.plan.jobs.at(*context_.next).work);
-    if (next == nullptr || next->weights == std::get<jobs::ScoreSpec>(job_.work).weights) return;
-    context_.models->prefetch(
-        next->weights, device_,
-        [folders = context_.artifact_folders, cache = context_.cache, weights = next->weights]() -> Denoiser {
-          const std::filesystem::path source = find_artifact(folders, weights);
-          if (cache == nullptr) return load_denoiser(source);
-          const NodeCache::Entry entry = cache->artifact(source, weights);
-          return load_denoiser(entry.path());
-        });
-  }
-
   [[nodiscard]] std::vector<jobs::RemovalSet> removal_sets(const std::vector<Digest>& digests) const {
     std::vector<jobs::RemovalSet> sets;
     for (const Digest& digest : digests) sets.push_back(removal_set(context_, digest));
@@ -328,7 +299,7 @@ class Executor {
   /// Of a block of queries or of training items.
   [[nodiscard]] Seen seen_by(const jobs::FeaturesSpec& spec) const {
     if (!spec.queries.empty())
-      return queries_of(spec.conditioning, load_query_set(artifact(spec.queries)), spec.first, spec.count);
+      return queries_of(spec.conditioning, load_query_set(inputs_.artifact(spec.queries)), spec.first, spec.count);
     return pipeline_parts()
         .examples(context_.dataset, spec.conditioning, find_, torch::kCPU)
         .seen(std::span(context_.dataset.train).subspan(spec.first, spec.count), spec.flip);
@@ -337,7 +308,7 @@ class Executor {
   /// Those that the job is about; pictures are decoded when they are asked for.
   [[nodiscard]] ImagesAt images_of(const jobs::FeaturesSpec& spec) const {
     if (!spec.queries.empty()) {
-      const torch::Tensor all = load_query_set(artifact(spec.queries)).images;
+      const torch::Tensor all = load_query_set(inputs_.artifact(spec.queries)).images;
       return [all, begin = spec.first](std::int64_t first, std::int64_t count) {
         return all.narrow(0, begin + first, count);
       };
@@ -374,7 +345,7 @@ class Executor {
     torch::Tensor sum;
     double images = 0;
     for (const Digest& block : blocks) {
-      const std::filesystem::path folder = artifact(block);
+      const std::filesystem::path folder = inputs_.artifact(block);
       const double count = Json::parse(read_file(folder / "guda.json")).at("metrics").at("images").get<double>();
       const torch::Tensor part = load_features(folder).rows[0].to(torch::kFloat64) * count;
       sum = sum.defined() ? sum + part : part;
@@ -438,9 +409,8 @@ class Executor {
   const jobs::JobSpec& job_;
   Context& context_;
   torch::Device device_;
-  mutable std::vector<NodeCache::Entry> held_;
-  mutable ModelStore own_models_{0};
-  const PipelineParts::FindArtifact find_ = [this](const Digest& digest) { return artifact(digest); };
+  mutable JobInputs inputs_;
+  const PipelineParts::FindArtifact find_ = [this](const Digest& digest) { return inputs_.artifact(digest); };
 };
 
 }  // namespace
