@@ -59,14 +59,20 @@ at::Tensor attend_wide(const AttentionShape& s, const at::Tensor& q, const at::T
   return out;
 }
 
+/// One of the two above, with what its way back needs.
+at::Tensor attended(torch::autograd::AutogradContext* context, decltype(attend)* kernel, const at::Tensor& q,
+                    const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
+  at::Tensor log_sum;
+  at::Tensor out = kernel(attention_shape(q, k, heads), q, k, v, log_sum);
+  context->save_for_backward({q, k, v, out, log_sum});
+  context->saved_data["heads"] = heads;
+  return out;
+}
+
 struct NarrowAttention : torch::autograd::Function<NarrowAttention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, std::int64_t heads) {
-    at::Tensor log_sum;
-    at::Tensor out = attend(attention_shape(q, k, heads), q, k, v, log_sum);
-    context->save_for_backward({q, k, v, out, log_sum});
-    context->saved_data["heads"] = heads;
-    return out;
+    return attended(context, &attend, q, k, v, heads);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -95,11 +101,7 @@ struct NarrowAttention : torch::autograd::Function<NarrowAttention> {
 struct WideAttention : torch::autograd::Function<WideAttention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, std::int64_t heads) {
-    at::Tensor log_sum;
-    at::Tensor out = attend_wide(attention_shape(q, k, heads), q, k, v, log_sum);
-    context->save_for_backward({q, k, v, out, log_sum});
-    context->saved_data["heads"] = heads;
-    return out;
+    return attended(context, &attend_wide, q, k, v, heads);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
