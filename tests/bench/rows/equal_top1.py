@@ -1,10 +1,12 @@
 """Scoring to the Top-1 agreement of the published full grid: forwards that adaptive slots, pairs and races save, times what a forward takes.
 
-Needs the run of the row `forwards` scored with pairs (docs/results.md, 'Fewer forwards', says how to make it) and the figures of the row `models`.
+Needs the run of the row `forwards` scored with pairs (docs/results.md, 'Fewer forwards', says how to make it) and the figures of the row `models`
+for its network: GUDA_FORWARDS_NETWORK=16px says that the run is that of CIFAR-10 at 16 px.
 The pilot is in the forwards: the four queries that it had here (scoring.pilot.share: 0.002), two draws of every timestep, in a run of 2,048 queries.
 """
 
 import json
+import os
 
 from measure import BENCH
 from rows.forwards import subsampled
@@ -22,7 +24,8 @@ def fewest(rows, grid, wanted):
 def measure(options):
     figures = BENCH / "models.json"
     if not figures.exists():
-        raise FileNotFoundError(f"{figures} (GUDA_BENCH_MODELS=digits ./run bench models)")
+        raise FileNotFoundError(f"{figures} (./run bench models)")
+    network = os.environ.get("GUDA_FORWARDS_NETWORK", "digits")
     forward = {row["name"]: row["ratio"] for row in json.loads(figures.read_text())["rows"]}
     elbo = [row for row in subsampled() if row["view"] == "elbo"]
     grid = next(row for row in elbo if row["how"] == "full grid, 1 draw")
@@ -33,8 +36,8 @@ def measure(options):
         forwards, how = fewest(elbo, grid, wanted)
         print(f"    {what}: {how} takes {forwards:.3f} full grids with its pilot")
         for peer, aim in AIMS.items():
-            speed = 1 / (forwards * forward[f"digits score against ({peer})"])
-            row = {"name": f"{what} against ({peer})", "value": speed, "unit": "x"}
+            speed = 1 / (forwards * forward[f"{network} score against ({peer})"])
+            row = {"name": f"{network}: {what} against ({peer})", "value": speed, "unit": "x"}
             if what == "adaptive pairs":  # the best that a user can ask for; the others are for comparison
                 row |= {"bound": aim, "ratio": aim / speed}
             rows.append(row)
