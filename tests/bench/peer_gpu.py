@@ -180,12 +180,12 @@ def main():
         torch.set_num_threads(guda["threads"])
     a = torch.randn(2048, 2048, device=device.name)
     peak = 2 * 2048**3 / measure(lambda: a @ a, device, 0.5)
-    todo = [(n, w, b, p) for (n, w), sizes in batches_of(guda, arguments.device).items() if n in arguments.networks for b in sizes for p in (Published, Tuned)]
+    cases = [(n, w, b, p) for (n, w), sizes in batches_of(guda, arguments.device).items() if n in arguments.networks for b in sizes for p in (Published, Tuned)]
     rows, peers = [], {}
-    for i, (network, work, batch, peer) in enumerate(todo):
+    for i, (network, work, batch, peer) in enumerate(cases):
         macs, parameters, _ = NETWORKS[network]
         row = {"peer": peer.__name__.lower(), "network": network, "work": work, "batch": batch}
-        allowance = (end - time.perf_counter()) / (len(todo) - i)
+        allowance = (end - time.perf_counter()) / (len(cases) - i)
         expected = 2 * 2 * macs * batch * (3 if work == "training" else 1) / (0.3 * peak) + 12e-9 * parameters
         needed = parameters * (20 if work == "training" else 4)
         if expected > allowance:
