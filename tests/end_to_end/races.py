@@ -14,7 +14,7 @@ import xarray
 sys.path.insert(0, str(Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "support"))
 from results_data import data_of, same  # noqa: E402
 from run_under_test import Run, commits  # noqa: E402
-from staged_runs import RECIPE, SMALL, guda, killed_when, plan_of, status  # noqa: E402
+from staged_runs import RECIPE, SMALL, guda, killed_after, killed_when, plan_of, status  # noqa: E402
 
 SLOTS, UNIT = 36, 2  # 18 units in rounds to 8, 12 and 18
 RACING = [*SMALL, "--set", "scoring.allocation=adaptive", "--set", f"scoring.slots={SLOTS}", "--set", "scoring.until=top1"]
@@ -67,10 +67,11 @@ def main():
         assert all(rounds), "the smoke models should leave something undecided in every round"
 
         run = Run(folder, *RACING, recipe=RECIPE, workers=1)
-        killed_when(run, lambda: sum(job in commits(folder) for job in rounds[0]) >= 3)
-        killed_when(run, lambda: all(job in commits(folder) for job in rounds[0]))
+        killed_when(run, lambda done: len(done.intersection(rounds[0])) >= 3)
+        killed_after(run, rounds[0])
+        assert set(commits(folder)).isdisjoint(rounds[1])
         assert status(folder)["headline"] != "complete"
-        killed_when(run, lambda: any(job in commits(folder) for job in rounds[1]))
+        killed_when(run, lambda done: not done.isdisjoint(rounds[1]))
         if len(commits(folder)) < len(final["jobs"]):
             (folder / "plan.json").unlink()  # a plan that is lost is made again, from the rows of pilot and rounds
         assert run.start().wait() == 0, run.output()

@@ -16,7 +16,7 @@ import xarray
 sys.path.insert(0, str(Path(os.environ["GUDA_SOURCE_DIR"]) / "tests" / "support"))
 from results_data import data_of, same  # noqa: E402
 from run_under_test import Run, commits  # noqa: E402
-from staged_runs import GUDA, RECIPE, SMALL, guda, killed_when, plan_of, status  # noqa: E402
+from staged_runs import GUDA, RECIPE, SMALL, guda, killed_after, killed_when, plan_of, status  # noqa: E402
 
 WEIGHT = [*SMALL, "--set", "scoring.allocation=weight", "--set", "scoring.slots=10", "--set", "scoring.antithetic=true"]
 ADAPTIVE = [*SMALL, "--set", "scoring.allocation=adaptive", "--set", "scoring.slots=10"]
@@ -70,20 +70,21 @@ def adaptive(folder):
     guda("verify", quiet)
 
     run = Run(folder, *ADAPTIVE, recipe=RECIPE)
-    killed_when(run, lambda: any(job in commits(folder) for job in pilots))
+    killed_when(run, lambda done: not done.isdisjoint(pilots))
     with h5py.File(folder / "results.h5") as f:
         assert f["slot"].shape == (0,) and f["loss__logo"].shape == (10, 12, 0), "the first stage has no slots"
     with xarray.open_dataset(folder / "results.h5", engine="h5netcdf") as opened:
         assert opened.sizes["slot"] == 0 and opened.sizes["query"] == 12
     said = subprocess.run([GUDA, "compare", folder], capture_output=True, text=True)
     assert said.returncode != 0 and "pilot" in said.stderr, said
-    killed_when(run, lambda: all(job in commits(folder) for job in first))
+    killed_after(run, first)
+    assert set(commits(folder)) == set(first)
     between = status(folder)
     jobs = between["jobs"]
     assert jobs["total"] == len(final["jobs"]), jobs
     assert jobs["done"] >= len(first) and between["headline"] != "complete", between
     scored = set(job["digest"] for job in final["jobs"]) - set(first)
-    killed_when(run, lambda: sum(job in scored for job in commits(folder)) >= 5)
+    killed_when(run, lambda done: len(done & scored) >= 5)
     assert status(folder)["jobs"]["done"] < len(final["jobs"])
     if len(commits(folder)) < len(final["jobs"]):
         (folder / "plan.json").unlink()  # a plan that is lost is made again, from the pilot's rows
