@@ -1,7 +1,8 @@
 // Times ReTrack steps and the search for neighbours on images of CIFAR-10's size. Prints one JSON line; ./run bench
 // unlearn
-//   guda_bench_unlearn FOLDER|- MODEL.json STEPS THREADS   ReTrack steps of 128 + 128 images, 10 neighbours
-//   guda_bench_unlearn FOLDER|- neighbours THREADS         1,000 x 9,000 images with mirrors
+//   guda_bench_unlearn FOLDER|- MODEL.json STEPS ROWS THREADS   ReTrack steps of 128 + 128 images, 10 neighbours; ROWS
+//                                                               of them at once (resources.micro_batch; 0: all)
+//   guda_bench_unlearn FOLDER|- neighbours THREADS              1,000 x 9,000 images with mirrors
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <time.h>
@@ -90,7 +91,7 @@ Json time_neighbours(const guda::jobs::Dataset& data) {
 }
 
 /// Processor seconds of a step: from the end of the first, which also finds the neighbours, to the end of the last.
-Json time_steps(const guda::jobs::Dataset& data, const Json& config, std::uint32_t steps) {
+Json time_steps(const guda::jobs::Dataset& data, const Json& config, std::uint32_t steps, std::uint32_t rows_at_once) {
   UNet2D model = make_unet2d(config, 1);
   guda::jobs::UnlearnSpec spec;
   spec.diffusion.timesteps = 4000;
@@ -101,6 +102,7 @@ Json time_steps(const guda::jobs::Dataset& data, const Json& config, std::uint32
   spec.unlearn.neighbours = 10;
   spec.unlearn.horizontal_flip = true;
   spec.unlearn.forget_weight = 0.03;
+  spec.micro_batch = rows_at_once;
   double first = 0, last = 0;
   const std::vector<std::uint32_t> removed = of_class_0(data);
   unlearn(model, UNet2D{nullptr}, spec, data, removed, 10, torch::kCPU, [&](const Progress& p) {
@@ -115,7 +117,7 @@ Json time_steps(const guda::jobs::Dataset& data, const Json& config, std::uint32
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.size() < 3) {
-    fmt::print(stderr, "usage: {} FOLDER|- (MODEL.json STEPS | neighbours) THREADS\n", argv[0]);
+    fmt::print(stderr, "usage: {} FOLDER|- (MODEL.json STEPS ROWS | neighbours) THREADS\n", argv[0]);
     return 2;
   }
   keep_freed_memory();  // as a worker does
@@ -123,6 +125,7 @@ int main(int argc, char** argv) {
   const guda::jobs::Dataset data = images(words[0]);
   const Json result = words[1] == "neighbours" ? time_neighbours(data)
                                                : time_steps(data, Json::parse(guda::read_file(words[1])),
-                                                            static_cast<std::uint32_t>(std::stoul(words.at(2))));
+                                                            static_cast<std::uint32_t>(std::stoul(words.at(2))),
+                                                            static_cast<std::uint32_t>(std::stoul(words.at(3))));
   fmt::print("{}\n", result.dump());
 }

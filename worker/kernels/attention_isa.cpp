@@ -72,7 +72,11 @@ GUDA_BLOCK void forward_queries(const AttentionShape& s, std::int64_t padded, co
   }
   float top[Q];
   for (int i = 0; i < Q; ++i) top[i] = largest_lane(most[i]);
-  Lanes sum[Q] = {}, product[Q][D] = {};
+  Lanes sum[Q], product[Q][D];
+  GUDA_UNROLL for (int i = 0; i < Q; ++i) {
+    sum[i] = Lanes{};
+    GUDA_UNROLL for (int d = 0; d < D; ++d) product[i][d] = Lanes{};
+  }
   for (std::int64_t key = 0; key < padded; key += kLanes) {
     Lanes weight[Q];
     for (int i = 0; i < Q; ++i) {
@@ -84,9 +88,9 @@ GUDA_BLOCK void forward_queries(const AttentionShape& s, std::int64_t padded, co
       for (int i = 0; i < Q; ++i) product[i][d] += weight[i] * row;
     }
   }
-  for (int i = 0; i < Q; ++i) {
+  GUDA_UNROLL for (int i = 0; i < Q; ++i) {
     const float total = sum_of_lanes(sum[i]);
-    for (int d = 0; d < D; ++d) out[i * step + d] = sum_of_lanes(product[i][d]) / total;
+    GUDA_UNROLL for (int d = 0; d < D; ++d) out[i * step + d] = sum_of_lanes(product[i][d]) / total;
     log_sum[i] = top[i] + std::log(total);
   }
 }
@@ -102,7 +106,8 @@ GUDA_BLOCK void backward_queries(const AttentionShape& s, std::int64_t padded, c
   for (int i = 0; i < Q; ++i) {
     for (int d = 0; d < D; ++d) along[i] += error[i][d] * out[i * step + d];
   }
-  Lanes product[Q][D] = {};
+  Lanes product[Q][D];
+  GUDA_UNROLL for (int i = 0; i < Q; ++i) { GUDA_UNROLL for (int d = 0; d < D; ++d) product[i][d] = Lanes{}; }
   for (std::int64_t key = 0; key < padded; key += kLanes) {
     Lanes weight[Q], change[Q] = {};
     scores<D, Q>(query, keys, padded, s.keys, key, weight);
@@ -127,8 +132,8 @@ GUDA_BLOCK void backward_queries(const AttentionShape& s, std::int64_t padded, c
       store(dkeys + d * padded + key, dkey);
     }
   }
-  for (int i = 0; i < Q; ++i) {
-    for (int d = 0; d < D; ++d) dq[i * step + d] = sum_of_lanes(product[i][d]) * s.scale;
+  GUDA_UNROLL for (int i = 0; i < Q; ++i) {
+    GUDA_UNROLL for (int d = 0; d < D; ++d) dq[i * step + d] = sum_of_lanes(product[i][d]) * s.scale;
   }
 }
 

@@ -25,11 +25,13 @@ GUDA_INLINE float largest_lane(Lanes v) {
 template <int V>
 GUDA_BLOCK void multiply(const float* rows, std::int64_t row_step, const float* columns, std::int64_t column_step,
                          std::int64_t inner, bool added, float* products, std::int64_t product_step) {
-  Lanes sum[kRows][V] = {};
+  Lanes sum[kRows][V];
   const float* row[kRows];
-  for (int r = 0; r < kRows; ++r) {
+  GUDA_UNROLL for (int r = 0; r < kRows; ++r) {
     row[r] = rows + r * row_step;
-    for (int v = 0; added && v < V; ++v) sum[r][v] = load(products + r * product_step + v * kLanes);
+    GUDA_UNROLL for (int v = 0; v < V; ++v) {
+      sum[r][v] = added ? load(products + r * product_step + v * kLanes) : Lanes{};
+    }
   }
   for (std::int64_t i = 0; i < inner; ++i, columns += column_step) {
     Lanes column[V];
@@ -39,8 +41,8 @@ GUDA_BLOCK void multiply(const float* rows, std::int64_t row_step, const float* 
       for (int v = 0; v < V; ++v) sum[r][v] += column[v] * value;
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < V; ++v) store(products + r * product_step + v * kLanes, sum[r][v]);
+  GUDA_UNROLL for (int r = 0; r < kRows; ++r) {
+    GUDA_UNROLL for (int v = 0; v < V; ++v) store(products + r * product_step + v * kLanes, sum[r][v]);
   }
 }
 

@@ -14,6 +14,7 @@ namespace {
 constexpr std::int64_t kPixels = kLanes == 16 ? 8 : 4;  // of a register block, times up to two vectors of channels
 constexpr std::int64_t kInner = kPixels;                // input channels of a register block of the weight gradient
 constexpr std::int64_t kNarrow = kLanes / 4;            // so few output channels would leave most of a vector empty
+constexpr std::int64_t kChunk = 64;                     // pixels that are gone through for all channels
 
 /// Source images with a border of zeros, a few at a time; 1x1 convolutions read the images as they are.
 class Source {
@@ -139,8 +140,8 @@ GUDA_BLOCK void pixel_block(const float* source, const std::int32_t* from, const
                             std::int64_t inner, const float* weight, std::int64_t padded, std::int64_t channels,
                             std::int64_t channel, const Added& added, float* result) {
   Lanes sum[kPixels][V];
-  for (int p = 0; p < kPixels; ++p) {
-    for (int v = 0; v < V; ++v) sum[p][v] = load(added.base + image[p] * padded + channel + v * kLanes);
+  GUDA_UNROLL for (int p = 0; p < kPixels; ++p) {
+    GUDA_UNROLL for (int v = 0; v < V; ++v) sum[p][v] = load(added.base + image[p] * padded + channel + v * kLanes);
   }
   const float* pixel[kPixels];
   for (int p = 0; p < kPixels; ++p) pixel[p] = source + from[p];
@@ -157,8 +158,8 @@ GUDA_BLOCK void pixel_block(const float* source, const std::int32_t* from, const
       }
     }
   }
-  for (int p = 0; p < kPixels; ++p) {
-    for (int v = 0; v < V; ++v) {
+  GUDA_UNROLL for (int p = 0; p < kPixels; ++p) {
+    GUDA_UNROLL for (int v = 0; v < V; ++v) {
       const std::int64_t at = to[p] + channel + v * kLanes, left = channels - channel - v * kLanes;
       if (left >= kLanes) {
         store(result + at, added.residual != nullptr ? sum[p][v] + load(added.residual + at) : sum[p][v]);
@@ -182,15 +183,16 @@ void run(const Gather& g, const Pixels& pixels, std::int64_t images, const Sourc
   const std::int64_t padded = round_up(channels, kLanes), count = pixels.cover(images);
   std::int32_t taps[16];
   tap_offsets(g, layout, taps);
-  std::int64_t channel = 0;
-  const auto over_pixels = [&]<int V>() __attribute__((always_inline)) {
-    for (std::int64_t p = 0; p < count; p += kPixels) {
-      pixel_block<V>(source, pixels.source + p, pixels.destination + p, pixels.image + p, taps, g.tap_count, inner,
-                     weight, padded, channels, channel, added, result);
-    }
-  };
-  for (; channel + 2 * kLanes <= padded; channel += 2 * kLanes) over_pixels.template operator()<2>();
-  if (channel < padded) over_pixels.template operator()<1>();
+  // What some pixels read stays in the first-level cache for all channels.
+  for (std::int64_t first = 0; first < count; first += kChunk) {
+    const std::int64_t end = count - first < kChunk ? count : first + kChunk;
+    over_vectors(padded, [&]<int V>(std::int64_t channel) __attribute__((always_inline)) {
+      for (std::int64_t p = first; p < end; p += kPixels) {
+        pixel_block<V>(source, pixels.source + p, pixels.destination + p, pixels.image + p, taps, g.tap_count, inner,
+                       weight, padded, channels, channel, added, result);
+      }
+    });
+  }
 }
 
 /// kTogether pixels times O output channels: vectors run over the input channels. Weights [tap][out][in, padded].
@@ -202,27 +204,26 @@ GUDA_BLOCK void narrow_block(const float* source, const std::int32_t* from, cons
   constexpr int kTogether = 4;
   static_assert(kPixels % kTogether == 0);
   const std::int64_t padded = round_up(inner, kLanes);
-  Lanes sum[kTogether][O] = {};
-  const auto add = [&](std::int64_t tap, std::int64_t i, auto get) __attribute__((always_inline)) {
-    Lanes row[O];
-    for (int o = 0; o < O; ++o) row[o] = load(weight + (tap * O + o) * padded + i);
-    for (int p = 0; p < kTogether; ++p) {
-      const Lanes x = get(source + from[p] + taps[tap] + i);
-      for (int o = 0; o < O; ++o) sum[p][o] += x * row[o];
+  Lanes sum[O][kTogether] = {};
+  const float* pixel[kTogether];
+  for (int p = 0; p < kTogether; ++p) pixel[p] = source + from[p];
+  for (std::int64_t t = 0; t < tap_count; ++t, weight += O * padded) {
+    for (std::int64_t i = 0; i < inner; i += kLanes) {
+      Lanes row[O];
+      for (int o = 0; o < O; ++o) row[o] = load(weight + o * padded + i);
+      for (int p = 0; p < kTogether; ++p) {
+        const Lanes x = load_up_to(pixel[p] + taps[t] + i, inner - i);
+        for (int o = 0; o < O; ++o) sum[o][p] += x * row[o];
+      }
     }
-  };
-  for (std::int64_t t = 0; t < tap_count; ++t) {
-    std::int64_t i = 0;
-    for (; i + kLanes <= inner; i += kLanes)
-      add(t, i, [](const float* at) __attribute__((always_inline)) { return load(at); });
-    if (const std::int64_t left = inner - i; left > 0)
-      add(t, i, [left](const float* at) __attribute__((always_inline)) { return load_part(at, left); });
   }
-  for (int p = 0; p < kTogether; ++p) {
-    for (int o = 0; o < O; ++o) {
+  GUDA_UNROLL for (int o = 0; o < O; ++o) {
+    float sums[kTogether];
+    sums_of_lanes(sum[o][0], sum[o][1], sum[o][2], sum[o][3], sums);
+    for (int p = 0; p < kTogether; ++p) {
       const std::int64_t at = to[p] + o;
-      result[at] = sum_of_lanes(sum[p][o]) + added.base[image[p] * base_stride + o] +
-                   (added.residual != nullptr ? added.residual[at] : 0);
+      result[at] =
+          sums[p] + added.base[image[p] * base_stride + o] + (added.residual != nullptr ? added.residual[at] : 0);
     }
   }
 }
@@ -365,22 +366,25 @@ void add_weight_gradient(const ConvShape& s, std::int64_t images, const float* x
         }
         continue;
       }
-      for (std::int64_t t = 0; t < gather.tap_count; ++t) {
-        const auto block = [&]<int J, int V>(std::int64_t i, std::int64_t o) __attribute__((always_inline)) {
-          gradient_block<J, V>(from + taps[t] + i, pixels.source, rows + o, pixels.destination, visits,
-                               sums + t * matrix + i * out_padded + o, out_padded);
-        };
-        std::int64_t o = 0;
-        for (; o + 2 * kLanes <= out_padded; o += 2 * kLanes) {
-          std::int64_t i = 0;
-          for (; i + kInner <= s.in; i += kInner) block.template operator()<kInner, 2>(i, o);
-          for (; i < s.in; ++i) block.template operator()<1, 2>(i, o);
+      for (std::int64_t first = 0; first < visits; first += kChunk) {
+        const std::int64_t chunk = visits - first < kChunk ? visits - first : kChunk;
+        if (s.kernel == 1) {  // read as it lies in memory, by channels: ask for the next pixels in time
+          const std::int64_t next = first + kChunk, more = visits - next < kChunk ? visits - next : kChunk;
+          if (more > 0) fetch(from + next * s.in, more * s.in);
         }
-        if (o < out_padded) {
-          std::int64_t i = 0;
-          for (; i + 2 * kInner <= s.in; i += 2 * kInner) block.template operator()<2 * kInner, 1>(i, o);
-          for (; i + kInner <= s.in; i += kInner) block.template operator()<kInner, 1>(i, o);
-          for (; i < s.in; ++i) block.template operator()<1, 1>(i, o);
+        for (std::int64_t t = 0; t < gather.tap_count; ++t) {
+          const auto block = [&]<int J, int V>(std::int64_t i, std::int64_t o) __attribute__((always_inline)) {
+            gradient_block<J, V>(from + taps[t] + i, pixels.source + first, rows + o, pixels.destination + first, chunk,
+                                 sums + t * matrix + i * out_padded + o, out_padded);
+          };
+          over_vectors(out_padded, [&]<int V>(std::int64_t o) __attribute__((always_inline)) {
+            std::int64_t i = 0;
+            if constexpr (V == 1) {
+              for (; i + 2 * kInner <= s.in; i += 2 * kInner) block.template operator()<2 * kInner, 1>(i, o);
+            }
+            for (; i + kInner <= s.in; i += kInner) block.template operator()<kInner, V>(i, o);
+            for (; i < s.in; ++i) block.template operator()<1, V>(i, o);
+          });
         }
       }
     }
@@ -396,6 +400,27 @@ void add_weight_gradient(const ConvShape& s, std::int64_t images, const float* x
       }
     }
     first_tap += gather.tap_count;
+  }
+}
+
+/// sum[channel] over the pixels.
+void sum_pixels(const float* dy, std::int64_t pixels, std::int64_t channels, float* sum) {
+  const auto columns = [&]<int V>(std::int64_t c, auto get, auto put) __attribute__((always_inline)) {
+    Lanes total[V] = {};
+    for (std::int64_t p = 0; p < pixels; ++p) {
+      for (int v = 0; v < V; ++v) total[v] += get(dy + p * channels + c + v * kLanes);
+    }
+    for (int v = 0; v < V; ++v) put(sum + c + v * kLanes, total[v]);
+  };
+  const auto whole = [](const float* at) __attribute__((always_inline)) { return load(at); };
+  const auto keep = [](float* at, Lanes v) __attribute__((always_inline)) { store(at, v); };
+  std::int64_t c = 0;
+  for (; c + 3 * kLanes <= channels; c += 3 * kLanes) columns.template operator()<3>(c, whole, keep);
+  for (; c + kLanes <= channels; c += kLanes) columns.template operator()<1>(c, whole, keep);
+  if (const std::int64_t left = channels - c; left > 0) {
+    columns.template operator()<1>(
+        c, [left](const float* at) __attribute__((always_inline)) { return load_part(at, left); },
+        [left](float* at, Lanes v) __attribute__((always_inline)) { store_part(at, v, left); });
   }
 }
 
@@ -417,14 +442,7 @@ void conv_backward_weight(const ConvShape& s, std::int64_t images, const float* 
   if (winograd_pays(s)) winograd_backward_weight(s, images, x, dy, dweight);
   else add_weight_gradient(s, images, x, dy, dweight);
   const std::int64_t pixels = s.out_height() * s.out_width();
-  for (std::int64_t n = 0; n < images; ++n) {
-    float* const sum = dshift + n * s.out;
-    for (std::int64_t c = 0; c < s.out; ++c) sum[c] = 0;
-    for (std::int64_t p = 0; p < pixels; ++p) {
-      const float* const row = dy + (n * pixels + p) * s.out;
-      for (std::int64_t c = 0; c < s.out; ++c) sum[c] += row[c];
-    }
-  }
+  for (std::int64_t n = 0; n < images; ++n) sum_pixels(dy + n * pixels * s.out, pixels, s.out, dshift + n * s.out);
 }
 
 }  // namespace guda::worker::kernels::GUDA_ISA

@@ -32,17 +32,19 @@ struct Rows {
   }
 };
 
-/// Runs body(load, store, column) over all columns, a vector at a time; the last one may be partial.
+/// Runs body<V>(load, store, column) over all columns, V neighbouring vectors at a time, so that memory is read line by
+/// line; the last vector may be partial.
 template <class Body>
 GUDA_INLINE void over_columns(std::int64_t columns, Body&& body) {
-  std::int64_t c = 0;
-  for (; c + kLanes <= columns; c += kLanes) {
-    body([](const float* from) __attribute__((always_inline)) { return load(from); },
-         [](float* to, Lanes v) __attribute__((always_inline)) { store(to, v); }, c);
-  }
-  if (const std::int64_t left = columns - c; left > 0) {
-    body([left](const float* from) __attribute__((always_inline)) { return load_part(from, left); },
-         [left](float* to, Lanes v) __attribute__((always_inline)) { store_part(to, v, left); }, c);
+  const std::int64_t whole = columns / kLanes * kLanes;
+  over_vectors(whole, [&]<int V>(std::int64_t c) __attribute__((always_inline)) {
+    body.template operator()<V>([](const float* from) __attribute__((always_inline)) { return load(from); },
+                                [](float* to, Lanes v) __attribute__((always_inline)) { store(to, v); }, c);
+  });
+  if (const std::int64_t left = columns - whole; left > 0) {
+    body.template operator()<1>(
+        [left](const float* from) __attribute__((always_inline)) { return load_part(from, left); },
+        [left](float* to, Lanes v) __attribute__((always_inline)) { store_part(to, v, left); }, whole);
   }
 }
 
@@ -50,15 +52,20 @@ GUDA_INLINE void over_columns(std::int64_t columns, Body&& body) {
 /// each addition waits for the one before.
 template <class Term>
 GUDA_INLINE void sum_columns(const Rows& rows, const float* image, const float* centre, float* sum, Term&& term) {
-  over_columns(rows.columns, [&](auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
-    const Lanes middle = get(centre + c);
-    Lanes total[4] = {};
+  over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
+    Lanes middle[V], total[V][4] = {};
+    for (int v = 0; v < V; ++v) middle[v] = get(centre + c + v * kLanes);
+    const float* row = image + c;
     std::int64_t r = 0;
     for (; r + 4 <= rows.count; r += 4) {
-      for (int i = 0; i < 4; ++i) total[i] += term(get(image + (r + i) * rows.columns + c), middle);
+      for (int i = 0; i < 4; ++i, row += rows.columns) {
+        for (int v = 0; v < V; ++v) total[v][i] += term(get(row + v * kLanes), middle[v]);
+      }
     }
-    for (; r < rows.count; ++r) total[0] += term(get(image + r * rows.columns + c), middle);
-    put(sum + c, (total[0] + total[1]) + (total[2] + total[3]));
+    for (; r < rows.count; ++r, row += rows.columns) {
+      for (int v = 0; v < V; ++v) total[v][0] += term(get(row + v * kLanes), middle[v]);
+    }
+    for (int v = 0; v < V; ++v) put(sum + c + v * kLanes, (total[v][0] + total[v][1]) + (total[v][2] + total[v][3]));
   });
 }
 
@@ -113,13 +120,22 @@ void group_norm_forward(const GroupNormShape& s, const float* x, const float* ga
       }
     }
     const auto normalise = [&]<bool kSilu>() __attribute__((always_inline)) {
-      over_columns(rows.columns, [&](auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
-        const Lanes weight = get(weights + c) * get(scale + c), bias = get(biases + c), middle = get(centre + c);
+      over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
+        Lanes weight[V], bias[V], middle[V];
+        for (int v = 0; v < V; ++v) {
+          const std::int64_t column = c + v * kLanes;
+          weight[v] = get(weights + column) * get(scale + column);
+          bias[v] = get(biases + column);
+          middle[v] = get(centre + column);
+        }
         for (std::int64_t r = 0; r < rows.count; ++r) {
-          // Centred first: folding the mean into the bias would cancel.
-          Lanes v = (get(image + r * rows.columns + c) - middle) * weight + bias;
-          if constexpr (kSilu) v *= sigmoid(v);
-          put(out + r * rows.columns + c, v);
+          for (int v = 0; v < V; ++v) {
+            const std::int64_t at = r * rows.columns + c + v * kLanes;
+            // Centred first: folding the mean into the bias would cancel.
+            Lanes z = (get(image + at) - middle[v]) * weight[v] + bias[v];
+            if constexpr (kSilu) z *= sigmoid(z);
+            put(out + at, z);
+          }
         }
       });
     };
@@ -150,24 +166,33 @@ void group_norm_backward(const GroupNormShape& s, const float* x, const float* g
       }
     }
     const auto gather = [&]<bool kSilu>() __attribute__((always_inline)) {
-      over_columns(rows.columns, [&](auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
-        const Lanes middle = get(centre + c), factor = get(inverse + c), weight = get(weights + c),
-                    bias = get(biases + c);
-        Lanes sum{}, sum_x{};
-        for (std::int64_t r = 0; r < rows.count; ++r) {
-          const std::int64_t at = r * rows.columns + c;
-          const Lanes normal = (get(image + at) - middle) * factor;
-          Lanes dz = get(from + at);
-          if constexpr (kSilu) {
-            const Lanes z = normal * weight + bias, q = sigmoid(z);
-            dz *= q * (1.0F + z * (1.0F - q));
-            put(out + at, dz);  // turned into dx in the next pass
-          }
-          sum += dz;
-          sum_x += dz * normal;
+      over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
+        Lanes middle[V], factor[V], weight[V], bias[V], sum[V] = {}, sum_x[V] = {};
+        for (int v = 0; v < V; ++v) {
+          const std::int64_t column = c + v * kLanes;
+          middle[v] = get(centre + column);
+          factor[v] = get(inverse + column);
+          weight[v] = get(weights + column);
+          bias[v] = get(biases + column);
         }
-        put(dz_sum + c, sum);
-        put(dzx_sum + c, sum_x);
+        for (std::int64_t r = 0; r < rows.count; ++r) {
+          for (int v = 0; v < V; ++v) {
+            const std::int64_t at = r * rows.columns + c + v * kLanes;
+            const Lanes normal = (get(image + at) - middle[v]) * factor[v];
+            Lanes dz = get(from + at);
+            if constexpr (kSilu) {
+              const Lanes z = normal * weight[v] + bias[v], q = sigmoid(z);
+              dz *= q * (1.0F + z * (1.0F - q));
+              put(out + at, dz);  // turned into dx in the next pass
+            }
+            sum[v] += dz;
+            sum_x[v] += dz * normal;
+          }
+        }
+        for (int v = 0; v < V; ++v) {
+          put(dz_sum + c + v * kLanes, sum[v]);
+          put(dzx_sum + c + v * kLanes, sum_x[v]);
+        }
       });
     };
     if (s.silu) gather.template operator()<true>();
@@ -183,13 +208,22 @@ void group_norm_backward(const GroupNormShape& s, const float* x, const float* g
     average_groups(s, rows, dz_sum, average);
     average_groups(s, rows, dzx_sum, average_x);
     const float* const dz = s.silu ? out : from;
-    over_columns(rows.columns, [&](auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
-      const Lanes middle = get(centre + c), factor = get(inverse + c), weight = get(weights + c),
-                  mean_dz = get(average + c), mean_dzx = get(average_x + c);
+    over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
+      Lanes middle[V], factor[V], weight[V], mean_dz[V], mean_dzx[V];
+      for (int v = 0; v < V; ++v) {
+        const std::int64_t column = c + v * kLanes;
+        middle[v] = get(centre + column);
+        factor[v] = get(inverse + column);
+        weight[v] = get(weights + column);
+        mean_dz[v] = get(average + column);
+        mean_dzx[v] = get(average_x + column);
+      }
       for (std::int64_t r = 0; r < rows.count; ++r) {
-        const std::int64_t at = r * rows.columns + c;
-        const Lanes normal = (get(image + at) - middle) * factor;
-        put(out + at, factor * (weight * get(dz + at) - mean_dz - normal * mean_dzx));
+        for (int v = 0; v < V; ++v) {
+          const std::int64_t at = r * rows.columns + c + v * kLanes;
+          const Lanes normal = (get(image + at) - middle[v]) * factor[v];
+          put(out + at, factor[v] * (weight[v] * get(dz + at) - mean_dz[v] - normal * mean_dzx[v]));
+        }
       }
     });
   }

@@ -15,6 +15,8 @@
 // A register block, kept out of its caller: inlined, its addresses are shared with the loops around it and no longer
 // fit the registers.
 #define GUDA_BLOCK __attribute__((noinline))
+// Before a loop over a register block: an array that a running index reaches is kept in memory.
+#define GUDA_UNROLL _Pragma("GCC unroll 32")
 
 namespace guda::worker::kernels::GUDA_ISA {
 namespace {
@@ -53,6 +55,24 @@ GUDA_INLINE float sum_of_lanes(Lanes v) {
   return lanes[0];
 #endif
 }
+/// sum_of_lanes of four vectors.
+GUDA_INLINE void sums_of_lanes(Lanes a, Lanes b, Lanes c, Lanes d, float* sums) {
+#if defined(__AVX512F__)
+  const auto four = [](Lanes v) __attribute__((always_inline)) {
+    const __m512 all = reinterpret_cast<__m512>(v);
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  };
+  __m128 p = four(a), q = four(b), r = four(c), s = four(d);
+  _MM_TRANSPOSE4_PS(p, q, r, s);
+  _mm_storeu_ps(sums, _mm_add_ps(_mm_add_ps(p, r), _mm_add_ps(q, s)));
+#else
+  sums[0] = sum_of_lanes(a);
+  sums[1] = sum_of_lanes(b);
+  sums[2] = sum_of_lanes(c);
+  sums[3] = sum_of_lanes(d);
+#endif
+}
 /// The first n lanes; the others are 0.
 GUDA_INLINE Lanes load_part(const float* from, std::int64_t n) {
 #if defined(__AVX512F__)
@@ -63,12 +83,33 @@ GUDA_INLINE Lanes load_part(const float* from, std::int64_t n) {
   return v;
 #endif
 }
+/// The first n lanes, or all of them if there are more.
+GUDA_INLINE Lanes load_up_to(const float* from, std::int64_t n) {
+#if defined(__AVX512F__)
+  return load_part(from, n < kLanes ? n : kLanes);  // a mask costs nothing
+#else
+  return n >= kLanes ? load(from) : load_part(from, n);
+#endif
+}
 GUDA_INLINE void store_part(float* to, Lanes v, std::int64_t n) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << n) - 1), v);
 #else
   for (std::int64_t i = 0; i < n; ++i) to[i] = v[i];
 #endif
+}
+
+/// Runs body<V>(channel) over `padded` channels, a multiple of kLanes, V vectors at a time: by twos, and the first
+/// three together where one would be left over, if there are registers for them.
+template <class Body>
+GUDA_INLINE void over_vectors(std::int64_t padded, Body&& body) {
+  std::int64_t c = 0;
+  if (kLanes == 16 && padded > kLanes && padded / kLanes % 2 != 0) {
+    body.template operator()<3>(c);
+    c = 3 * kLanes;
+  }
+  for (; c + 2 * kLanes <= padded; c += 2 * kLanes) body.template operator()<2>(c);
+  if (c < padded) body.template operator()<1>(c);
 }
 
 }  // namespace

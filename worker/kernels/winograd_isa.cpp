@@ -124,7 +124,8 @@ void weights_at_points(const ConvShape& s, bool forward, const float* weight, st
 template <int V>
 GUDA_BLOCK void multiply(const float* tiles, std::int64_t tile_step, const float* weight, std::int64_t padded,
                          std::int64_t inner, float* products) {
-  Lanes sum[kTiles][V] = {};
+  Lanes sum[kTiles][V];
+  GUDA_UNROLL for (int t = 0; t < kTiles; ++t) { GUDA_UNROLL for (int v = 0; v < V; ++v) sum[t][v] = Lanes{}; }
   const float* tile[kTiles];
   for (int t = 0; t < kTiles; ++t) tile[t] = tiles + t * tile_step;
   for (std::int64_t i = 0; i < inner; ++i, weight += padded) {
@@ -135,8 +136,8 @@ GUDA_BLOCK void multiply(const float* tiles, std::int64_t tile_step, const float
       for (int v = 0; v < V; ++v) sum[t][v] += row[v] * value;
     }
   }
-  for (int t = 0; t < kTiles; ++t) {
-    for (int v = 0; v < V; ++v) store(products + t * padded + v * kLanes, sum[t][v]);
+  GUDA_UNROLL for (int t = 0; t < kTiles; ++t) {
+    GUDA_UNROLL for (int v = 0; v < V; ++v) store(products + t * padded + v * kLanes, sum[t][v]);
   }
 }
 
@@ -193,23 +194,27 @@ GUDA_INLINE void finish_tile(const Tiling& tiling, const Tiling::Place& tile, st
 /// The gradient of a tile's outputs at its points: [point][channel, padded].
 GUDA_INLINE void gradient_to_points(const Tiling& tiling, const Tiling::Place& tile, std::int64_t channels,
                                     const float* dy, std::int64_t point_stride, float* points) {
+  const std::int64_t row_step = tiling.width * channels;
+  const float* const corner = dy + tile.row * row_step + tile.column * channels;
+  const std::int64_t rows = tiling.height - tile.row, columns = tiling.width - tile.column;
   for (std::int64_t c = 0; c < channels; c += kLanes) {
+    const auto to_points = [&](auto get) __attribute__((always_inline)) {
+      both_axes<4, 6>(
+          outputs_to_points,
+          [&](int y, int x)
+              __attribute__((always_inline)) { return get(y, x, corner + y * row_step + x * channels + c); },
+          [=](int y, int x, Lanes v)
+              __attribute__((always_inline)) { store(points + (y * kSide + x) * point_stride + c, v); });
+    };
     const std::int64_t left = channels - c;
-    Lanes half[6][4];
-    for (int x = 0; x < 4; ++x) {
-      Lanes in[4], out[6];
-      for (int y = 0; y < 4; ++y) {
-        const bool inside = tile.row + y < tiling.height && tile.column + x < tiling.width;
-        const float* const at = dy + ((tile.row + y) * tiling.width + tile.column + x) * channels + c;
-        in[y] = !inside ? Lanes{} : left >= kLanes ? load(at) : load_part(at, left);
-      }
-      outputs_to_points(in, out);
-      for (int y = 0; y < 6; ++y) half[y][x] = out[y];
-    }
-    for (int y = 0; y < 6; ++y) {
-      Lanes out[6];
-      outputs_to_points(half[y], out);
-      for (int x = 0; x < 6; ++x) store(points + (y * kSide + x) * point_stride + c, out[x]);
+    if (rows < kTile || columns < kTile) {
+      to_points([&](int y, int x, const float* at) __attribute__((always_inline)) {
+        return y >= rows || x >= columns ? Lanes{} : left >= kLanes ? load(at) : load_part(at, left);
+      });
+    } else if (left >= kLanes) {
+      to_points([](int, int, const float* at) __attribute__((always_inline)) { return load(at); });
+    } else {
+      to_points([=](int, int, const float* at) __attribute__((always_inline)) { return load_part(at, left); });
     }
   }
 }
@@ -253,13 +258,10 @@ void winograd_convolve(const ConvShape& s, bool forward, std::int64_t images, co
       for (std::int64_t p = 0; p < kPoints; ++p) {
         const float *const in = points + p * from_stride, *const w = weights + p * matrix;
         float* const out = products + p * to_stride;
-        std::int64_t c = 0;
-        for (; c + 2 * kLanes <= padded; c += 2 * kLanes) {
+        over_vectors(padded, [&]<int V>(std::int64_t c) __attribute__((always_inline)) {
           for (std::int64_t t = 0; t < together; t += kTiles)
-            multiply<2>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
-        }
-        for (std::int64_t t = 0; c < padded && t < together; t += kTiles)
-          multiply<1>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
+            multiply<V>(in + t * from_padded, from_padded, w + c, padded, from, out + t * padded + c);
+        });
       }
       for (std::int64_t t = 0; t < together; ++t) {
         const Tiling::Place at = tiling.place(first + t);
@@ -296,13 +298,13 @@ void winograd_backward_weight(const ConvShape& s, std::int64_t images, const flo
           multiply_transposed<J, V>(points + p * x_stride + i, in_padded, dy_points + p * dy_stride + o, padded,
                                     together, n + first > 0, gradient + p * matrix + i * padded + o);
         };
-        std::int64_t o = 0;
-        for (; o + 2 * kLanes <= padded; o += 2 * kLanes) {
-          for (std::int64_t i = 0; i < s.in; i += kTiles) block.template operator()<kTiles, 2>(i, o);
-        }
-        if (o < padded) {
-          for (std::int64_t i = 0; i < in_padded; i += 2 * kTiles) block.template operator()<2 * kTiles, 1>(i, o);
-        }
+        over_vectors(padded, [&]<int V>(std::int64_t o) __attribute__((always_inline)) {
+          if constexpr (V == 1) {
+            for (std::int64_t i = 0; i < in_padded; i += 2 * kTiles) block.template operator()<2 * kTiles, 1>(i, o);
+          } else {
+            for (std::int64_t i = 0; i < s.in; i += kTiles) block.template operator()<kTiles, V>(i, o);
+          }
+        });
       }
     }
   }

@@ -50,9 +50,11 @@ void weights_at_points(const ConvShape& s, const float* weight, std::int64_t out
 /// kTiles tiles times a block of input channels times a register block of output channels, added to the products.
 GUDA_BLOCK void multiply(const float* tiles, std::int64_t tile_step, const float* weight, std::int64_t count,
                          bool added, float* products) {
-  Lanes sum[kTiles][kVectors] = {};
-  for (int t = 0; added && t < kTiles; ++t) {
-    for (int v = 0; v < kVectors; ++v) sum[t][v] = load(products + t * kPanel + v * kLanes);
+  Lanes sum[kTiles][kVectors];
+  GUDA_UNROLL for (int t = 0; t < kTiles; ++t) {
+    GUDA_UNROLL for (int v = 0; v < kVectors; ++v) {
+      sum[t][v] = added ? load(products + t * kPanel + v * kLanes) : Lanes{};
+    }
   }
   const float* tile[kTiles];
   for (int t = 0; t < kTiles; ++t) tile[t] = tiles + t * tile_step;
@@ -64,8 +66,8 @@ GUDA_BLOCK void multiply(const float* tiles, std::int64_t tile_step, const float
       for (int v = 0; v < kVectors; ++v) sum[t][v] += row[v] * value;
     }
   }
-  for (int t = 0; t < kTiles; ++t) {
-    for (int v = 0; v < kVectors; ++v) store(products + t * kPanel + v * kLanes, sum[t][v]);
+  GUDA_UNROLL for (int t = 0; t < kTiles; ++t) {
+    GUDA_UNROLL for (int v = 0; v < kVectors; ++v) store(products + t * kPanel + v * kLanes, sum[t][v]);
   }
 }
 

@@ -1,7 +1,7 @@
 """A ReTrack step against a Python/diffusers loop of the published structure (at most a third of its time) and a tuned one; nearest neighbours.
 
 128 + 128 images of 32 x 32, ten neighbours each; the UNet of cifar10-16px.yaml, which the bound is for, and one of the published shape at a quarter
-of its width, with attention. One thread a side, as a guda worker has, in turns (--repeat pairs), processor time. Flip-aware exact neighbours of 1,000
+of its width, with attention. Whole batches, and 16 images at once (`resources.micro_batch`), which stay in the caches. One thread a side, as a guda worker has, in turns (--repeat pairs), processor time. Flip-aware exact neighbours of 1,000
 images among 9,000, on all cores: at most 3 s of wall time on two. GUDA_CIFAR10 names a folder of CIFAR-10 with at least 10,000 images; without it both
 sides take made-up ones.
 """
@@ -52,11 +52,13 @@ def measure(options):
         for name, model in MODELS.items():
             file.write_text(json.dumps(model))
             work = [str(file), "--steps", str(STEPS), "--threads", "1"] + (["--data", data] if data else [])
-            mine, theirs, tuned = interleaved(options.repeat, side([str(ours), data or "-", str(file), str(STEPS), "1"]),
-                                              *(side([python, str(ROOT / "tests/bench" / peer), *work]) for peer in PEERS))
-            rows += [against(f"ReTrack step, {name}", mine, "s", "published", theirs), against(f"ReTrack step, {name}", mine, "s", "tuned", tuned)]
+            mine, parts, theirs, tuned = interleaved(
+                options.repeat, *(side([str(ours), data or "-", str(file), str(STEPS), at_once, "1"]) for at_once in ("0", "16")),
+                *(side([python, str(ROOT / "tests/bench" / peer), *work]) for peer in PEERS))
+            for label, seconds in ((name, mine), (f"{name}, 16 at once", parts)):
+                rows += [against(f"ReTrack step, {label}", seconds, "s", peer, other) for peer, other in (("published", theirs), ("tuned", tuned))]
             if name == "UNet of the study":
-                rows.append(bounded("ReTrack step, in thirds of Python's", mine, "s", theirs / 3))
+                rows.append(bounded("ReTrack step, 16 at once, in thirds of Python's", parts, "s", theirs / 3))
     neighbours = printed([str(ours), data or "-", "neighbours", str(os.cpu_count())])
     print(f"    neighbours: {neighbours['processor_seconds']:.2f} s of processor time")
     return rows + [bounded("neighbours, 1,000 x 9,000 x 3072, mirrors", neighbours["seconds"], "s", 3)]
