@@ -42,7 +42,12 @@ const ConvShape kShapes[] = {{16, 16, 8, 8},
                              {20, 2, 4, 4, 1},
                              {33, 4, 3, 3},
                              {64, 64, 3, 4},
-                             {96, 128, 16, 12}};
+                             {96, 128, 16, 12},
+                             {72, 24, 12, 9, 1},
+                             {24, 48, 9, 13, 1},
+                             {20, 48, 23, 19, 3, 2},
+                             {40, 48, 10, 9, 3, 1, true},
+                             {24, 3, 12, 9}};
 
 at::Tensor reference(const at::Tensor& x, const at::Tensor& w, const at::Tensor& b, const ConvShape& s) {
   const at::Tensor in = s.enlarge ? at::upsample_nearest2d(x, {2 * s.height, 2 * s.width}) : x;
