@@ -11,6 +11,7 @@
 #include "jobs/experiment_json.hpp"
 #include "jobs/groups.hpp"
 #include "jobs/guide_model.hpp"
+#include "jobs/job_identity.hpp"
 #include "jobs/operators.hpp"
 #include "jobs/pilot.hpp"
 #include "jobs/prompts.hpp"
@@ -20,10 +21,6 @@
 
 namespace guda::jobs {
 namespace {
-
-/// Bumped by hand when a kind of job starts to compute something else, be it another rounding; part of every digest.
-constexpr std::uint32_t kSemantics[] = {/*train*/ 3,     /*unlearn*/ 3,  /*sample*/ 3, /*score*/ 3,
-                                        /*attribute*/ 1, /*features*/ 3, /*mirror*/ 2, /*component*/ 2};
 
 /// Forwards behind one image. Guided sampling asks the model twice a step, with and without the prompt.
 double forwards_of(const SamplerConfig& sampler) { return sampler.steps * (sampler.guidance > 0 ? 2.0 : 1.0); }
@@ -157,15 +154,7 @@ double PlanBuilder::training_cost(double images) const {
 
 Digest PlanBuilder::add(Work work, std::string label, std::vector<Digest> inputs, double cost,
                         std::vector<Placement> placements, bool reads_dataset) {
-  Json identity = to_json(work);
-  identity["semantics"] = kSemantics[work.index()];
-  identity["numerics"] = {{"device", plan_.numerics.device},
-                          {"isa", plan_.numerics.isa},
-                          {"dtype", plan_.numerics.dtype},
-                          {"threads", plan_.numerics.threads}};
-  if (plan_.numerics.deterministic) identity["numerics"]["deterministic"] = true;
-  if (reads_dataset) identity["dataset"] = plan_.dataset.hex;
-  const Digest digest = digest_of(identity.dump());
+  const Digest digest = job_digest(work, plan_.numerics, reads_dataset ? std::optional(plan_.dataset) : std::nullopt);
   const auto [at, is_new] = index_.try_emplace(digest, plan_.jobs.size());
   if (is_new) {
     plan_.jobs.push_back({digest, std::move(label), std::move(work), std::move(inputs), cost, std::move(placements)});

@@ -13,6 +13,7 @@
 #include "jobs/experiment_diff.hpp"
 #include "jobs/experiment_file.hpp"
 #include "jobs/experiment_json.hpp"
+#include "jobs/job_identity.hpp"
 #include "jobs/planner.hpp"
 #include "orchestrator/run_store.hpp"
 
@@ -33,6 +34,15 @@ Json numerics_json(const jobs::Numerics& n) {
       {"device", n.device}, {"isa", n.isa}, {"dtype", n.dtype}, {"threads", n.threads}, {"micro_batch", n.micro_batch}};
   if (n.deterministic) json["deterministic"] = true;
   return json;
+}
+
+constexpr const char* kNotMixed =
+    "other numbers, if only by rounding, and the two are not mixed.\n"
+    "Cure: go on with that version; another --run-dir computes all of it anew.";
+
+bool has_open_jobs(const RunLayout& run, const jobs::Plan& plan) {
+  const auto settled = settled_jobs(plan, commits_of(read_journal(run.journal())), artifact_folders(run));
+  return std::find(settled.begin(), settled.end(), false) != settled.end();
 }
 
 }  // namespace
@@ -116,6 +126,15 @@ PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, 
   if (fs::exists(run.plan())) {
     const jobs::Plan before = load_plan(run);
     PlanChange change = compare_plans(run, before, planned.plan);
+    if (!change.dropped.empty() && change.keys.empty()) {
+      throw Error(fmt::format("{} holds {} finished jobs of another version of guda; this one computes {}",
+                              run.folder.string(), change.dropped.size(), kNotMixed));
+    }
+    if (!jobs::of_this_version(planned.plan) && has_open_jobs(run, planned.plan)) {
+      throw Error(
+          fmt::format("{} was planned by another version of guda; for what is not finished this one computes {}",
+                      run.folder.string(), kNotMixed));
+    }
     if (!change.dropped.empty()) {
       throw Error(fmt::format(
           "{} holds {} finished jobs that this experiment would drop or alter. Changed keys:{}\nfor example:{}\n"

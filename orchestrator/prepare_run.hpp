@@ -38,8 +38,9 @@ struct PlanChange {
 
 /// Makes the run directory (mode 0700) or checks that this plan may go on in it, then writes plan.json. Needs the run's
 /// lock when the directory exists. Throws Error with the key-by-key difference when committed jobs would be dropped or
-/// altered, and with the added jobs and their cost when jobs are added without `extend`. Returns what `extend` added to
-/// a run that had begun; nothing for a new run and for one that goes on as it was planned.
+/// altered, when jobs of another version of guda (jobs/job_identity.hpp) would meet those of this one, and with the
+/// added jobs and their cost when jobs are added without `extend`. Returns what `extend` added to a run that had begun;
+/// nothing for a new run and for one that goes on as it was planned.
 PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, bool extend);
 
 /// For people: what an extension adds, its cost and the keys that ask for it.

@@ -56,7 +56,7 @@ def measure(options):
                 options.repeat, *(side([str(ours), data or "-", str(file), str(STEPS), at_once, "1"]) for at_once in ("0", "16")),
                 *(side([python, str(ROOT / "tests/bench" / peer), *work]) for peer in PEERS))
             for label, seconds in ((name, mine), (f"{name}, 16 at once", parts)):
-                rows += [against(f"ReTrack step, {label}", seconds, "s", peer, other) for peer, other in (("published", theirs), ("tuned", tuned))]
+                rows += [against(f"ReTrack step, {label}, against the {peer} loop", seconds, "s", peer, other) for peer, other in (("published", theirs), ("tuned", tuned))]
             if name == "UNet of the study":
                 rows.append(bounded("ReTrack step, 16 at once, in thirds of Python's", parts, "s", theirs / 3))
     neighbours = printed([str(ours), data or "-", "neighbours", str(os.cpu_count())])
