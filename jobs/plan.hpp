@@ -42,6 +42,13 @@ inline constexpr const char* kRegeneratedSet = "regenerated";
   return spec.set.name != kPreviewSet && spec.set.name != kRegeneratedSet;
 }
 
+/// Whether the job saves its state while it runs, so that a retry does not begin anew.
+[[nodiscard]] inline bool keeps_checkpoints(const Work& work) noexcept {
+  if (const auto* sample = std::get_if<SampleSpec>(&work)) return !sample->from.empty();
+  return std::holds_alternative<TrainSpec>(work) || std::holds_alternative<UnlearnSpec>(work) ||
+         std::holds_alternative<MirrorSpec>(work);
+}
+
 /// What the next stage of planning will add, once this stage's jobs have said what it is.
 struct NextStage {
   std::uint32_t jobs = 0;

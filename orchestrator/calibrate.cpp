@@ -149,7 +149,7 @@ class Calibrator {
     for (Bench& bench : benches_) {
       // A worker takes what an earlier attempt has published: then there would be nothing to measure.
       fs::remove_all(bench.run.artifacts() / digests_.at(job));
-      fs::remove_all(bench.run.artifacts() / (digests_.at(job) + ".checkpoints"));
+      fs::remove_all(bench.run.checkpoints(digests_.at(job)));
       if (!bench.worker->send(message::Assign{lease})) throw Error("guda-worker went away: " + last_words(bench));
     }
     std::vector<double> seconds;

@@ -76,10 +76,6 @@ Json to_json(const jobs::Cost& c) { return {{"p10", c.p10}, {"p50", c.p50}, {"p9
 
 }  // namespace
 
-bool has_checkpoints(const jobs::Work& work) noexcept {
-  return std::holds_alternative<jobs::TrainSpec>(work) || std::holds_alternative<jobs::UnlearnSpec>(work);
-}
-
 Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, const jobs::CostPredictor& costs,
                   const EstimateOptions& options) {
   Estimate e;
@@ -103,7 +99,7 @@ Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled, cons
     const jobs::Cost cost{each.p10 * members, each.p50 * members, each.p90 * members};  // device-seconds
     predicted[i] = each;
     nodes[i].cost = each.p50;
-    checkpoints[i] = has_checkpoints(job.work);
+    checkpoints[i] = jobs::keeps_checkpoints(job.work);
     KindEstimate& kind = e.kinds[jobs::kind_of(job.work)];
     ++kind.jobs;
     kind.memory = std::max(kind.memory, jobs::job_memory(job, plan.experiment, options.parts));

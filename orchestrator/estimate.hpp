@@ -47,9 +47,6 @@ struct Estimate {
   std::string basis;                    ///< measured or assumed
 };
 
-/// Kinds whose jobs save checkpoints and go on from them.
-[[nodiscard]] bool has_checkpoints(const jobs::Work& work) noexcept;
-
 [[nodiscard]] Estimate estimate(const jobs::Plan& plan, const std::vector<bool>& settled,
                                 const jobs::CostPredictor& costs, const EstimateOptions& options);
 

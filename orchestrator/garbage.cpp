@@ -51,7 +51,12 @@ std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, 
                                   const std::vector<bool>& settled) {
   std::vector<Garbage> found = find_leftovers(run);
   std::set<std::string> known;
-  for (const jobs::JobSpec& job : plan.jobs) known.insert(job.digest.hex);
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    const std::string& digest = plan.jobs[i].digest.hex;
+    known.insert(digest);
+    if (const fs::path path = run.checkpoints(digest); settled[i] && fs::exists(path))
+      found.push_back({path, "checkpoints of '" + plan.jobs[i].label + "', which is finished", bytes_below(path)});
+  }
   for (const fs::path& path : children_of(run.artifacts())) {
     if (path.extension().empty() && !known.contains(path.filename().string())) {
       found.push_back({path, "no job of the plan makes it", bytes_below(path)});

@@ -16,6 +16,10 @@ struct RunLayout {
   [[nodiscard]] std::filesystem::path status() const { return folder / "status.json"; }
   [[nodiscard]] std::filesystem::path life() const { return folder / "life.json"; }
   [[nodiscard]] std::filesystem::path artifacts() const { return folder / "artifacts"; }
+  /// Of a job that has not ended.
+  [[nodiscard]] std::filesystem::path checkpoints(const std::string& digest) const {
+    return artifacts() / (digest + ".checkpoints");
+  }
   [[nodiscard]] std::filesystem::path rows() const { return folder / "rows"; }
   [[nodiscard]] std::filesystem::path control() const { return folder / "control"; }
   [[nodiscard]] std::filesystem::path logs() const { return folder / "logs"; }

@@ -275,6 +275,11 @@ class Coordinator {
     synced_ = t;
     const auto done = store_.sync();
     for (const JobIndex job : done) {
+      // A worker keeps those of a job that leaves rows, which would be lost with it before they are committed.
+      if (const jobs::JobSpec& spec = plan_.jobs[job.value]; jobs::keeps_checkpoints(spec.work)) {
+        std::error_code ignored;
+        std::filesystem::remove_all(run_.checkpoints(spec.digest.hex), ignored);
+      }
       ++committed_;
       rate_.add(t);
       feed(event::Committed{job});
@@ -392,18 +397,17 @@ class Coordinator {
   double last_tick_ = 0, last_status_ = 0, last_pulse_ = 0, idle_since_ = 0, synced_ = 0;
 };
 
-bool leaves_checkpoints(const jobs::JobSpec& job) {
-  return std::holds_alternative<jobs::TrainSpec>(job.work) || std::holds_alternative<jobs::UnlearnSpec>(job.work);
-}
-
 }  // namespace
 
 HugeVector<JobNode> nodes_of(const jobs::Plan& plan) {
   std::unordered_map<Digest, std::uint32_t> index;
   HugeVector<JobNode> nodes;
   for (const jobs::JobSpec& job : plan.jobs) {
-    JobNode node{
-        job.cost, {}, kind_index(job), leaves_checkpoints(job), static_cast<std::uint16_t>(jobs::gang_of(job.work))};
+    JobNode node{job.cost,
+                 {},
+                 kind_index(job),
+                 jobs::keeps_checkpoints(job.work),
+                 static_cast<std::uint16_t>(jobs::gang_of(job.work))};
     for (const Digest& input : job.inputs) node.inputs.emplace_back(index.at(input));
     index[job.digest] = static_cast<std::uint32_t>(nodes.size());
     nodes.push_back(std::move(node));

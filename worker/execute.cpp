@@ -88,7 +88,8 @@ class Executor {
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
       if (!top.empty()) result.metrics["removed"] = top.size();
       publish(result, save);
-      close(checkpoints, result);
+      checkpoints.remove();
+      note_checkpoints(checkpoints, result);
       return result;
     };
     if (jobs::is_autoencoder(spec.model)) {
@@ -135,18 +136,22 @@ class Executor {
       result.metrics["alignment_sd"] = unlearned.alignment->sd;
     }
     publish(result, [&](const auto& folder) { save_model(model, config, unlearned.lora, folder); });
-    close(checkpoints, result);
+    checkpoints.remove();
+    note_checkpoints(checkpoints, result);
     return result;
   }
 
   JobResult operator()(const jobs::SampleSpec& spec) {
     Denoiser model;
     if (!spec.from.empty()) model = inputs_.model(spec.from);
+    JobCheckpoints checkpoints = open_checkpoints();
     const QuerySet set = make_query_set(model, spec, context_.dataset, device_, context_.progress,
-                                        pipeline_parts().text_to_image(spec, find_, device_));
+                                        pipeline_parts().text_to_image(spec, find_, device_), &checkpoints);
     publish_directory(target(), [&](const std::filesystem::path& partial) { save_query_set(set, partial); });
     JobResult result;
     result.metrics = {{"queries", set.names.size()}};
+    checkpoints.remove();
+    note_checkpoints(checkpoints, result);
     return result;
   }
 
@@ -228,9 +233,10 @@ class Executor {
     move_to(model.module(), device_);
     const auto names = std::span<const std::string>(set.names).subspan(spec.first, spec.count);
     const Examples examples = pipeline_parts().examples(context_.dataset, spec.conditioning, find_, torch::kCPU);
-    const MirrorScores mirrored =
-        mirror_scores(model, spec, queries_of(spec.conditioning, set, spec.first, spec.count), names,
-                      mean_fisher(spec.fisher), examples, removal_sets(spec.groups), device_, context_.progress);
+    JobCheckpoints checkpoints = open_checkpoints();
+    const MirrorScores mirrored = mirror_scores(model, spec, queries_of(spec.conditioning, set, spec.first, spec.count),
+                                                names, mean_fisher(spec.fisher), examples, removal_sets(spec.groups),
+                                                device_, context_.progress, &checkpoints);
     if (mirrored.instances) {
       publish_directory(target(), [&](const std::filesystem::path& partial) {
         save_instances(*mirrored.instances, names, mirrored.items, partial);
@@ -246,6 +252,7 @@ class Executor {
         {"unlearning_steps", mirrored.mean_steps},
         {"sampling_error", std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, mirrored.scores.size())))}};
     if (spec.method == "mucs") result.metrics["query_loss"] = mirrored.mean_loss;
+    note_checkpoints(checkpoints, result);
     return result;
   }
 
@@ -367,8 +374,7 @@ class Executor {
   }
 
   /// How the work was done is for the journal; the artifact must not depend on it.
-  static void close(JobCheckpoints& checkpoints, JobResult& result) {
-    checkpoints.remove();
+  static void note_checkpoints(const JobCheckpoints& checkpoints, JobResult& result) {
     result.earlier_seconds = checkpoints.earlier_seconds();
     if (checkpoints.resumed_from() > 0) result.metrics["resumed_from_step"] = checkpoints.resumed_from();
     if (checkpoints.saved() > 0) {

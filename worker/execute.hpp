@@ -36,7 +36,7 @@ struct Context {
   std::vector<std::filesystem::path> artifact_folders;
   /// Called at least once per optimizer step or forward batch; must be cheap. Throws Cancelled to stop the job.
   std::function<void(const Progress&)> progress;
-  CheckpointRule checkpoints;                        ///< of Train and Unlearn jobs
+  CheckpointRule checkpoints;                        ///< of jobs that keep any (jobs::keeps_checkpoints)
   std::string worker = "worker";                     ///< name of this worker, in checkpoints
   std::function<void(const std::string&)> log;       ///< a line for the worker's log; may be empty
   std::optional<GangSeat> seat = std::nullopt;       ///< of the job at hand, when it is a gang's
@@ -63,11 +63,11 @@ struct JobResult {
   double earlier_seconds = 0;     ///< device-seconds of earlier attempts that this one went on from
 };
 
-/// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns. Train and
-/// Unlearn go on from <digest>.checkpoints/ there, or take what an earlier attempt has published before it died. Of a
-/// gang only the root reads checkpoints, writes and publishes.
-/// Throws Error (class decides about retries), Cancelled, GangBroken (another member is to blame), or c10::Error for
-/// out-of-memory and device faults.
+/// Runs the job; its artifact, if any, has been published under artifact_folders[0]/<digest> when it returns. Jobs that
+/// keep checkpoints go on from <digest>.checkpoints/ there; Train and Unlearn take what an earlier attempt has
+/// published before it died. Of a gang only the root reads checkpoints, writes and publishes. Throws Error (class
+/// decides about retries), Cancelled, GangBroken (another member is to blame), or c10::Error for out-of-memory and
+/// device faults.
 [[nodiscard]] JobResult execute(const jobs::JobSpec& job, Context& context);
 
 }  // namespace guda::worker

@@ -26,7 +26,7 @@ void add_supervision_options(po::options_description& options) {
       "heartbeat", po::value<std::string>()->default_value("5/30/120"),
       "seconds: heartbeat period / suspected after / lost after")(
       "checkpoint-every", po::value<double>(),
-      "seconds between checkpoints inside a training or unlearning job [by cost and write time]")(
+      "seconds between checkpoints inside a long job [by cost and write time]")(
       "chaos", po::value<std::string>()->default_value(""),
       "break things on purpose, e.g. seed=7,kill=0.02,stop=0.01,torn=0.01 (docs/reliability.md)");
 }

@@ -83,6 +83,20 @@ TEST_CASE("garbage: orphans, halves and unreferenced rows are found, nothing tha
   CHECK(compare_view(f.run, f.plan, before, false).empty());
 }
 
+TEST_CASE("garbage: checkpoints of a finished job are found, those of an open one are not") {
+  test::FakeRun f;
+  f.live(1);
+  for (const std::size_t job : {0, 1}) {
+    const auto folder = f.run.checkpoints(f.plan.jobs[job].digest.hex);
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "step-00000001.safetensors") << "state";
+  }
+  std::vector<std::filesystem::path> found;
+  for (const Garbage& item : find_garbage(f.run, f.plan, f.journal(), f.settled()))
+    if (item.why.find("which is finished") != std::string::npos) found.push_back(item.path);
+  CHECK(found == std::vector{f.run.checkpoints(f.plan.jobs[0].digest.hex)});
+}
+
 TEST_CASE("garbage: a link to another run's artifact goes, the artifact stays") {
   test::FakeRun f(keeping("scores"));
   f.live();

@@ -159,6 +159,16 @@ TEST_CASE("serve: a plan runs to its end; the journal holds every job once and r
   CHECK(status->done == b.plan.jobs.size());
 }
 
+TEST_CASE("serve: checkpoints of a job go when it is committed") {
+  Bench b;
+  const auto folder = b.run.checkpoints(test::labelled(b.plan, "train full").digest.hex);
+  std::filesystem::create_directories(folder);
+  replace_file(folder / "step-00000001.safetensors", "state");
+  std::jthread agent([&] { FakeAgent(b.network, 1, b.run, b.plan, "token").work(); });
+  CHECK(b.serve_one_life() == 0);
+  CHECK_FALSE(std::filesystem::exists(folder));
+}
+
 TEST_CASE("serve: gangs get their places, and are journaled once with all their members") {
   Bench b(plan_of_pairs());
   std::map<Lease, GangSeat> seats[2];

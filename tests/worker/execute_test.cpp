@@ -289,6 +289,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("execute: sampling that was handed back goes on and leaves the same query set, and no checkpoints") {
+  Bench whole, pieces;
+  for (Bench* bench : {&whole, &pieces}) (void)bench->train("full");
+  (void)whole.sample("q", "generated");
+  pieces.stop_at = 2;
+  CHECK_THROWS_AS((void)pieces.sample("q", "generated"), Cancelled);
+  pieces.stop_at = 0;
+  CHECK(pieces.sample("q", "generated").metrics.at("resumed_from_step") == 2);
+  for (const char* file : {"queries.npy", "queries.json"})
+    CHECK(read_file(whole.artifact("q") / file) == read_file(pieces.artifact("q") / file));
+  CHECK_FALSE(fs::exists(pieces.artifact("q").string() + ".checkpoints"));
+}
+
 TEST_CASE("execute: checkpoints come by themselves while a job runs, and their number and cost are in its metrics") {
   Bench bench;
   bench.rule.every = 1e-9;

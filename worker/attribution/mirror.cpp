@@ -40,6 +40,9 @@ struct Movable {
       at += named.value().numel();
     }
   }
+  Movable(const Movable&) = delete;
+  Movable& operator=(const Movable&) = delete;
+  ~Movable() { restore(); }  // a job that is taken back in the middle of a query leaves the model as it was
   void restore() {
     const torch::NoGradGuard no_grad;
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i].copy_(before[i]);
@@ -262,10 +265,19 @@ double length_for_rise(const std::function<double(double)>& loss, double rise, d
 MirrorScores mirror_scores(const Denoiser& model, const jobs::MirrorSpec& spec, const Seen& queries,
                            std::span<const std::string> names, const torch::Tensor& fisher, const Examples& examples,
                            std::span<const jobs::RemovalSet> groups, torch::Device device,
-                           const std::function<void(const Progress&)>& progress) {
+                           const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
   const bool mucs = spec.method == "mucs";
-  std::uint64_t query = 0;
-  const auto poll = [&] { progress({query, names.size(), kNothing}); };
+  const std::uint64_t all = names.size() * kMirrorParts;
+  std::uint64_t query = 0, part = 0;
+  const auto poll = [&] {
+    try {
+      progress({query * kMirrorParts + part, all, kNothing});
+    } catch (const Cancelled&) {
+      if (checkpoints != nullptr) checkpoints->hand_back(query * kMirrorParts);
+      throw;
+    }
+    part = std::min(part + 1, kMirrorParts - 1);
+  };
   model->eval();
   Mirror mirror(model, spec, examples, groups, device, poll);
   Movable movable(model, [&](const std::string& name) { return moves(spec, name); });
@@ -284,36 +296,59 @@ MirrorScores mirror_scores(const Denoiser& model, const jobs::MirrorSpec& spec, 
 
   MirrorScores result;
   result.items = mirror.sample().items;
+  const auto rows = static_cast<std::int64_t>(names.size()), columns = static_cast<std::int64_t>(groups.size());
   const std::int64_t kept = std::min<std::int64_t>(mucs ? spec.mucs.keep_instances : spec.ascent.keep_instances,
                                                    static_cast<std::int64_t>(result.items.size()));
-  std::vector<torch::Tensor> best_scores, best_rows;
-  for (; query < names.size(); ++query) {
+  // Tensors, to be the state that a checkpoint holds.
+  const torch::Tensor scores = torch::zeros({rows, columns}, torch::kFloat64), errors = torch::zeros_like(scores),
+                      means = torch::zeros({2}, torch::kFloat64),
+                      best_scores = torch::zeros({rows, kept}, torch::kFloat64),
+                      best_rows = torch::zeros({rows, kept}, torch::kInt64);
+  double* const mean = means.data_ptr<double>();
+  if (checkpoints != nullptr) {
+    query = checkpoints->resume({{"scores", scores},
+                                 {"standard_errors", errors},
+                                 {"means", means},
+                                 {"best_scores", best_scores},
+                                 {"best_items", best_rows}},
+                                all, device) /
+            kMirrorParts;
+  }
+  while (query < names.size()) {
     const auto row = static_cast<std::int64_t>(query);
+    part = 0;
     const Query subject{queries.x0[row], queries.contexts.defined() ? queries.contexts[row] : torch::Tensor()};
     torch::Tensor change;
     if (mucs) {
       const Mirror::Clamped end = mirror.unlearn_clamped(subject, names[query], movable);
-      result.mean_steps += end.steps / static_cast<double>(names.size());
-      result.mean_loss += end.loss / static_cast<double>(names.size());
-      change = mean_skew(before, losses.of(model, poll), spec.mucs.softening);
+      const torch::Tensor after = losses.of(model, poll);
+      mean[0] += end.steps / static_cast<double>(names.size());
+      mean[1] += end.loss / static_cast<double>(names.size());
+      change = mean_skew(before, after, spec.mucs.softening);
     } else {
       mirror.ascend(subject, names[query], movable, fisher);
-      result.mean_steps += spec.ascent.steps / static_cast<double>(names.size());
       change = (losses.of(model, poll) - before).mean(1);
       if (mirrored) change = torch::maximum(change, (mirrored->of(model, poll) - mirrored_before).mean(1));
+      mean[0] += spec.ascent.steps / static_cast<double>(names.size());
     }
     movable.restore();
     if (kept > 0) {
-      auto [scores, rows] = change.cpu().topk(kept);
-      best_scores.push_back(scores);
-      best_rows.push_back(rows);
+      const auto [best, items] = change.cpu().topk(kept);
+      best_scores[row].copy_(best);
+      best_rows[row].copy_(items);
     }
-    const GroupMeans means = group_means(change, mirror.sample());
-    result.scores.insert(result.scores.end(), means.mean.begin(), means.mean.end());
-    result.standard_error.insert(result.standard_error.end(), means.standard_error.begin(), means.standard_error.end());
+    const GroupMeans found = group_means(change, mirror.sample());
+    std::copy(found.mean.begin(), found.mean.end(), scores[row].data_ptr<double>());
+    std::copy(found.standard_error.begin(), found.standard_error.end(), errors[row].data_ptr<double>());
+    const Progress done{++query * kMirrorParts, all, kNothing};
+    checkpoints != nullptr ? checkpoints->finished_step(done, progress) : progress(done);
   }
-  if (kept > 0) result.instances = TopInstances{torch::stack(best_scores), torch::stack(best_rows)};
-  poll();
+  result.scores.assign(scores.data_ptr<double>(), scores.data_ptr<double>() + scores.numel());
+  result.standard_error.assign(errors.data_ptr<double>(), errors.data_ptr<double>() + errors.numel());
+  result.mean_steps = mean[0];
+  result.mean_loss = mean[1];
+  if (kept > 0) result.instances = TopInstances{best_scores, best_rows};
+  if (checkpoints != nullptr) checkpoints->keep_end(all);
   return result;
 }
 

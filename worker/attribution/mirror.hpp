@@ -14,6 +14,7 @@
 #include "worker/execute.hpp"
 #include "worker/models/denoiser.hpp"
 #include "worker/training/examples.hpp"
+#include "worker/training/job_checkpoints.hpp"
 
 namespace guda::worker {
 
@@ -28,11 +29,14 @@ struct MirrorScores {
 
 /// Scores a block of queries named `names`, told their own prompts; training items are told their captions. `fisher`
 /// float32 [weights]: abu and choi only, else undefined. `model` is the full model and has its weights back afterwards.
-/// Throws Error when a choice leaves no weights to move.
+/// Throws Error when a choice leaves no weights to move. With `checkpoints` it goes on behind the queries of the newest
+/// of them and leaves more, its end too, to the same bits as in one go. Progress counts kMirrorParts for a query.
 [[nodiscard]] MirrorScores mirror_scores(const Denoiser& model, const jobs::MirrorSpec& spec, const Seen& queries,
                                          std::span<const std::string> names, const torch::Tensor& fisher,
                                          const Examples& examples, std::span<const jobs::RemovalSet> groups,
-                                         torch::Device device, const std::function<void(const Progress&)>& progress);
+                                         torch::Device device, const std::function<void(const Progress&)>& progress,
+                                         JobCheckpoints* checkpoints = nullptr);
+inline constexpr std::uint64_t kMirrorParts = 1000;
 
 /// Where abu and choi move a weight: g / (F + floor); 0 for a weight without either.
 [[nodiscard]] torch::Tensor fisher_direction(const torch::Tensor& gradient, const torch::Tensor& diagonal,

@@ -83,7 +83,7 @@ QuerySet take_items(const jobs::SampleSpec& spec, const jobs::Dataset& dataset, 
 
 torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
                             torch::Device device, const std::function<void(const Progress&)>& progress,
-                            const TextToImage& text_to_image) {
+                            const TextToImage& text_to_image, JobCheckpoints* checkpoints) {
   const jobs::SamplerConfig& sampler = spec.set.sampler;
   if (sampler.batch == 0) throw Error("sampler.batch: must be at least 1");
   if (sampler.grey_levels == 1) throw Error("sampler.grey_levels: must be 0 (off) or at least 2");
@@ -102,43 +102,65 @@ torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec,
     width /= autoencoder->config().reduction();
   }
   const std::vector<std::int64_t> shape{sampler.batch, channels, height, width};
-  const std::uint64_t batches = (ids.size() + sampler.batch - 1) / sampler.batch;
-  std::vector<torch::Tensor> samples;
+  const std::uint64_t steps = chain.timesteps().size(), batches = (ids.size() + sampler.batch - 1) / sampler.batch;
+  torch::Tensor samples = torch::zeros({static_cast<std::int64_t>(ids.size()), channels, height, width});
+  torch::Tensor x = torch::zeros(shape, device), noise = torch::zeros(shape, device),
+                remembered = torch::zeros(shape, device);  // what the chain keeps from one step to the next
   std::uint64_t done = 0;
-  for (std::uint64_t b = 0; b < batches; ++b) {
+  if (checkpoints != nullptr)
+    done = checkpoints->resume({{"samples", samples}, {"x", x}, {"remembered", remembered}}, batches * steps, device);
+  for (std::uint64_t b = done / steps; b < batches; ++b) {
     const std::size_t first = b * sampler.batch;
     const std::span<const std::uint64_t> rows(ids.data() + first,
                                               std::min<std::size_t>(sampler.batch, ids.size() - first));
-    torch::Tensor x = torch::zeros(shape, device), noise = torch::zeros(shape, device);
+    const auto place = static_cast<std::int64_t>(first), count = static_cast<std::int64_t>(rows.size());
     const torch::Tensor contexts = contexts_of(text_to_image.prompted, first, rows.size(), sampler.batch, device);
     torch::Tensor memory;
-    fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
-    for (std::size_t i = 0; i < chain.timesteps().size(); ++i) {
+    if (done % steps > 0) {
+      memory = remembered;
+    } else {
+      x.zero_();
+      fill_rows(x, rows, seed, schedule.timesteps(), kInitialDraw);
+    }
+    noise.zero_();
+    for (std::size_t i = done % steps; i < steps; ++i) {
       const std::uint32_t t = chain.timesteps()[i];
       const torch::Tensor at = torch::full({sampler.batch}, static_cast<std::int64_t>(t),
                                            torch::TensorOptions().dtype(torch::kInt64).device(device));
       const torch::Tensor output = guided_output(model, x, at, text_to_image.prompted, contexts).to(torch::kFloat32);
       if (chain.noise_std(t) > 0) fill_rows(noise, rows, seed, t, kStepDraw);
-      x = chain.step(output, i, x, noise, memory).contiguous();
-      progress({++done, batches * chain.timesteps().size(), std::numeric_limits<double>::quiet_NaN()});
+      x.copy_(chain.step(output, i, x, noise, memory));
+      if (memory.defined()) memory = remembered.copy_(memory);
+      if (i + 1 == steps) samples.narrow(0, place, count).copy_(x.narrow(0, 0, count));
+      const Progress now{++done, batches * steps, std::numeric_limits<double>::quiet_NaN()};
+      checkpoints != nullptr ? checkpoints->finished_step(now, progress) : progress(now);
     }
-    if (!autoencoder.is_empty()) x = autoencoder->decode(x / autoencoder->config().scaling_factor).contiguous();
-    x = x.to(torch::kCPU);
-    samples.push_back(x.narrow(0, 0, static_cast<std::int64_t>(rows.size())));
   }
-  const torch::Tensor images = torch::cat(samples);
+  torch::Tensor images = samples;
+  if (!autoencoder.is_empty()) {
+    std::vector<torch::Tensor> decoded;
+    for (std::uint64_t b = 0; b < batches; ++b) {
+      const auto first = static_cast<std::int64_t>(b * sampler.batch),
+                 count = std::min<std::int64_t>(sampler.batch, samples.size(0) - first);
+      x.zero_().narrow(0, 0, count).copy_(samples.narrow(0, first, count));
+      const torch::Tensor pictures = autoencoder->decode(x / autoencoder->config().scaling_factor);
+      decoded.push_back(pictures.narrow(0, 0, count).to(torch::kCPU).contiguous());
+      progress({done, done, std::numeric_limits<double>::quiet_NaN()});
+    }
+    images = torch::cat(decoded);
+  }
   if (!images.isfinite().all().item<bool>()) throw DivergenceError("the model draws NaN or Inf; its training diverged");
   return to_levels(images, sampler.grey_levels).clone();
 }
 
 QuerySet make_query_set(const Denoiser& model, const jobs::SampleSpec& spec, const jobs::Dataset& dataset,
                         torch::Device device, const std::function<void(const Progress&)>& progress,
-                        const TextToImage& text_to_image) {
+                        const TextToImage& text_to_image, JobCheckpoints* checkpoints) {
   if (spec.names.empty()) throw Error("query set " + spec.set.name + ": is empty");
   QuerySet set;
   if (spec.set.kind == "generated") {
     if (model.is_empty()) throw Bug("a generated query set was given no model");
-    set.images = sample_images(model, spec, dataset, device, progress, text_to_image);
+    set.images = sample_images(model, spec, dataset, device, progress, text_to_image, checkpoints);
     set.items.resize(spec.names.size());
     set.classes.resize(spec.names.size());
   } else if (spec.set.kind == "held_out") {

@@ -116,6 +116,10 @@ void JobCheckpoints::hand_back(std::uint64_t step) {
   if (saved_step_ == resumed_from_ && resumed_from_ > 0) forgive_this_try();
 }
 
+void JobCheckpoints::keep_end(std::uint64_t steps) {
+  if (saved_ > 0 || resumed_from_ > 0) hand_back(steps);
+}
+
 void JobCheckpoints::remove() noexcept {
   try {
     settle();

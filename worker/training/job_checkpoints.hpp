@@ -61,6 +61,10 @@ class JobCheckpoints {
   /// Removes the folder: the artifact has been published.
   void remove() noexcept;
 
+  /// Instead of remove(), for a job whose rows are lost with its worker until they are committed: saves the end, step
+  /// `steps`, where something was saved before.
+  void keep_end(std::uint64_t steps);
+
   [[nodiscard]] std::uint64_t resumed_from() const noexcept { return resumed_from_; }
   [[nodiscard]] double earlier_seconds() const noexcept {
     return earlier_seconds_;

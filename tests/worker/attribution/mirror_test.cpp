@@ -9,6 +9,7 @@
 #include "common/digest.hpp"
 #include "common/error.hpp"
 #include "jobs/noise_schedule.hpp"
+#include "tests/support/handed_back.hpp"
 #include "tests/support/tiny_study.hpp"
 #include "worker/attribution/gradient_features.hpp"
 #include "worker/diffusion/noise.hpp"
@@ -48,11 +49,13 @@ struct Study {
   }
   /// The training images are those of `other`.
   [[nodiscard]] MirrorScores scores(const jobs::MirrorSpec& spec, std::vector<std::uint32_t> items,
-                                    std::span<const jobs::RemovalSet> sets, const jobs::Dataset& other) {
+                                    std::span<const jobs::RemovalSet> sets, const jobs::Dataset& other,
+                                    const std::function<void(const Progress&)>& progress = test::no_progress,
+                                    JobCheckpoints* checkpoints = nullptr) {
     std::vector<std::string> names;
     for (const std::uint32_t item : items) names.push_back("item " + std::to_string(item));
-    return mirror_scores(model, spec, gather_images(data, items), names, fisher, other, sets, torch::kCPU,
-                         test::no_progress);
+    return mirror_scores(model, spec, gather_images(data, items), names, fisher, other, sets, torch::kCPU, progress,
+                         checkpoints);
   }
   /// A group for each of the first `count` training items.
   [[nodiscard]] std::vector<jobs::RemovalSet> singles(std::size_t count) const {
@@ -106,6 +109,40 @@ TEST_CASE("mirrored methods: kept instances are the items of largest change, a q
         own += kept.items[static_cast<std::size_t>(rows[q][i])] == queries[static_cast<std::size_t>(q)] ? 1 : 0;
     }
     CHECK(own >= 3);
+  }
+}
+
+TEST_CASE("mirrored methods: a job that is handed back goes on behind its last whole query, to the same bits") {
+  for (const std::string method : {"abu", "mucs"}) {
+    jobs::MirrorSpec spec = Study::spec(method);
+    spec.mucs.max_steps = 3;
+    spec.ascent.keep_instances = spec.mucs.keep_instances = 4;
+    spec.ascent.weights = "all";
+    const std::vector<std::uint32_t> items{study().data.train.begin(), study().data.train.begin() + 3};
+    const MirrorScores whole = study().scores(spec, items, study().groups);
+    // Before the first query, in the middle of the second, just behind it, and behind the last, when rows are not safe
+    // yet.
+    for (const std::uint64_t stop : {0U, 1002U, 2000U, 3000U}) {
+      CAPTURE(method);
+      CAPTURE(stop);
+      test::HandedBack job;
+      CHECK_THROWS_AS((void)study().scores(spec, items, study().groups, study().data, job.until(stop), &job.attempt()),
+                      Cancelled);
+      const MirrorScores again =
+          study().scores(spec, items, study().groups, study().data, test::no_progress, &job.attempt());
+      CHECK(job.last().resumed_from() == stop / kMirrorParts * kMirrorParts);
+      CHECK(again.scores == whole.scores);
+      CHECK(again.standard_error == whole.standard_error);
+      CHECK(again.mean_steps == whole.mean_steps);
+      CHECK(again.mean_loss == whole.mean_loss);
+      CHECK(torch::equal(again.instances->scores, whole.instances->scores));
+      CHECK(torch::equal(again.instances->rows, whole.instances->rows));
+      // A worker that dies before its rows are committed loses nothing of a job that was resumed.
+      if (stop >= kMirrorParts) {
+        (void)study().scores(spec, items, study().groups, study().data, test::no_progress, &job.attempt());
+        CHECK(job.last().resumed_from() == 3 * kMirrorParts);
+      }
+    }
   }
 }
 

@@ -9,6 +9,7 @@
 #include "common/files.hpp"
 #include "common/npy.hpp"
 #include "common/png_image.hpp"
+#include "tests/support/handed_back.hpp"
 #include "tests/support/scratch_folder.hpp"
 #include "tests/support/tiny_study.hpp"
 
@@ -27,11 +28,12 @@ jobs::SampleSpec generated(std::uint32_t count) {
   return spec;
 }
 
-torch::Tensor draw(const jobs::SampleSpec& spec) {
+torch::Tensor draw(const jobs::SampleSpec& spec, const std::function<void(const Progress&)>& progress = no_progress,
+                   JobCheckpoints* checkpoints = nullptr) {
   at::set_num_threads(1);
   UNet2D model = make_unet2d(test::tiny_model(), 3);
   model->eval();
-  return sample_images(model, spec, test::tiny_dataset(), torch::kCPU, no_progress);
+  return sample_images(model, spec, test::tiny_dataset(), torch::kCPU, progress, {}, checkpoints);
 }
 
 QuerySet from_files(std::vector<std::filesystem::path> files) {
@@ -57,6 +59,22 @@ TEST_CASE("sampling: a sample depends on its name, not on the others, their orde
   CHECK(torch::equal(swapped[0], all[5]));
   CHECK(torch::equal(swapped[5], all[0]));
   CHECK_FALSE(torch::equal(all[0], all[5]));
+}
+
+TEST_CASE("sampling: a job that is handed back at any step goes on from there, with every sampler, to the same bits") {
+  for (const std::string kind : {"dpmsolver++", "ddim", "ddpm"}) {
+    jobs::SampleSpec spec = generated(6);
+    spec.set.sampler.kind = kind;
+    const torch::Tensor whole = draw(spec);
+    for (const std::uint64_t stop : {1U, 4U, 5U, 7U, 9U}) {  // 2 batches of 5 steps
+      CAPTURE(kind);
+      CAPTURE(stop);
+      test::HandedBack job;
+      CHECK_THROWS_AS((void)draw(spec, job.until(stop), &job.attempt()), Cancelled);
+      CHECK(torch::equal(draw(spec, no_progress, &job.attempt()), whole));
+      CHECK(job.last().resumed_from() == stop);
+    }
+  }
 }
 
 TEST_CASE("sampling: pixels lie on the grey levels of [-1, 1]") {
