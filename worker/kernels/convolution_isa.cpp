@@ -405,23 +405,13 @@ void add_weight_gradient(const ConvShape& s, std::int64_t images, const float* x
 
 /// sum[channel] over the pixels.
 void sum_pixels(const float* dy, std::int64_t pixels, std::int64_t channels, float* sum) {
-  const auto columns = [&]<int V>(std::int64_t c, auto get, auto put) __attribute__((always_inline)) {
+  over_columns(channels, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
     Lanes total[V] = {};
     for (std::int64_t p = 0; p < pixels; ++p) {
       for (int v = 0; v < V; ++v) total[v] += get(dy + p * channels + c + v * kLanes);
     }
     for (int v = 0; v < V; ++v) put(sum + c + v * kLanes, total[v]);
-  };
-  const auto whole = [](const float* at) __attribute__((always_inline)) { return load(at); };
-  const auto keep = [](float* at, Lanes v) __attribute__((always_inline)) { store(at, v); };
-  std::int64_t c = 0;
-  for (; c + 3 * kLanes <= channels; c += 3 * kLanes) columns.template operator()<3>(c, whole, keep);
-  for (; c + kLanes <= channels; c += kLanes) columns.template operator()<1>(c, whole, keep);
-  if (const std::int64_t left = channels - c; left > 0) {
-    columns.template operator()<1>(
-        c, [left](const float* at) __attribute__((always_inline)) { return load_part(at, left); },
-        [left](float* at, Lanes v) __attribute__((always_inline)) { store_part(at, v, left); });
-  }
+  });
 }
 
 }  // namespace

@@ -32,22 +32,6 @@ struct Rows {
   }
 };
 
-/// Runs body<V>(load, store, column) over all columns, V neighbouring vectors at a time, so that memory is read line by
-/// line; the last vector may be partial.
-template <class Body>
-GUDA_INLINE void over_columns(std::int64_t columns, Body&& body) {
-  const std::int64_t whole = columns / kLanes * kLanes;
-  over_vectors(whole, [&]<int V>(std::int64_t c) __attribute__((always_inline)) {
-    body.template operator()<V>([](const float* from) __attribute__((always_inline)) { return load(from); },
-                                [](float* to, Lanes v) __attribute__((always_inline)) { store(to, v); }, c);
-  });
-  if (const std::int64_t left = columns - whole; left > 0) {
-    body.template operator()<1>(
-        [left](const float* from) __attribute__((always_inline)) { return load_part(from, left); },
-        [left](float* to, Lanes v) __attribute__((always_inline)) { store_part(to, v, left); }, whole);
-  }
-}
-
 /// Sums of term(value, column's vector of `centre`) down the rows: sum[column]. Four sums are under way at once, since
 /// each addition waits for the one before.
 template <class Term>
@@ -91,6 +75,12 @@ GUDA_INLINE void repeat(const GroupNormShape& s, const Rows& rows, const float* 
     std::memcpy(columns + p * s.channels, channels, static_cast<std::size_t>(s.channels) * sizeof(float));
 }
 
+/// V vectors of per-column values.
+template <int V, class Get>
+GUDA_INLINE void take(Get& get, const float* from, Lanes (&to)[V]) {
+  for (int v = 0; v < V; ++v) to[v] = get(from + v * kLanes);
+}
+
 }  // namespace
 
 void group_norm_forward(const GroupNormShape& s, const float* x, const float* gamma, const float* beta, float* y,
@@ -121,13 +111,12 @@ void group_norm_forward(const GroupNormShape& s, const float* x, const float* ga
     }
     const auto normalise = [&]<bool kSilu>() __attribute__((always_inline)) {
       over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
-        Lanes weight[V], bias[V], middle[V];
-        for (int v = 0; v < V; ++v) {
-          const std::int64_t column = c + v * kLanes;
-          weight[v] = get(weights + column) * get(scale + column);
-          bias[v] = get(biases + column);
-          middle[v] = get(centre + column);
-        }
+        Lanes weight[V], factor[V], bias[V], middle[V];
+        take(get, weights + c, weight);
+        take(get, scale + c, factor);
+        take(get, biases + c, bias);
+        take(get, centre + c, middle);
+        for (int v = 0; v < V; ++v) weight[v] *= factor[v];
         for (std::int64_t r = 0; r < rows.count; ++r) {
           for (int v = 0; v < V; ++v) {
             const std::int64_t at = r * rows.columns + c + v * kLanes;
@@ -168,13 +157,10 @@ void group_norm_backward(const GroupNormShape& s, const float* x, const float* g
     const auto gather = [&]<bool kSilu>() __attribute__((always_inline)) {
       over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
         Lanes middle[V], factor[V], weight[V], bias[V], sum[V] = {}, sum_x[V] = {};
-        for (int v = 0; v < V; ++v) {
-          const std::int64_t column = c + v * kLanes;
-          middle[v] = get(centre + column);
-          factor[v] = get(inverse + column);
-          weight[v] = get(weights + column);
-          bias[v] = get(biases + column);
-        }
+        take(get, centre + c, middle);
+        take(get, inverse + c, factor);
+        take(get, weights + c, weight);
+        take(get, biases + c, bias);
         for (std::int64_t r = 0; r < rows.count; ++r) {
           for (int v = 0; v < V; ++v) {
             const std::int64_t at = r * rows.columns + c + v * kLanes;
@@ -210,14 +196,11 @@ void group_norm_backward(const GroupNormShape& s, const float* x, const float* g
     const float* const dz = s.silu ? out : from;
     over_columns(rows.columns, [&]<int V>(auto get, auto put, std::int64_t c) __attribute__((always_inline)) {
       Lanes middle[V], factor[V], weight[V], mean_dz[V], mean_dzx[V];
-      for (int v = 0; v < V; ++v) {
-        const std::int64_t column = c + v * kLanes;
-        middle[v] = get(centre + column);
-        factor[v] = get(inverse + column);
-        weight[v] = get(weights + column);
-        mean_dz[v] = get(average + column);
-        mean_dzx[v] = get(average_x + column);
-      }
+      take(get, centre + c, middle);
+      take(get, inverse + c, factor);
+      take(get, weights + c, weight);
+      take(get, average + c, mean_dz);
+      take(get, average_x + c, mean_dzx);
       for (std::int64_t r = 0; r < rows.count; ++r) {
         for (int v = 0; v < V; ++v) {
           const std::int64_t at = r * rows.columns + c + v * kLanes;

@@ -112,5 +112,21 @@ GUDA_INLINE void over_vectors(std::int64_t padded, Body&& body) {
   if (c < padded) body.template operator()<1>(c);
 }
 
+/// Runs body<V>(load, store, column) over all columns, V neighbouring vectors at a time, so that memory is read line by
+/// line; the last vector may be partial.
+template <class Body>
+GUDA_INLINE void over_columns(std::int64_t columns, Body&& body) {
+  const std::int64_t whole = columns / kLanes * kLanes;
+  over_vectors(whole, [&]<int V>(std::int64_t c) __attribute__((always_inline)) {
+    body.template operator()<V>([](const float* from) __attribute__((always_inline)) { return load(from); },
+                                [](float* to, Lanes v) __attribute__((always_inline)) { store(to, v); }, c);
+  });
+  if (const std::int64_t left = columns - whole; left > 0) {
+    body.template operator()<1>(
+        [left](const float* from) __attribute__((always_inline)) { return load_part(from, left); },
+        [left](float* to, Lanes v) __attribute__((always_inline)) { store_part(to, v, left); }, whole);
+  }
+}
+
 }  // namespace
 }  // namespace guda::worker::kernels::GUDA_ISA
