@@ -106,9 +106,11 @@ torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec,
   torch::Tensor samples = torch::zeros({static_cast<std::int64_t>(ids.size()), channels, height, width});
   torch::Tensor x = torch::zeros(shape, device), noise = torch::zeros(shape, device),
                 remembered = torch::zeros(shape, device);  // what the chain keeps from one step to the next
+  const std::uint64_t drawn = batches * steps, all = drawn + (autoencoder.is_empty() ? 0 : batches);
+  const auto nothing = std::numeric_limits<double>::quiet_NaN();
   std::uint64_t done = 0;
   if (checkpoints != nullptr)
-    done = checkpoints->resume({{"samples", samples}, {"x", x}, {"remembered", remembered}}, batches * steps, device);
+    done = checkpoints->resume({{"samples", samples}, {"x", x}, {"remembered", remembered}}, all, device);
   for (std::uint64_t b = done / steps; b < batches; ++b) {
     const std::size_t first = b * sampler.batch;
     const std::span<const std::uint64_t> rows(ids.data() + first,
@@ -132,7 +134,7 @@ torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec,
       x.copy_(chain.step(output, i, x, noise, memory));
       if (memory.defined()) memory = remembered.copy_(memory);
       if (i + 1 == steps) samples.narrow(0, place, count).copy_(x.narrow(0, 0, count));
-      const Progress now{++done, batches * steps, std::numeric_limits<double>::quiet_NaN()};
+      const Progress now{++done, all, nothing};
       checkpoints != nullptr ? checkpoints->finished_step(now, progress) : progress(now);
     }
   }
@@ -145,7 +147,12 @@ torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec,
       x.zero_().narrow(0, 0, count).copy_(samples.narrow(0, first, count));
       const torch::Tensor pictures = autoencoder->decode(x / autoencoder->config().scaling_factor);
       decoded.push_back(pictures.narrow(0, 0, count).to(torch::kCPU).contiguous());
-      progress({done, done, std::numeric_limits<double>::quiet_NaN()});
+      try {
+        progress({drawn + b + 1, all, nothing});
+      } catch (const Cancelled&) {  // pictures are no state: they are decoded again
+        if (checkpoints != nullptr) checkpoints->hand_back(drawn);
+        throw;
+      }
     }
     images = torch::cat(decoded);
   }

@@ -24,8 +24,8 @@ struct TextToImage {
 /// Samples float32 [names, C, H, W] of the data set's shape on the CPU, clamped to [-1, 1] and rounded to
 /// sampler.grey_levels. Initial and step noise of a query are functions of the seed, its name and the timestep; every
 /// forward has sampler.batch rows, so a sample depends on which others are drawn by rounding at most, and by nothing
-/// where the model has no attention. Progress counts steps of a batch. With `checkpoints` it goes on from the newest of
-/// them and leaves more, to the same bits as in one go.
+/// where the model has no attention. Progress counts steps of a batch, and decoding it as one. With `checkpoints` it
+/// goes on from the newest of them and leaves more, to the same bits as in one go.
 [[nodiscard]] torch::Tensor sample_images(const Denoiser& model, const jobs::SampleSpec& spec,
                                           const jobs::Dataset& dataset, torch::Device device,
                                           const std::function<void(const Progress&)>& progress,

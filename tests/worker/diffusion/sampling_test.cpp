@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "common/error.hpp"
 #include "common/files.hpp"
@@ -75,6 +77,34 @@ TEST_CASE("sampling: a job that is handed back at any step goes on from there, w
       CHECK(job.last().resumed_from() == stop);
     }
   }
+}
+
+TEST_CASE("sampling: decoding is seen to go on, and a job that is handed back in it keeps all samples") {
+  at::set_num_threads(1);
+  jobs::SampleSpec spec = generated(6);
+  TextToImage how;
+  how.autoencoder = make_autoencoder_kl(
+      Json::parse(R"({"in_channels": 1, "out_channels": 1, "block_out_channels": [4, 8], "latent_channels": 1,
+        "layers_per_block": 1, "norm_num_groups": 2, "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D"],
+        "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"]})"),
+      4);
+  how.autoencoder->eval();
+  UNet2D model = make_unet2d(test::tiny_model(), 3);
+  model->eval();
+  jobs::Dataset data = test::tiny_dataset();
+  data.shape = {1, 16, 16};  // latents of 8 x 8
+  const auto run = [&](const std::function<void(const Progress&)>& progress, JobCheckpoints* checkpoints) {
+    return sample_images(model, spec, data, torch::kCPU, progress, how, checkpoints);
+  };
+  std::vector<std::uint64_t> steps;
+  const torch::Tensor whole = run([&](const Progress& p) { steps.push_back(p.step); }, nullptr);
+  CHECK((whole.sizes() == torch::IntArrayRef{6, 1, 16, 16}));
+  CHECK(steps.size() == 12);  // 2 batches of 5 steps, and their decoding
+  CHECK(std::adjacent_find(steps.begin(), steps.end(), std::greater_equal<>()) == steps.end());
+  test::HandedBack job;
+  CHECK_THROWS_AS((void)run(job.until(11), &job.attempt()), Cancelled);
+  CHECK(torch::equal(run(no_progress, &job.attempt()), whole));
+  CHECK(job.last().resumed_from() == 10);
 }
 
 TEST_CASE("sampling: pixels lie on the grey levels of [-1, 1]") {
