@@ -73,6 +73,8 @@ PlanChange compare_plans(const RunLayout& run, const jobs::Plan& before, const j
     change.keys.push_back("numerics." + line);
   }
   if (before.dataset != after.dataset) change.keys.push_back("contents of the data set");
+  if (change.keys.empty() && (before.groups != after.groups || before.group_removals != after.group_removals))
+    change.keys.push_back("members of the groups");  // a manifest's; else it follows from what changed above
   std::set<Digest> old_jobs, new_jobs;
   for (const auto& job : before.jobs) old_jobs.insert(job.digest);
   for (const auto& job : after.jobs) {
@@ -126,7 +128,7 @@ PlanChange install_plan(const RunLayout& run, const PlannedExperiment& planned, 
   if (fs::exists(run.plan())) {
     const jobs::Plan before = load_plan(run);
     PlanChange change = compare_plans(run, before, planned.plan);
-    if (!change.dropped.empty() && change.keys.empty()) {
+    if (!change.dropped.empty() && !jobs::of_this_version(before)) {
       throw Error(fmt::format("{} holds {} finished jobs of another version of guda; this one computes {}",
                               run.folder.string(), change.dropped.size(), kNotMixed));
     }

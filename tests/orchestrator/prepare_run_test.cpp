@@ -1,6 +1,7 @@
 #include "orchestrator/prepare_run.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "common/error.hpp"
 #include "jobs/job_identity.hpp"
@@ -48,6 +49,26 @@ TEST_CASE(
   CHECK(from_the_folder.find("another version of guda") != std::string::npos);
   run.live();
   CHECK(refusal(run.run, load_plan(run.run)).empty());  // complete: nothing is left to compute
+}
+
+TEST_CASE("prepare run: a manifest that was edited is named, and no other version is blamed for it") {
+  test::ScratchFolder folder;
+  jobs::Experiment e = test::small_experiment();
+  e.groups.by = "manifest";
+  e.groups.manifest = folder / "groups.csv";
+  const auto planned = [&](const std::string& text) {
+    replace_file(e.groups.manifest, text, false);
+    return jobs::make_plan(e, jobs::load_dataset(e.dataset), jobs::Numerics{"cpu", "avx2", "float32", 1});
+  };
+  const auto train = jobs::load_dataset(e.dataset).train;
+  const auto lines = [&](std::size_t first) {
+    return fmt::format("item,group\n{},a\n{},a\n{},b\n", train[first], train[first + 1], train[9]);
+  };
+  test::FakeRun run(planned(lines(0)));
+  run.live();
+  const std::string text = refusal(run.run, planned(lines(1)));
+  CHECK(text.find("Changed keys:\n  members of the groups") != std::string::npos);
+  CHECK(text.find("another version") == std::string::npos);
 }
 
 TEST_CASE("prepare run: an edited experiment is refused by the keys that changed") {
