@@ -1,6 +1,7 @@
 #include "orchestrator/garbage.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "common/error.hpp"
@@ -50,16 +51,18 @@ std::vector<Garbage> find_leftovers(const RunLayout& run) {
 std::vector<Garbage> find_garbage(const RunLayout& run, const jobs::Plan& plan, const JournalContent& journal,
                                   const std::vector<bool>& settled) {
   std::vector<Garbage> found = find_leftovers(run);
-  std::set<std::string> known;
-  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
-    const std::string& digest = plan.jobs[i].digest.hex;
-    known.insert(digest);
-    if (const fs::path path = run.checkpoints(digest); settled[i] && fs::exists(path))
-      found.push_back({path, "checkpoints of '" + plan.jobs[i].label + "', which is finished", bytes_below(path)});
-  }
+  std::map<std::string, std::size_t> known;
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) known.emplace(plan.jobs[i].digest.hex, i);
   for (const fs::path& path : children_of(run.artifacts())) {
-    if (path.extension().empty() && !known.contains(path.filename().string())) {
+    const auto job = known.find(path.stem().string());
+    if (path.extension().empty() && job == known.end()) {
       found.push_back({path, "no job of the plan makes it", bytes_below(path)});
+    }
+    if (path.extension() == ".checkpoints" && (job == known.end() || settled[job->second])) {
+      found.push_back({path,
+                       job == known.end() ? "checkpoints of no job of the plan"
+                                          : "checkpoints of '" + plan.jobs[job->second].label + "', which is finished",
+                       bytes_below(path)});
     }
   }
   const auto referenced = referenced_segments(journal);
