@@ -88,8 +88,7 @@ class Executor {
       result.metrics = {{"first_loss", trained.first_loss}, {"last_loss", trained.last_loss}};
       if (!top.empty()) result.metrics["removed"] = top.size();
       publish(result, save);
-      checkpoints.remove();
-      note_checkpoints(checkpoints, result);
+      close(checkpoints, result);
       return result;
     };
     if (jobs::is_autoencoder(spec.model)) {
@@ -136,8 +135,7 @@ class Executor {
       result.metrics["alignment_sd"] = unlearned.alignment->sd;
     }
     publish(result, [&](const auto& folder) { save_model(model, config, unlearned.lora, folder); });
-    checkpoints.remove();
-    note_checkpoints(checkpoints, result);
+    close(checkpoints, result);
     return result;
   }
 
@@ -150,8 +148,7 @@ class Executor {
     publish_directory(target(), [&](const std::filesystem::path& partial) { save_query_set(set, partial); });
     JobResult result;
     result.metrics = {{"queries", set.names.size()}};
-    checkpoints.remove();
-    note_checkpoints(checkpoints, result);
+    close(checkpoints, result);
     return result;
   }
 
@@ -371,6 +368,11 @@ class Executor {
     };
     return JobCheckpoints(
         {checkpoint_folder(), job_.digest, context_.checkpoints, context_.worker, steady_seconds, log});
+  }
+
+  static void close(JobCheckpoints& checkpoints, JobResult& result) {
+    checkpoints.remove();
+    note_checkpoints(checkpoints, result);
   }
 
   /// How the work was done is for the journal; the artifact must not depend on it.

@@ -27,6 +27,9 @@ struct MirrorScores {
   std::optional<TopInstances> instances;  ///< rows: positions in `items`; where keep_instances asks for them
 };
 
+/// Of a query, in a job's progress.
+inline constexpr std::uint64_t kMirrorParts = 1000;
+
 /// Scores a block of queries named `names`, told their own prompts; training items are told their captions. `fisher`
 /// float32 [weights]: abu and choi only, else undefined. `model` is the full model and has its weights back afterwards.
 /// Throws Error when a choice leaves no weights to move. With `checkpoints` it goes on behind the queries of the newest
@@ -36,7 +39,6 @@ struct MirrorScores {
                                          const Examples& examples, std::span<const jobs::RemovalSet> groups,
                                          torch::Device device, const std::function<void(const Progress&)>& progress,
                                          JobCheckpoints* checkpoints = nullptr);
-inline constexpr std::uint64_t kMirrorParts = 1000;
 
 /// Where abu and choi move a weight: g / (F + floor); 0 for a weight without either.
 [[nodiscard]] torch::Tensor fisher_direction(const torch::Tensor& gradient, const torch::Tensor& diagonal,
